@@ -1,0 +1,51 @@
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+
+.PHONY: serve test lint format openapi lock clean
+
+serve: $(VENV)/serve.installed  ## Start the service on http://127.0.0.1:8000, with a PostgreSQL of its own
+	$(BIN)/ostiary serve
+
+test: $(VENV)/development.installed  ## Run the tests
+	$(BIN)/pytest
+
+lint: $(VENV)/development.installed  ## Check style, types and the committed OpenAPI document
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/ostiary openapi --check
+
+format: $(VENV)/development.installed  ## Put the code into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+openapi: $(VENV)/serve.installed  ## Write openapi/openapi.json
+	$(BIN)/ostiary openapi
+
+lock: $(VENV)/development.installed  ## Take the newest versions that pyproject.toml allows
+	$(PIP) install uv
+	$(UV_COMPILE) --upgrade pyproject.toml -o requirements/production.txt
+	$(UV_COMPILE) --upgrade -c requirements/production.txt --extra embedded --group build \
+		pyproject.toml -o requirements/serve.txt
+	$(UV_COMPILE) --upgrade -c requirements/serve.txt --extra embedded --group build \
+		--group development pyproject.toml -o requirements/development.txt
+
+clean:  ## Remove the virtual environment and caches; the data in .ostiary stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/serve.installed: requirements/serve.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/serve.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/development.installed: requirements/development.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/development.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@ $(VENV)/serve.installed

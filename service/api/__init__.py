@@ -1,0 +1,1 @@
+"""HTTP: what a request may say, what an answer looks like. Knows no SQL."""

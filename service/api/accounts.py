@@ -1,0 +1,158 @@
+"""Sign up, log in, who am I, log out."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+
+from litestar import Controller, Request, Response, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+
+from service.api.bodies import Authenticated, LogIn, SignUp, authenticated
+from service.api.credentials import SessionCookie, Transport, credential_of
+from service.api.guard import AuthenticatedRequest, require_session
+from service.api.json_body import StrictJSON, require_json_body
+from service.api.operations import (
+    BODY_PROBLEMS,
+    CLEARS_COOKIE,
+    LOCATION,
+    RENEWS_COOKIE,
+    SESSION_SECURITY,
+    SETS_COOKIE,
+    problem_responses,
+)
+from service.api.problems import (
+    ALREADY_AUTHENTICATED,
+    DATABASE_UNAVAILABLE,
+    INVALID_CREDENTIALS,
+    NOT_AUTHENTICATED,
+    OVERLOADED,
+    USERNAME_TAKEN,
+)
+from service.auth.accounts import Accounts
+from service.auth.sessions import OpenedSession, Sessions
+from service.auth.tokens import Token
+from service.model import Device
+
+AnyRequest = Request[Any, Any, State]
+
+LONGEST_USER_AGENT = 512
+
+
+class AccountController(Controller):
+    """The four endpoints that a site cannot do without."""
+
+    path = "/"
+    tags = ("Account",)
+
+    @post(
+        "/signup",
+        dto=StrictJSON[SignUp],
+        return_dto=None,
+        before_request=require_json_body,
+        operation_id="signUp",
+        summary="Sign up",
+        response_headers=[SETS_COOKIE, LOCATION],
+        response_description="The user was made and is logged in.",
+        responses=problem_responses(
+            *BODY_PROBLEMS, USERNAME_TAKEN, ALREADY_AUTHENTICATED, OVERLOADED, DATABASE_UNAVAILABLE
+        ),
+    )
+    async def sign_up(
+        self, request: AnyRequest, data: JSONBody[SignUp], accounts: NamedDependency[Accounts], session_cookie: NamedDependency[SessionCookie]
+    ) -> Response[Authenticated]:
+        """Make a user with a user name and a password, and log them in."""
+        opened = await accounts.sign_up(
+            data.username,
+            data.password,
+            device=device_of(request),
+            carried=token_carried_by(request, session_cookie),
+        )
+        answer = hand_over(request, opened, data.transport, session_cookie)
+        return Response(answer, status_code=201, headers={"Location": "/me"})
+
+    @post(
+        "/login",
+        status_code=200,
+        dto=StrictJSON[LogIn],
+        return_dto=None,
+        before_request=require_json_body,
+        operation_id="logIn",
+        summary="Log in",
+        response_headers=[SETS_COOKIE],
+        response_description="The user is logged in.",
+        responses=problem_responses(
+            *BODY_PROBLEMS, INVALID_CREDENTIALS, OVERLOADED, DATABASE_UNAVAILABLE
+        ),
+    )
+    async def log_in(
+        self, request: AnyRequest, data: JSONBody[LogIn], accounts: NamedDependency[Accounts], session_cookie: NamedDependency[SessionCookie]
+    ) -> Authenticated:
+        """Open a session. A live one that the request carries ends."""
+        opened = await accounts.log_in(
+            data.username,
+            data.password,
+            device=device_of(request),
+            carried=token_carried_by(request, session_cookie),
+        )
+        return hand_over(request, opened, data.transport, session_cookie)
+
+    @get(
+        "/me",
+        guards=[require_session],
+        security=SESSION_SECURITY,
+        operation_id="getMe",
+        summary="Who am I?",
+        response_headers=[RENEWS_COOKIE],
+        response_description="The session is live, and this is its user.",
+        responses=problem_responses(NOT_AUTHENTICATED, DATABASE_UNAVAILABLE),
+    )
+    async def get_me(self, request: AuthenticatedRequest) -> Authenticated:
+        """Tell who the session's user is."""
+        live = request.auth.live
+        return authenticated(live.user, live.session, fresh=live.renewed)
+
+    @post(
+        "/logout",
+        status_code=204,
+        guards=[require_session],
+        security=SESSION_SECURITY,
+        operation_id="logOut",
+        summary="Log out",
+        response_headers=[CLEARS_COOKIE],
+        response_description="The session has ended.",
+        responses=problem_responses(NOT_AUTHENTICATED, DATABASE_UNAVAILABLE),
+    )
+    async def log_out(
+        self, request: AuthenticatedRequest, sessions: NamedDependency[Sessions], session_cookie: NamedDependency[SessionCookie]
+    ) -> None:
+        """End the session, in the database, at once."""
+        await sessions.end(request.auth.live.session)
+        if request.auth.transport is Transport.COOKIE:
+            session_cookie.clear(request.scope)
+
+
+def hand_over(
+    request: AnyRequest, opened: OpenedSession, transport: Transport, session_cookie: SessionCookie
+) -> Authenticated:
+    """Give the token to its holder: in the cookie or in the body, never in both."""
+    if transport is Transport.COOKIE:
+        session_cookie.set(request.scope, opened.token, opened.session)
+        return authenticated(opened.user, opened.session, fresh=True)
+    return authenticated(opened.user, opened.session, fresh=True, token=opened.token.text)
+
+
+def device_of(request: AnyRequest) -> Device:
+    client = request.scope["client"]
+    user_agent = request.headers.get("user-agent")
+    return Device(
+        user_agent=user_agent and user_agent.replace("\0", "")[:LONGEST_USER_AGENT],
+        address=client and ip_address(client[0]),
+    )
+
+
+def token_carried_by(request: AnyRequest, session_cookie: SessionCookie) -> Token | None:
+    credential = credential_of(request.scope, session_cookie)
+    return credential.token if credential is not None else None

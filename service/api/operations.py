@@ -1,0 +1,77 @@
+"""What several operations have in common, as OpenAPI has it: problems, headers, security."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from litestar.datastructures import ResponseHeader
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
+
+from service.api.problems import (
+    BAD_REQUEST,
+    INTERNAL_ERROR,
+    MALFORMED_JSON,
+    MEDIA_TYPE,
+    PAYLOAD_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    VALIDATION_FAILED,
+    Problem,
+    ProblemType,
+)
+
+EXAMPLE_REQUEST_ID = "5f0c6f0e4b5c4f6f8f0c9c8f0a1b2c3d"
+EXAMPLE_ERRORS = [
+    {
+        "field": "username",
+        "code": "too_short",
+        "message": "Username must be at least 4 characters long.",
+    }
+]
+
+ALWAYS_POSSIBLE = (BAD_REQUEST, INTERNAL_ERROR)
+BODY_PROBLEMS = (MALFORMED_JSON, VALIDATION_FAILED, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE)
+
+SESSION_SECURITY: list[dict[str, list[str]]] = [{"cookie": []}, {"bearer": []}]
+
+
+def _header(name: str, description: str) -> ResponseHeader:
+    # A value of its type is what makes Litestar state the type.
+    return ResponseHeader(name=name, value="", description=description, documentation_only=True)
+
+
+SETS_COOKIE = _header("Set-Cookie", "The session's cookie, with the transport `cookie`.")
+RENEWS_COOKIE = _header("Set-Cookie", "The session's cookie, if this request renewed the session.")
+CLEARS_COOKIE = _header("Set-Cookie", "Makes the client forget the cookie, if it sent one.")
+LOCATION = _header("Location", "`/me`")
+
+
+def problem_responses(*kinds: ProblemType) -> dict[int, ResponseSpec]:
+    """Describe the problems, and those that any request can meet, one response for each status."""
+    ordered = sorted((*kinds, *ALWAYS_POSSIBLE), key=lambda kind: kind.status)
+    return {
+        status: _response(list(group))
+        for status, group in groupby(ordered, key=lambda kind: kind.status)
+    }
+
+
+def _response(kinds: list[ProblemType]) -> ResponseSpec:
+    return ResponseSpec(
+        Problem,
+        description="; ".join(f"`{kind.code}`: {kind.when}" for kind in kinds),
+        media_type=MEDIA_TYPE,
+        generate_examples=False,
+        examples=[Example(id=kind.code, summary=kind.title, value=_example(kind)) for kind in kinds],
+    )
+
+
+def _example(kind: ProblemType) -> dict[str, object]:
+    example = {
+        "type": kind.urn,
+        "title": kind.title,
+        "status": kind.status,
+        "code": kind.code,
+        "detail": kind.detail,
+        "request_id": EXAMPLE_REQUEST_ID,
+    }
+    return {**example, "errors": EXAMPLE_ERRORS} if kind is VALIDATION_FAILED else example

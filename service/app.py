@@ -1,0 +1,102 @@
+"""Puts the parts together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.datastructures import State
+
+from service.api.credentials import SessionCookie
+from service.api.documents import DocumentController
+from service.api.json_body import FieldParsers
+from service.api.problems import problem_response
+from service.api.response_headers import add_headers
+from service.api.routes import CONTROLLERS, Parts, dependencies
+from service.auth.accounts import Accounts
+from service.auth.hashing import Argon2Cost, Hasher
+from service.auth.passwords import NewPassword, Password, PasswordPolicy
+from service.auth.readiness import Readiness
+from service.auth.sessions import Sessions
+from service.auth.usernames import ClaimedUsername, Username
+from service.model import SessionPeriods
+from service.settings import Settings
+from service.storage.database import Database, Limits
+
+LARGEST_BODY = 16 * 1024
+
+
+def create_app(settings: Settings, database_url: str) -> Litestar:
+    """Make the application of one process. Nothing connects before the first request."""
+    database = Database(database_url, limits_of(settings))
+    hasher = hasher_of(settings)
+    sessions = Sessions(database, periods_of(settings))
+    parts = Parts(
+        accounts=Accounts(database, hasher, sessions),
+        sessions=sessions,
+        readiness=Readiness(database),
+        session_cookie=SessionCookie(settings),
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        yield
+        hasher.close()
+        await database.close()
+
+    return Litestar(
+        [*CONTROLLERS, DocumentController],
+        dependencies=dependencies(parts),
+        state=State(
+            {
+                "sessions": sessions,
+                "session_cookie": parts.session_cookie,
+                "field_parsers": field_parsers_of(settings),
+            }
+        ),
+        exception_handlers={Exception: problem_response},
+        before_send=[add_headers],
+        lifespan=[lifespan],
+        request_max_body_size=LARGEST_BODY,
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        pool_size=settings.database_pool_size,
+        connect=settings.database_connect_timeout,
+        statement=settings.database_statement_timeout,
+        pool_wait=settings.database_pool_wait,
+    )
+
+
+def hasher_of(settings: Settings) -> Hasher:
+    return Hasher(
+        Argon2Cost(
+            time_cost=settings.argon2_time_cost,
+            memory_kib=settings.argon2_memory_kib,
+            parallelism=settings.argon2_parallelism,
+        ),
+        threads=settings.hash_threads_of_a_worker,
+        queue_length=settings.hash_queue_length,
+    )
+
+
+def periods_of(settings: Settings) -> SessionPeriods:
+    return SessionPeriods(
+        active=settings.session_active_period,
+        idle=settings.session_idle_period,
+        lifetime=settings.session_max_lifetime,
+    )
+
+
+def field_parsers_of(settings: Settings) -> FieldParsers:
+    return {
+        Username: Username.parse,
+        ClaimedUsername: ClaimedUsername.parse,
+        Password: Password.parse,
+        NewPassword: PasswordPolicy(settings.password_min_length).accept,
+    }

@@ -1,0 +1,91 @@
+"""The life of a session: found, renewed when idle, ended."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.auth.errors import InvalidCredentials, NotAuthenticated
+from service.auth.tokens import Token
+from service.model import Device, FoundSession, Key, Session, SessionPeriods, SessionState, User
+from service.storage import sessions as storage
+from service.storage.database import Database
+
+
+class LiveSession(Struct, frozen=True, kw_only=True):
+    """A session whose token was shown. ``renewed`` tells that this very request renewed it."""
+
+    session: Session
+    user: User
+    renewed: bool = False
+
+
+class OpenedSession(Struct, frozen=True, kw_only=True):
+    """A session that was just made, with the token that nobody will see again."""
+
+    session: Session
+    user: User
+    token: Token
+
+
+class Sessions:
+    """Sessions in ``database``, which live for ``periods``."""
+
+    def __init__(self, database: Database, periods: SessionPeriods) -> None:
+        self._database = database
+        self._periods = periods
+
+    async def authenticate(self, token: Token) -> LiveSession:
+        """Find the live session of a token, and renew it if it is idle.
+
+        Raises `NotAuthenticated`, whether the session is dead, never was, or is another's.
+        """
+        found = await self.find(token)
+        if found is None:
+            raise NotAuthenticated
+        if found.state is SessionState.ACTIVE:
+            return LiveSession(session=found.session, user=found.user)
+        return await self._renew(token, found.user)
+
+    async def find(self, token: Token) -> FoundSession | None:
+        """Find the live session of a token, and leave it as it is."""
+        async with self._database.connect() as connection:
+            found = await storage.find_live_session(connection, token.session_id)
+        return found if found is not None and token.opens(found.secret_hash) else None
+
+    async def open(
+        self, connection: AsyncConnection, key: Key, device: Device, replaces: Token | None = None
+    ) -> OpenedSession:
+        """Make a session for the owner of ``key``, in place of the one that ``replaces`` opens.
+
+        Raises `InvalidCredentials` if the key went or got another password since it was read.
+        """
+        token = Token.issue()
+        session = await storage.open_session(
+            connection,
+            session_id=token.session_id,
+            secret_hash=token.secret_hash,
+            key=key,
+            device=device,
+            periods=self._periods,
+            replaced_id=replaces and replaces.session_id,
+            replaced_hash=replaces and replaces.secret_hash,
+        )
+        if session is None:
+            raise InvalidCredentials
+        return OpenedSession(session=session, user=key.user, token=token)
+
+    async def end(self, session: Session) -> None:
+        """End the session; from here on its token opens nothing, in any process."""
+        async with self._database.connect() as connection:
+            await storage.end_session(connection, session.id)
+
+    async def _renew(self, token: Token, user: User) -> LiveSession:
+        async with self._database.connect() as connection:
+            renewed = await storage.renew_session(connection, token.session_id, self._periods)
+        if renewed is not None:
+            return LiveSession(session=renewed, user=user, renewed=True)
+        renewed_by_another = await self.find(token)
+        if renewed_by_another is None:
+            raise NotAuthenticated
+        return LiveSession(session=renewed_by_another.session, user=user)

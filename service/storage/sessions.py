@@ -1,0 +1,196 @@
+"""Sessions: every statement on the table."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Interval, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model import (
+    Device,
+    FoundSession,
+    Key,
+    SecretHash,
+    Session,
+    SessionPeriods,
+    SessionState,
+    User,
+)
+from service.storage.tables import key, session, user
+from service.storage.users import DISPLAY_NAME
+
+NOW = func.now()
+ACTIVE_PERIOD = bindparam("active_period", type_=Interval)
+LIVE_PERIOD = bindparam("live_period", type_=Interval)
+LIFETIME = bindparam("lifetime", type_=Interval)
+
+SESSION_COLUMNS = (
+    session.c.id,
+    session.c.user_id,
+    session.c.created_at,
+    session.c.renewed_at,
+    session.c.active_expires_at,
+    session.c.idle_expires_at,
+)
+
+FIND_LIVE_SESSION = (
+    select(
+        *SESSION_COLUMNS,
+        session.c.secret_hash,
+        (session.c.active_expires_at > NOW).label("is_active"),
+        DISPLAY_NAME.label("username"),
+        user.c.created_at.label("joined_at"),
+    )
+    .join_from(session, user)
+    .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
+)
+
+# Simultaneous requests wait for the first one's row lock, and then find nothing left to renew.
+RENEW_SESSION = (
+    update(session)
+    .where(
+        session.c.id == bindparam("session_id"),
+        session.c.active_expires_at <= NOW,
+        session.c.idle_expires_at > NOW,
+    )
+    .values(
+        renewed_at=NOW,
+        active_expires_at=func.least(NOW + ACTIVE_PERIOD, session.c.absolute_expires_at),
+        idle_expires_at=func.least(NOW + LIVE_PERIOD, session.c.absolute_expires_at),
+    )
+    .returning(*SESSION_COLUMNS)
+)
+
+# The key is locked and its hash compared once more, so that no session comes of a password that
+# was replaced while it was being verified. A session that the request carried ends with it.
+_opened = (
+    insert(session)
+    .from_select(
+        [
+            session.c.id,
+            session.c.secret_hash,
+            session.c.user_id,
+            session.c.active_expires_at,
+            session.c.idle_expires_at,
+            session.c.absolute_expires_at,
+            session.c.user_agent,
+            session.c.address,
+        ],
+        select(
+            bindparam("id", type_=session.c.id.type),
+            bindparam("secret_hash", type_=session.c.secret_hash.type),
+            key.c.user_id,
+            NOW + func.least(ACTIVE_PERIOD, LIFETIME),
+            NOW + func.least(LIVE_PERIOD, LIFETIME),
+            NOW + LIFETIME,
+            bindparam("user_agent", type_=session.c.user_agent.type),
+            bindparam("address", type_=session.c.address.type),
+        )
+        .where(
+            key.c.provider == bindparam("key_provider"),
+            key.c.name == bindparam("key_name"),
+            key.c.password_hash == bindparam("verified_hash"),
+        )
+        .with_for_update(read=True),
+    )
+    .returning(*SESSION_COLUMNS)
+    .cte("opened")
+)
+_ended = (
+    delete(session)
+    .where(
+        session.c.id == bindparam("replaced_id", type_=session.c.id.type),
+        session.c.secret_hash == bindparam("replaced_hash", type_=session.c.secret_hash.type),
+        select(_opened.c.id).exists(),
+    )
+    .cte("ended")
+)
+OPEN_SESSION = select(_opened).add_cte(_ended)
+
+END_SESSION = delete(session).where(session.c.id == bindparam("session_id"))
+
+
+async def find_live_session(connection: AsyncConnection, session_id: UUID) -> FoundSession | None:
+    """Look a session up, unless it is dead; its user comes with it."""
+    result = await connection.execute(FIND_LIVE_SESSION, {"session_id": session_id})
+    row = result.one_or_none()
+    if row is None:
+        return None
+    return FoundSession(
+        session=_session(row),
+        user=User(id=row.user_id, username=row.username, created_at=row.joined_at),
+        state=SessionState.ACTIVE if row.is_active else SessionState.IDLE,
+        secret_hash=SecretHash(row.secret_hash),
+    )
+
+
+async def renew_session(
+    connection: AsyncConnection, session_id: UUID, periods: SessionPeriods
+) -> Session | None:
+    """Move both times of an idle session; nothing if it is active (somebody was faster) or dead."""
+    result = await connection.execute(
+        RENEW_SESSION, {"session_id": session_id, **_period_parameters(periods)}
+    )
+    row = result.one_or_none()
+    return None if row is None else _session(row)
+
+
+async def open_session(  # noqa: PLR0913
+    connection: AsyncConnection,
+    *,
+    session_id: UUID,
+    secret_hash: SecretHash,
+    key: Key,
+    device: Device,
+    periods: SessionPeriods,
+    replaced_id: UUID | None = None,
+    replaced_hash: SecretHash | None = None,
+) -> Session | None:
+    """Make a session for the owner of ``key``; nothing if the key is gone or has a new password.
+
+    The session ``replaced_id`` ends, if ``replaced_hash`` is the hash of its secret.
+    """
+    result = await connection.execute(
+        OPEN_SESSION,
+        {
+            "id": session_id,
+            "secret_hash": secret_hash,
+            "key_provider": key.provider,
+            "key_name": key.name,
+            "verified_hash": key.password_hash,
+            "user_agent": device.user_agent,
+            "address": device.address,
+            "replaced_id": replaced_id,
+            "replaced_hash": replaced_hash,
+            **_period_parameters(periods),
+            "lifetime": timedelta(seconds=periods.lifetime),
+        },
+    )
+    row = result.one_or_none()
+    return None if row is None else _session(row)
+
+
+async def end_session(connection: AsyncConnection, session_id: UUID) -> None:
+    """Delete the session; it is dead for every process once this returns."""
+    await connection.execute(END_SESSION, {"session_id": session_id})
+
+
+def _period_parameters(periods: SessionPeriods) -> dict[str, timedelta]:
+    return {
+        "active_period": timedelta(seconds=periods.active),
+        "live_period": timedelta(seconds=periods.active + periods.idle),
+    }
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(
+        id=row.id,
+        user_id=row.user_id,
+        created_at=row.created_at,
+        renewed_at=row.renewed_at,
+        active_expires_at=row.active_expires_at,
+        idle_expires_at=row.idle_expires_at,
+    )
