@@ -18,6 +18,8 @@ lint: $(VENV)/development.installed  ## Check style, types and the committed Ope
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/ostiary openapi --check
+	$(BIN)/openapi-spec-validator openapi/openapi.json
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 format: $(VENV)/development.installed  ## Put the code into shape
 	$(BIN)/ruff format .
@@ -29,6 +31,7 @@ openapi: $(VENV)/serve.installed  ## Write openapi/openapi.json
 lock: $(VENV)/development.installed  ## Take the newest versions that pyproject.toml allows
 	$(PIP) install uv
 	$(UV_COMPILE) --upgrade pyproject.toml -o requirements/production.txt
+	$(UV_COMPILE) --upgrade --group build -o requirements/build.txt
 	$(UV_COMPILE) --upgrade -c requirements/production.txt --extra embedded --group build \
 		pyproject.toml -o requirements/serve.txt
 	$(UV_COMPILE) --upgrade -c requirements/serve.txt --extra embedded --group build \

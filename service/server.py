@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.log import LogLevels
+from granian.server.mp import MPServer
 from litestar import Litestar
 
 from service.app import create_app
@@ -24,7 +26,7 @@ from service.settings import Settings
 GRACE = 10
 
 
-class AddressInUse(Exception):  # noqa: N818
+class AddressInUse(Exception):
     """Something else listens where the service was to listen, or we may not."""
 
 
@@ -33,7 +35,7 @@ def serve(settings: Settings, database_url: str, on_listening: Callable[[], None
     _require_free_address(settings.host, settings.port)
     # What all workers read and none changes is read before they are forked, to be shared.
     common_passwords()
-    server = Granian(
+    server = AnnouncingServer(
         "ostiary",
         address=settings.host,
         port=settings.port,
@@ -47,7 +49,7 @@ def serve(settings: Settings, database_url: str, on_listening: Callable[[], None
         log_level=LogLevels.warning,
         log_dictconfig=THROUGH_OUR_LOGS,
     )
-    server.on_startup(on_listening)
+    server.on_listening = on_listening
     server.serve(target_loader=partial(_worker_app, settings, database_url), wrap_loader=False)
 
 
@@ -60,7 +62,34 @@ THROUGH_OUR_LOGS = {
 }
 
 
+class AnnouncingServer(MPServer):
+    """Granian, which says that it listens when it does, not when it is about to."""
+
+    on_listening: Callable[[], None]
+
+    def startup(self, spawn_target: Any, target_loader: Any) -> None:
+        super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+        # Not before the workers are there: a process with threads is better not forked.
+        threading.Thread(target=self._announce, name="announcer", daemon=True).start()
+
+    def _announce(self) -> None:
+        while not self.interrupt_signal:
+            try:
+                socket.create_connection((self.bind_addr, self.bind_port), timeout=1).close()
+            except OSError:
+                time.sleep(0.01)
+            else:
+                self.on_listening()
+                return
+
+
 def _worker_app(settings: Settings, database_url: str) -> Litestar:
+    # Ctrl-C reaches the whole group, and the parent then tells its workers as well: of two signals
+    # in a row Granian (2.8) can hang until it is killed. In a group of their own they get one.
+    os.setpgid(0, 0)
+    # Until Granian has set its own, the parent's handlers are in force, and would only take note.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, signal.SIG_DFL)
     set_up_logs(settings)
     _stop_with_parent()
     return create_app(settings, database_url)

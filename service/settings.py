@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from re import compile as regular_expression
@@ -38,8 +38,8 @@ class Duration(float):
         return f"{self / _SECONDS[unit]:.0f}{unit}"
 
 
-class InvalidSettings(Exception):  # noqa: N818
-    """The environment makes no sense; ``errors`` has a line for everything that is wrong with it."""
+class InvalidSettings(Exception):
+    """The environment makes no sense; ``errors`` has a line for everything that is wrong."""
 
     def __init__(self, errors: list[str]) -> None:
         super().__init__("\n".join(errors))
@@ -74,7 +74,7 @@ def _cores() -> int:
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Everything that can be set, by environment variables. Durations: ``90s``, ``15m``, ``12h``, ``30d``."""
+    """Everything that can be set."""
 
     database_url: Annotated[
         str | None,
@@ -90,14 +90,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             "`DATABASE_URL` is needed, and nothing migrates by itself."
         ),
     ] = Environment.DEVELOPMENT
-    data_dir: Annotated[
-        Path, Meta(description="Where the embedded PostgreSQL keeps its data.")
-    ] = Path(".ostiary")
+    data_dir: Annotated[Path, Meta(description="Where the embedded PostgreSQL keeps its data.")] = (
+        Path(".ostiary")
+    )
     host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="The port to listen on.", ge=1, le=65535)] = 8000
-    workers: Annotated[
-        int, Meta(description="Processes that answer requests.", ge=1, le=64)
-    ] = 1
+    workers: Annotated[int, Meta(description="Processes that answer requests.", ge=1, le=64)] = 1
     cookie_name: Annotated[
         str,
         Meta(
@@ -107,11 +105,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = "auth_session"
     cookie_domain: Annotated[
-        str | None,
-        Meta(
-            description="Share the cookie with all hosts of this domain. Better not to.",
-            pattern=r"^[A-Za-z0-9.-]{1,253}$",
-        ),
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}$")] | None,
+        Meta(description="Share the cookie with all hosts of this domain. Better not to."),
     ] = None
     cookie_samesite: Annotated[
         SameSite, Meta(description="`lax`, `strict` or `none` (production only).")
@@ -134,9 +129,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     argon2_memory_kib: Annotated[
         int, Meta(description="Memory for one hash, in KiB.", ge=64, le=4194304)
     ] = 19456
-    argon2_parallelism: Annotated[
-        int, Meta(description="Lanes of one hash.", ge=1, le=16)
-    ] = 1
+    argon2_parallelism: Annotated[int, Meta(description="Lanes of one hash.", ge=1, le=16)] = 1
     hash_threads: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | None,
         Meta(
@@ -168,9 +161,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         LogFormat | None,
         Meta(description="`text` or `json`. Default: `json` in production, else `text`."),
     ] = None
-    log_level: Annotated[
-        LogLevel, Meta(description="`debug`, `info`, `warning` or `error`.")
-    ] = LogLevel.INFO
+    log_level: Annotated[LogLevel, Meta(description="`debug`, `info`, `warning` or `error`.")] = (
+        LogLevel.INFO
+    )
 
     @property
     def is_production(self) -> bool:
@@ -210,9 +203,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     for each in fields:
         if text := environment.get(variable(each.name)):
             try:
-                values[each.name] = msgspec.convert(
-                    text, each.type, strict=False, dec_hook=_parse
-                )
+                values[each.name] = msgspec.convert(text, each.type, strict=False, dec_hook=_parse)
             except msgspec.ValidationError as error:
                 errors.append(f"{variable(each.name)}: {error}")
     known = {variable(each.name) for each in fields}
@@ -232,11 +223,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _parse(kind: type, text: str) -> object:
-    parse = {Path: Path, Duration: Duration.parse}.get(kind)
-    if parse is None:
-        raise NotImplementedError(kind)
-    return parse(text)
+def settings_table() -> str:
+    """The settings as a Markdown table, for the README."""
+    rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
+    for each in msgspec.structs.fields(Settings):
+        default = "" if each.default is None else f"`{each.default}`"
+        description = each.type.__metadata__[0].description
+        rows.append(f"| `{variable(each.name)}` | {default} | {description} |")
+    return "\n".join(rows)
+
+
+def _parse(kind: Callable[[str], object], text: str) -> object:
+    return Duration.parse(text) if kind is Duration else kind(text)
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -61,7 +61,11 @@ class AccountController(Controller):
         ),
     )
     async def sign_up(
-        self, request: AnyRequest, data: JSONBody[SignUp], accounts: NamedDependency[Accounts], session_cookie: NamedDependency[SessionCookie]
+        self,
+        request: AnyRequest,
+        data: JSONBody[SignUp],
+        accounts: NamedDependency[Accounts],
+        session_cookie: NamedDependency[SessionCookie],
     ) -> Response[Authenticated]:
         """Make a user with a user name and a password, and log them in."""
         opened = await accounts.sign_up(
@@ -88,7 +92,11 @@ class AccountController(Controller):
         ),
     )
     async def log_in(
-        self, request: AnyRequest, data: JSONBody[LogIn], accounts: NamedDependency[Accounts], session_cookie: NamedDependency[SessionCookie]
+        self,
+        request: AnyRequest,
+        data: JSONBody[LogIn],
+        accounts: NamedDependency[Accounts],
+        session_cookie: NamedDependency[SessionCookie],
     ) -> Authenticated:
         """Open a session. A live one that the request carries ends."""
         opened = await accounts.log_in(
@@ -126,7 +134,10 @@ class AccountController(Controller):
         responses=problem_responses(NOT_AUTHENTICATED, DATABASE_UNAVAILABLE),
     )
     async def log_out(
-        self, request: AuthenticatedRequest, sessions: NamedDependency[Sessions], session_cookie: NamedDependency[SessionCookie]
+        self,
+        request: AuthenticatedRequest,
+        sessions: NamedDependency[Sessions],
+        session_cookie: NamedDependency[SessionCookie],
     ) -> None:
         """End the session, in the database, at once."""
         await sessions.end(request.auth.live.session)

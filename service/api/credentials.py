@@ -28,7 +28,7 @@ class Credential(Struct, frozen=True):
 
 
 class SessionCookie:
-    """The cookie that carries a token: its name, its attributes, and both ways through a request."""
+    """The cookie that carries a token: its name, its attributes, how it is set and cleared."""
 
     def __init__(self, settings: Settings) -> None:
         secure = settings.is_production

@@ -12,6 +12,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, Schema, SecurityScheme, Tag
 from litestar.openapi.spec.enums import OpenAPIType
+from litestar.params import FromPath
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.response import File
 from litestar.typing import FieldDefinition
@@ -46,7 +47,6 @@ FIELD_SCHEMAS: dict[type, Schema] = {
     ),
     passwords.NewPassword: Schema(
         type=OpenAPIType.STRING,
-        format="password",
         min_length=passwords.MIN_LENGTH,
         max_length=passwords.MAX_LENGTH,
         description="Any characters but control characters (RFC 8265, OpaqueString). Common "
@@ -55,7 +55,6 @@ FIELD_SCHEMAS: dict[type, Schema] = {
     ),
     passwords.Password: Schema(
         type=OpenAPIType.STRING,
-        format="password",
         min_length=1,
         max_length=passwords.MAX_CLAIMED_LENGTH,
         examples=["correct horse battery staple"],
@@ -69,7 +68,7 @@ class FieldSchemas(OpenAPISchemaPlugin):
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
         return field_definition.annotation in FIELD_SCHEMAS
 
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:  # noqa: ARG002
         return FIELD_SCHEMAS[field_definition.annotation]
 
 
@@ -101,7 +100,19 @@ def openapi_document() -> dict[str, Any]:
             render_plugins=[JsonRenderPlugin()],
         ),
     )
-    return described.openapi_schema.to_schema()
+    document = described.openapi_schema.to_schema()
+    _take_ids_off_examples(document)
+    return document
+
+
+def _take_ids_off_examples(document: dict[str, Any]) -> None:
+    """Litestar names examples by an ``id``, and leaves it in them, where OpenAPI has none."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for response in operation["responses"].values():
+                for content in response.get("content", {}).values():
+                    for example in content.get("examples", {}).values():
+                        example.pop("id", None)
 
 
 def openapi_text() -> str:
@@ -136,7 +147,7 @@ SwaggerUIBundle({
 });
 """
 
-# Nothing comes from another host. Swagger UI sets styles from its scripts, and draws with data URLs.
+# Nothing comes from another host. Swagger UI sets styles from scripts, and draws with data URLs.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -166,7 +177,7 @@ class DocumentController(Controller):
         return PAGE_SCRIPT
 
     @get("/docs/{name:str}")
-    async def get_page_file(self, name: str) -> File:
+    async def get_page_file(self, name: FromPath[str]) -> File:
         if name not in PAGE_FILES:
             raise NotFoundException
         return File(

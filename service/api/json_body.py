@@ -28,7 +28,7 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The root of all request bodies."""
 
     @classmethod
-    def errors_between(cls, values: Mapping[str, Any]) -> list[FieldError]:
+    def errors_between(cls, values: Mapping[str, Any]) -> list[FieldError]:  # noqa: ARG003
         """What is wrong with fields that are each right; ``values`` holds those that are."""
         return []
 
@@ -50,7 +50,10 @@ class StrictJSON(AbstractDTO[BodyT], Generic[BodyT]):
 
     @classmethod
     def create_openapi_schema(
-        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
+        cls,
+        field_definition: FieldDefinition,
+        handler_id: str,  # noqa: ARG003
+        schema_creator: Any,
     ) -> Reference | Schema:
         schema: Reference | Schema = schema_creator.for_field_definition(field_definition)
         return schema

@@ -61,7 +61,9 @@ def _response(kinds: list[ProblemType]) -> ResponseSpec:
         description="; ".join(f"`{kind.code}`: {kind.when}" for kind in kinds),
         media_type=MEDIA_TYPE,
         generate_examples=False,
-        examples=[Example(id=kind.code, summary=kind.title, value=_example(kind)) for kind in kinds],
+        examples=[
+            Example(id=kind.code, summary=kind.title, value=_example(kind)) for kind in kinds
+        ],
     )
 
 

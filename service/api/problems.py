@@ -19,11 +19,11 @@ URN = "urn:ostiary:problem:"
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-class MalformedJSON(Exception):  # noqa: N818
+class MalformedJSON(Exception):
     """The body is not JSON, or not the JSON that we accept."""
 
 
-class UnsupportedMediaType(Exception):  # noqa: N818
+class UnsupportedMediaType(Exception):
     """The body does not call itself ``application/json``."""
 
 
@@ -206,6 +206,13 @@ BY_STATUS = {
     405: METHOD_NOT_ALLOWED,
     413: PAYLOAD_TOO_LARGE,
 }
+
+
+def problems_table() -> str:
+    """The problems as a Markdown table, for the README."""
+    rows = ["| status | code | when |", "| --- | --- | --- |"]
+    rows += [f"| {each.status} | `{each.code}` | {each.when} |" for each in PROBLEM_TYPES]
+    return "\n".join(rows)
 
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

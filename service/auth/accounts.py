@@ -75,7 +75,8 @@ class Accounts:
         for both, and `Overloaded`.
         """
         key = await self._find_key(username)
-        if not await self._hasher.verify(key and key.password_hash, password) or key is None:
+        password_hash = key.password_hash if key is not None else None
+        if not await self._hasher.verify(password_hash, password) or key is None:
             raise InvalidCredentials
         key = await self._with_current_hash(key, password)
         async with self._database.connect() as connection:

@@ -1,4 +1,4 @@
-"""What the rules can answer instead of a result. Each has a stable code; `api.problems` speaks HTTP."""
+"""What the rules can answer instead of a result, each with a stable code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class FieldError(Struct, frozen=True, kw_only=True):
-    """What is wrong with one field of a request: for programs (``code``) and people (``message``)."""
+    """What is wrong with one field: for programs (``code``) and for people (``message``)."""
 
     field: str
     code: str

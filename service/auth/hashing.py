@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 import argon2
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import VerifyMismatchError
 from msgspec import Struct
 
 from service.auth.errors import Overloaded

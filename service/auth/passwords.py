@@ -101,7 +101,7 @@ def refuse_username_in_password(username_name: str, password: NewPassword) -> No
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """Some ten thousands of passwords that attackers try first; where they come from, the file tells."""
+    """Passwords that attackers try first; where they come from, the file tells."""
     text = files("service.auth").joinpath("common_passwords.txt").read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#!"))
     return frozenset(line for line in lines if len(line) >= MIN_LENGTH)

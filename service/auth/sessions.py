@@ -68,8 +68,8 @@ class Sessions:
             key=key,
             device=device,
             periods=self._periods,
-            replaced_id=replaces and replaces.session_id,
-            replaced_hash=replaces and replaces.secret_hash,
+            replaced_id=replaces.session_id if replaces else None,
+            replaced_hash=replaces.secret_hash if replaces else None,
         )
         if session is None:
             raise InvalidCredentials

@@ -19,7 +19,7 @@ _FORM = regular_expression(r"[A-Za-z0-9_-]{64}")
 
 
 class Token:
-    """A session's id and its secret, written as 64 characters of base64url. Its ``repr`` hides both.
+    """A session's id and its secret, as 64 characters of base64url. Its ``repr`` hides both.
 
     The database keeps the SHA-256 of the secret: 256 random bits need no salt and no slow hash.
     """

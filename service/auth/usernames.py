@@ -90,9 +90,7 @@ def prepare(text: str) -> str:
 
 
 def _too_short() -> InvalidField:
-    return InvalidField(
-        "too_short", f"Username must be at least {MIN_LENGTH} characters long."
-    )
+    return InvalidField("too_short", f"Username must be at least {MIN_LENGTH} characters long.")
 
 
 def _too_long() -> InvalidField:

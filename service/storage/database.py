@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 PASSING_FAULTS = ("08", "25", "40", "53", "55", "57", "58")
 
 
-class DatabaseUnavailable(Exception):  # noqa: N818
+class DatabaseUnavailable(Exception):
     """The database gave no answer, or not in time. Whether the statement took effect is unknown."""
 
 
@@ -63,6 +63,7 @@ class Database:
         engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=open_connection,
+            hide_parameters=True,
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,
             pool_size=limits.pool_size,

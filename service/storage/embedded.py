@@ -21,7 +21,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -49,7 +49,7 @@ START_TIMEOUT = 300
 READY, STARTING = 0, 1
 
 
-class EmbeddedServerFailed(Exception):  # noqa: N818
+class EmbeddedServerFailed(Exception):
     """The server could not be set up or started; the text says why."""
 
 
@@ -76,21 +76,23 @@ class EmbeddedServer:
     def start(self) -> None:
         """Start the server or join it. Raises `EmbeddedServerFailed`."""
         self._make_directories()
-        with self._alone():
-            self._users = (self.directory / "users.lock").open("a")
-            fcntl.flock(self._users, fcntl.LOCK_SH)
+        with self._alone(), ExitStack() as left_on_failure:
+            users = left_on_failure.enter_context((self.directory / "users.lock").open("a"))
+            fcntl.flock(users, fcntl.LOCK_SH)
             if not self._data.exists():
                 self._initialise()
             if self._answer() not in {READY, STARTING}:
                 self._launch()
             self._wait_until_ready()
+            left_on_failure.pop_all()
+            self._users = users
 
     def stop(self) -> None:
         """Leave the server; the last one to leave stops it."""
         if self._users is None:
             return
         with self._alone():
-            if self._is_last_user():
+            if _is_last(self._users):
                 self._run("pg_ctl", "stop", "-D", str(self._data), "-m", "fast", "-w")
             self._users.close()
             self._users = None
@@ -119,14 +121,6 @@ class EmbeddedServer:
         with (self.directory / "start.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-    def _is_last_user(self) -> bool:
-        assert self._users is not None
-        try:
-            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
     def _initialise(self) -> None:
         """Make the data directory, under another name until it is whole."""
@@ -193,6 +187,14 @@ class EmbeddedServer:
             said = output.read().decode(errors="replace").strip()
         if completed.returncode != 0:
             raise EmbeddedServerFailed(f"{program} failed: {said}\nThe server's log: {self._log}")
+
+
+def _is_last(users: IO[str]) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _account_to_run_as() -> pwd.struct_passwd | None:

@@ -27,7 +27,7 @@ MIGRATION_LOCK = 0x6F737469617279
 PATIENT = Limits(pool_size=1, connect=10.0, statement=600.0, pool_wait=10.0)
 
 
-class UnknownRevision(Exception):  # noqa: N818
+class UnknownRevision(Exception):
     """The database stands at a revision, or is asked to go to one, that this version lacks."""
 
 
@@ -83,7 +83,10 @@ async def _connection_to(url: str) -> AsyncIterator[AsyncConnection]:
         return await connect_once(url, PATIENT)
 
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=open_connection, poolclass=NullPool
+        "postgresql+asyncpg://",
+        async_creator=open_connection,
+        poolclass=NullPool,
+        hide_parameters=True,
     )
     try:
         with faults_named():

@@ -58,7 +58,7 @@ REPLACE_PASSWORD_HASH = (
 )
 
 
-class KeyTaken(Exception):  # noqa: N818
+class KeyTaken(Exception):
     """Somebody has a key of that provider and name already."""
 
 
@@ -104,7 +104,7 @@ async def add_user(
     )
 
 
-async def add_key(
+async def add_key(  # noqa: PLR0913
     connection: AsyncConnection,
     *,
     user_id: UUID,

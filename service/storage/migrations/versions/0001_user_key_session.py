@@ -51,9 +51,7 @@ def upgrade() -> None:
         ),
         postgresql_with={"fillfactor": 85},
     )
-    op.create_index(
-        "session_user_id_created_at_id_idx", "session", ["user_id", "created_at", "id"]
-    )
+    op.create_index("session_user_id_created_at_id_idx", "session", ["user_id", "created_at", "id"])
 
 
 def downgrade() -> None:

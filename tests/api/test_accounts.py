@@ -1,0 +1,339 @@
+"""The four endpoints, as a client sees them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import argon2
+import httpx
+import pytest
+
+from tests.databases import fetch, fetch_value
+from tests.factories import (
+    COOKIE,
+    PASSWORD,
+    bearer,
+    codes,
+    cookie,
+    log_in,
+    moment,
+    sessions_in,
+    sign_up,
+    token_of,
+    with_other_secret,
+)
+from tests.services import Service
+
+
+def test_sign_up_makes_a_user_and_logs_them_in(client: httpx.Client) -> None:
+    response = sign_up(client, "Alice")
+    assert response.status_code == 201
+    assert response.headers["location"] == "/me"
+    assert client.get("/me").json()["user"] == response.json()["user"]
+
+
+def test_sign_up_answers_with_the_user_and_the_fresh_session(client: httpx.Client) -> None:
+    body = sign_up(client, "Alice").json()
+    assert body.keys() == {"user", "session"}
+    assert body["user"].keys() == {"id", "username", "created_at"}
+    assert body["user"]["username"] == "Alice"
+    assert UUID(body["user"]["id"]).version == 4
+    session = body["session"]
+    assert session.keys() == {
+        *("id", "state", "fresh", "created_at", "active_expires_at", "idle_expires_at")
+    }
+    assert (session["state"], session["fresh"]) == ("active", True)
+
+
+def test_times_are_in_utc_and_end_in_z(client: httpx.Client) -> None:
+    session = sign_up(client).json()["session"]
+    assert session["created_at"].endswith("Z")
+    assert abs(moment(session["created_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_session_is_active_a_day_and_idle_two_weeks_more(client: httpx.Client) -> None:
+    session = sign_up(client).json()["session"]
+    created = moment(session["created_at"])
+    assert moment(session["active_expires_at"]) - created == timedelta(days=1)
+    assert moment(session["idle_expires_at"]) - created == timedelta(days=15)
+
+
+def test_the_cookie_is_for_the_server_alone(client: httpx.Client) -> None:
+    header = sign_up(client).headers["set-cookie"]
+    name_and_token, *attributes = header.split("; ")
+    assert name_and_token.startswith(f"{COOKIE}=")
+    assert sorted(attributes) == ["HttpOnly", f"Max-Age={15 * 86400}", "Path=/", "SameSite=Lax"]
+
+
+def test_the_token_is_64_characters_of_base64url(client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    assert len(token) == 64
+    assert token.replace("-", "").replace("_", "").isalnum()
+
+
+def test_the_token_stands_in_the_cookie_only(client: httpx.Client) -> None:
+    response = sign_up(client)
+    assert token_of(response) not in response.text
+    assert "token" not in response.json()["session"]
+
+
+def test_the_database_does_not_hold_the_token(service: Service, client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    (session,) = sessions_in(service.database_url)
+    assert token.encode() not in session["secret_hash"]
+    assert len(session["secret_hash"]) == 32
+
+
+def test_the_database_does_not_hold_the_password(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    password_hash = fetch_value(service.database_url, "SELECT password_hash FROM key")
+    assert password_hash.startswith("$argon2id$v=19$m=64,t=1,p=1$")
+    assert PASSWORD not in password_hash
+
+
+@pytest.mark.parametrize("spelling", ["alice", "ALICE", "ＡＬＩＣＥ", "aLiCe"])
+def test_other_spellings_are_the_same_user_name(client: httpx.Client, spelling: str) -> None:
+    sign_up(client, "Alice")
+    client.cookies.clear()
+    taken = sign_up(client, spelling)
+    assert (taken.status_code, taken.json()["code"]) == (409, "username_taken")
+    assert taken.json()["detail"] == "Username already taken"
+    assert log_in(client, spelling).json()["user"]["username"] == "Alice"
+
+
+def test_of_simultaneous_sign_ups_with_one_name_one_succeeds(service: Service) -> None:
+    def attempt(number: int) -> int:
+        with service.client() as client:
+            return sign_up(client, "Alice" if number % 2 else "ALICE").status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(attempt, range(8)))
+    assert statuses == [201] + [409] * 7
+    assert fetch_value(service.database_url, 'SELECT count(*) FROM "user"') == 1
+
+
+def test_a_refused_sign_up_leaves_nothing_behind(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    client.cookies.clear()
+    sign_up(client)
+    counts = 'SELECT (SELECT count(*) FROM "user"), (SELECT count(*) FROM session)'
+    assert tuple(fetch(service.database_url, counts)[0]) == (1, 1)
+
+
+def test_who_is_logged_in_cannot_sign_up(client: httpx.Client) -> None:
+    sign_up(client, "Alice")
+    response = sign_up(client, "Bobby")
+    assert (response.status_code, response.json()["code"]) == (409, "already_authenticated")
+
+
+def test_who_has_a_dead_cookie_can_sign_up(client: httpx.Client) -> None:
+    token = token_of(sign_up(client, "Alice"))
+    client.post("/logout")
+    client.cookies.set(COOKIE, token)
+    assert sign_up(client, "Bobby").status_code == 201
+
+
+def test_log_in_opens_a_session(client: httpx.Client) -> None:
+    user = sign_up(client).json()["user"]
+    client.cookies.clear()
+    response = log_in(client)
+    assert response.status_code == 200
+    assert response.json()["user"] == user
+    assert response.json()["session"]["fresh"] is True
+    assert client.get("/me").status_code == 200
+
+
+def test_log_in_ends_the_session_that_the_request_carried(client: httpx.Client) -> None:
+    old = token_of(sign_up(client))
+    new = token_of(log_in(client))
+    assert new != old
+    client.cookies.clear()
+    assert client.get("/me", headers=cookie(old)).status_code == 401
+    assert client.get("/me", headers=cookie(new)).status_code == 200
+
+
+def test_log_in_leaves_other_devices_alone(client: httpx.Client) -> None:
+    other_device = token_of(sign_up(client))
+    client.cookies.clear()
+    log_in(client)
+    client.cookies.clear()
+    assert client.get("/me", headers=cookie(other_device)).status_code == 200
+
+
+def test_log_in_with_a_forged_token_ends_nobodys_session(client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    client.cookies.clear()
+    client.post(
+        "/login",
+        json={"username": "Alice", "password": PASSWORD},
+        headers=cookie(with_other_secret(token)),
+    )
+    client.cookies.clear()
+    assert client.get("/me", headers=cookie(token)).status_code == 200
+
+
+def test_a_failed_log_in_ends_nothing(client: httpx.Client) -> None:
+    sign_up(client)
+    assert log_in(client, password="not the right one").status_code == 401
+    assert client.get("/me").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [
+        ("Alice", "not the right one"),
+        ("Nobody", PASSWORD),
+        ("no body", PASSWORD),
+        ("x", "y"),
+        ("Alice", PASSWORD.upper()),
+        ("Alice", "\x00"),
+        ("\x00", PASSWORD),
+    ],
+)
+def test_wrong_credentials_all_look_the_same(
+    client: httpx.Client, username: str, password: str
+) -> None:
+    sign_up(client)
+    client.cookies.clear()
+    response = log_in(client, username, password=password)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert "set-cookie" not in response.headers
+    body = response.json()
+    del body["request_id"]
+    assert body == {
+        "type": "urn:ostiary:problem:invalid-credentials",
+        "title": "Invalid credentials",
+        "status": 401,
+        "code": "invalid_credentials",
+        "detail": "Incorrect username or password",
+    }
+
+
+def test_a_key_without_a_password_cannot_log_in(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    client.cookies.clear()
+    fetch(service.database_url, "UPDATE key SET password_hash = NULL")
+    assert log_in(client).json()["code"] == "invalid_credentials"
+
+
+def test_a_password_is_the_same_in_every_way_to_type_it(client: httpx.Client) -> None:
+    sign_up(client, password="Amélie's\u00a0pass")
+    client.cookies.clear()
+    assert log_in(client, password="Ame\u0301lie's pass").status_code == 200
+
+
+def test_log_in_hashes_anew_when_the_cost_has_changed(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    old = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    fetch(service.database_url, "UPDATE key SET password_hash = $1", old)
+    client.cookies.clear()
+    assert log_in(client).status_code == 200
+    new = fetch_value(service.database_url, "SELECT password_hash FROM key")
+    assert new.startswith("$argon2id$v=19$m=64,t=1,p=1$")
+    assert log_in(client).status_code == 200
+    assert fetch_value(service.database_url, "SELECT password_hash FROM key") == new
+
+
+def test_me_tells_who_and_until_when(client: httpx.Client) -> None:
+    signed_up = sign_up(client).json()
+    response = client.get("/me")
+    assert response.status_code == 200
+    assert response.json() == {
+        "user": signed_up["user"],
+        "session": {**signed_up["session"], "fresh": False},
+    }
+
+
+def test_me_sets_no_cookie_while_the_session_is_active(client: httpx.Client) -> None:
+    sign_up(client)
+    assert "set-cookie" not in client.get("/me").headers
+
+
+def test_me_without_a_session_is_401(client: httpx.Client) -> None:
+    response = client.get("/me")
+    assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert "set-cookie" not in response.headers
+
+
+def test_log_out_ends_the_session_in_the_database(service: Service, client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    response = client.post("/logout")
+    assert (response.status_code, response.content) == (204, b"")
+    assert sessions_in(service.database_url) == []
+    assert client.get("/me", headers=cookie(token)).status_code == 401
+
+
+def test_log_out_clears_the_cookie(client: httpx.Client) -> None:
+    sign_up(client)
+    cleared = client.post("/logout").headers["set-cookie"]
+    assert cleared == f"{COOKIE}=; Max-Age=0; HttpOnly; Path=/; SameSite=Lax"
+
+
+def test_log_out_needs_a_session(client: httpx.Client) -> None:
+    assert client.post("/logout").json()["code"] == "not_authenticated"
+
+
+def test_log_out_leaves_other_devices_alone(client: httpx.Client) -> None:
+    other_device = token_of(sign_up(client))
+    client.cookies.clear()
+    log_in(client)
+    client.post("/logout")
+    assert client.get("/me", headers=cookie(other_device)).status_code == 200
+
+
+def test_all_wrong_fields_are_told_at_once(client: httpx.Client) -> None:
+    response = client.post(
+        "/signup", json={"username": "x", "password": "short", "transport": "pigeon", "age": 7}
+    )
+    assert (response.status_code, response.json()["code"]) == (400, "validation_failed")
+    assert codes(response) == {
+        "username": "too_short",
+        "password": "too_short",
+        "transport": "not_allowed",
+        "age": "unknown_field",
+    }
+    assert response.json()["errors"][0]["message"] == "Username must be at least 4 characters long."
+
+
+def test_missing_fields_are_told_at_once(client: httpx.Client) -> None:
+    for path in ("/signup", "/login"):
+        response = client.post(path, json={})
+        assert codes(response) == {"username": "required", "password": "required"}
+
+
+def test_wrong_types_are_told_at_once(client: httpx.Client) -> None:
+    response = client.post("/signup", json={"username": 5, "password": None, "transport": []})
+    assert codes(response) == dict.fromkeys(("username", "password", "transport"), "wrong_type")
+
+
+def test_a_password_must_not_hold_the_user_name(client: httpx.Client) -> None:
+    response = sign_up(client, "Alice", password="iamALICEyouknow", age=7)
+    assert codes(response) == {"password": "contains_username", "age": "unknown_field"}
+
+
+@pytest.mark.parametrize("password", ["password123", "PassWord123", "iloveyou1", "1234567890"])
+def test_common_passwords_are_refused(client: httpx.Client, password: str) -> None:
+    assert codes(sign_up(client, password=password)) == {"password": "too_common"}
+
+
+def test_the_device_is_kept_for_its_owner_to_recognise(
+    service: Service, client: httpx.Client
+) -> None:
+    client.headers["User-Agent"] = "curl/8.0 " + "x" * 1000
+    sign_up(client)
+    (session,) = sessions_in(service.database_url)
+    assert session["user_agent"] == ("curl/8.0 " + "x" * 1000)[:512]
+    assert str(session["address"]) in {"127.0.0.1", "127.0.0.1/32"}
+
+
+def test_a_bearer_token_comes_in_the_body_only(client: httpx.Client) -> None:
+    response = sign_up(client, transport="bearer")
+    token = response.json()["session"]["token"]
+    assert "set-cookie" not in response.headers
+    assert client.get("/me", headers=bearer(token)).status_code == 200

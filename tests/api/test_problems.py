@@ -1,0 +1,251 @@
+"""Every error is a problem (RFC 9457), whoever raises it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.api.json_body import parse_json_object
+from service.api.problems import PROBLEM_TYPES, MalformedJSON
+from tests.databases import execute, locked
+from tests.factories import PASSWORD, sign_up
+from tests.services import Service, running
+
+JSON = {"Content-Type": "application/json"}
+GOOD = json.dumps({"username": "Alice", "password": PASSWORD})
+
+
+def assert_problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["status"] == status
+    assert body["code"] == code
+    assert body["type"] == f"urn:ostiary:problem:{code.replace('_', '-')}"
+    assert body["title"]
+    assert body["detail"]
+    assert body["request_id"] == response.headers["x-request-id"]
+    return body
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/me/nothing", "/docs/nothing", "/docs/../me/x", "//", "/%00"]
+)
+def test_an_unknown_path_is_not_found(client: httpx.Client, path: str) -> None:
+    assert_problem(client.get(path), 404, "not_found")
+
+
+def test_a_method_that_is_not_allowed_is_told_with_those_that_are(client: httpx.Client) -> None:
+    response = client.delete("/signup")
+    assert_problem(response, 405, "method_not_allowed")
+    assert set(response.headers["allow"].split(", ")) == {"POST", "OPTIONS"}
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"]
+)
+def test_only_json_is_taken(client: httpx.Client, content_type: str | None) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    response = client.post("/signup", content=GOOD, headers=headers)
+    assert_problem(response, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "APPLICATION/JSON", "application/json; charset=utf-8"]
+)
+def test_json_is_taken_by_any_of_its_names(client: httpx.Client, content_type: str) -> None:
+    response = client.post("/signup", content=GOOD, headers={"Content-Type": content_type})
+    assert response.status_code == 201
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"nonsense",
+        b"[]",
+        b'"text"',
+        b"null",
+        b"\xff\xfe{}",
+        b"\xef\xbb\xbf{}",
+        GOOD.encode("utf-16"),
+        b'{"username": "a", "username": "b", "password": "c"}',
+        b'{"username": "\\ud800", "password": "correct horse"}',
+        b'{"\\udfff": 1}',
+        b'{"username": NaN}',
+        b'{"username": Infinity}',
+        b'{"username": ' + b"[" * 8000 + b"]" * 8000 + b"}",
+        b'{"a":' * 2000 + b"1" + b"}" * 2000,
+        b'{"username": ' + b"9" * 5000 + b"}",
+        b"{} {}",
+        b"{'username': 1}",
+    ],
+)
+@pytest.mark.parametrize("path", ["/signup", "/login"])
+def test_what_is_not_our_json_is_malformed(client: httpx.Client, path: str, body: bytes) -> None:
+    assert_problem(client.post(path, content=body, headers=JSON), 400, "malformed_json")
+
+
+def test_nul_bytes_are_a_wrong_value_not_a_fault(client: httpx.Client) -> None:
+    response = sign_up(client, "Al\x00ice", password="correct\x00horse")
+    body = assert_problem(response, 400, "validation_failed")
+    assert [(e["field"], e["code"]) for e in body["errors"]] == [
+        ("username", "not_allowed"),
+        ("password", "not_allowed"),
+    ]
+
+
+def test_sixteen_kibibytes_are_taken_and_a_byte_more_is_not(client: httpx.Client) -> None:
+    def body(size: int) -> bytes:
+        text = json.dumps({"username": "Alice", "password": PASSWORD})
+        return text.encode().ljust(size)
+
+    assert client.post("/signup", content=body(16384), headers=JSON).status_code == 201
+    too_large = client.post("/signup", content=body(16385), headers=JSON)
+    assert_problem(too_large, 413, "payload_too_large")
+
+
+def test_a_chunked_body_is_not_larger_either(client: httpx.Client) -> None:
+    chunks = (b" " * 1024 for _ in range(64))
+    response = client.post("/signup", content=chunks, headers=JSON)
+    assert_problem(response, 413, "payload_too_large")
+
+
+def test_a_host_that_can_be_none_is_a_bad_request(service: Service) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"GET /me HTTP/1.1\r\nHost: a/b\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400")
+
+
+def test_every_answer_has_the_headers_of_every_answer(client: httpx.Client) -> None:
+    answers = [
+        client.get("/healthz"),
+        client.get("/nothing"),
+        client.put("/me"),
+        client.get("/me"),
+        sign_up(client),
+        client.get("/openapi.json"),
+        client.get("/docs"),
+        client.options("/me"),
+    ]
+    for answer in answers:
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert len(answer.headers["x-request-id"]) == 32
+    assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
+
+
+def test_a_clients_request_id_is_not_taken_over(client: httpx.Client) -> None:
+    response = client.get("/healthz", headers={"X-Request-ID": "forged"})
+    assert response.headers["x-request-id"] != "forged"
+
+
+def test_a_defect_tells_the_client_nothing_and_the_log_everything(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    execute(service.database_url, "ALTER TABLE session RENAME COLUMN secret_hash TO oops")
+    body = assert_problem(client.get("/me"), 500, "internal_error")
+    assert "oops" not in json.dumps(body)
+    assert "secret_hash" not in json.dumps(body)
+    log = service.log.read_text()
+    assert body["request_id"] in log
+    assert "secret_hash" in log
+
+
+def test_a_database_that_is_away_is_503_and_its_return_is_noticed(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    name = service.database_url.split("/")[3].split("?")[0]
+    server_url = service.database_url.replace(f"/{name}?", "/postgres?")
+    execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    execute(
+        server_url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+        name,
+    )
+    for path in ("/me", "/readyz"):
+        response = client.get(path)
+        assert_problem(response, 503, "database_unavailable")
+        assert response.headers["retry-after"] == "1"
+    assert client.get("/healthz").status_code == 200
+    execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    assert client.get("/me").status_code == 200
+
+
+def test_a_statement_that_takes_too_long_is_503(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("impatient") / "service.log"
+    environment = {"OSTIARY_DATABASE_STATEMENT_TIMEOUT": "1s"}
+    with running(database_url, log, environment) as service, service.client() as client:
+        sign_up(client)
+        with locked(database_url, "session"):
+            assert_problem(client.get("/me"), 503, "database_unavailable")
+        assert client.get("/me").status_code == 200
+
+
+def test_a_schema_that_is_behind_is_not_ready(service: Service, client: httpx.Client) -> None:
+    execute(service.database_url, "DELETE FROM alembic_version")
+    assert_problem(client.get("/readyz"), 503, "schema_behind")
+    execute(service.database_url, "INSERT INTO alembic_version VALUES ('9999')")
+    assert client.get("/readyz").status_code == 200
+
+
+def test_no_two_problems_share_a_code() -> None:
+    assert len({kind.code for kind in PROBLEM_TYPES}) == len(PROBLEM_TYPES)
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), JSON_VALUES))
+def test_a_json_object_is_read_as_it_was_written(members: dict[str, Any]) -> None:
+    assert parse_json_object(json.dumps(members).encode()) == members
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_any_other_bytes_are_malformed_and_nothing_else(raw: bytes) -> None:
+    with suppress(MalformedJSON):
+        parse_json_object(raw)
+
+
+@pytest.mark.parametrize("path", ["/signup", "/login"])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    body=JSON_VALUES
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "username": JSON_VALUES | st.text(),
+            "password": JSON_VALUES | st.text(),
+            "transport": JSON_VALUES | st.sampled_from(["cookie", "bearer"]),
+        },
+    )
+)
+def test_no_json_makes_the_service_fail(client: httpx.Client, path: str, body: Any) -> None:
+    client.cookies.clear()
+    response = client.post(path, content=json.dumps(body).encode(), headers=JSON)
+    assert response.status_code in {200, 201, 400, 401, 409}, response.text

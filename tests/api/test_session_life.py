@@ -1,0 +1,228 @@
+"""Active, idle, dead: a session as time passes. The times are moved, not waited for."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import httpx
+import pytest
+
+from tests.databases import execute, fetch_value
+from tests.factories import (
+    COOKIE,
+    age_sessions,
+    cookie,
+    log_in,
+    moment,
+    sessions_in,
+    sign_up,
+    token_of,
+    with_other_secret,
+)
+from tests.services import Service, running
+
+
+def test_an_active_session_is_left_as_it_is(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    age_sessions(service.database_url, days=0.9)
+    before = sessions_in(service.database_url)
+    assert client.get("/me").json()["session"]["fresh"] is False
+    assert sessions_in(service.database_url) == before
+
+
+def test_an_idle_session_is_renewed(service: Service, client: httpx.Client) -> None:
+    created = sign_up(client).json()["session"]
+    age_sessions(service.database_url, days=3)
+    session = client.get("/me").json()["session"]
+    assert (session["state"], session["fresh"]) == ("active", True)
+    now = fetch_value(service.database_url, "SELECT renewed_at FROM session")
+    assert moment(session["active_expires_at"]) == now + timedelta(days=1)
+    assert moment(session["idle_expires_at"]) == now + timedelta(days=15)
+    assert moment(session["created_at"]) == moment(created["created_at"]) - timedelta(days=3)
+
+
+def test_a_renewal_sets_the_same_cookie_with_the_new_expiry(
+    service: Service, client: httpx.Client
+) -> None:
+    token = token_of(sign_up(client))
+    age_sessions(service.database_url, days=3)
+    header = client.get("/me").headers["set-cookie"]
+    assert header.startswith(f"{COOKIE}={token}; Max-Age={15 * 86400};")
+
+
+def test_a_renewed_session_is_not_fresh_the_next_time(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    age_sessions(service.database_url, days=3)
+    client.get("/me")
+    again = client.get("/me")
+    assert again.json()["session"]["fresh"] is False
+    assert "set-cookie" not in again.headers
+
+
+def test_a_renewal_never_passes_the_absolute_limit(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    for _ in range(2):
+        age_sessions(service.database_url, days=10)
+        response = client.get("/me")
+        assert response.status_code == 200
+    session = response.json()["session"]
+    assert moment(session["idle_expires_at"]) == absolute_limit(service)
+    age_sessions(service.database_url, days=9.99)
+    last = client.get("/me")
+    assert last.status_code == 200
+    assert moment(last.json()["session"]["active_expires_at"]) == absolute_limit(service)
+    age_sessions(service.database_url, days=0.02)
+    assert client.get("/me").status_code == 401
+
+
+def test_the_cookie_lasts_no_longer_than_the_absolute_limit(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    age_sessions(service.database_url, days=10)
+    client.get("/me")
+    age_sessions(service.database_url, days=10)
+    header = client.get("/me").headers["set-cookie"]
+    seconds = int(header.split("Max-Age=")[1].split(";")[0])
+    assert 10 * 86400 - 60 < seconds <= 10 * 86400
+
+
+def test_a_dead_session_is_401_and_its_cookie_is_cleared(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    age_sessions(service.database_url, days=15.01)
+    response = client.get("/me")
+    assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
+    assert response.headers["set-cookie"].startswith(f"{COOKIE}=; Max-Age=0;")
+
+
+def test_who_has_a_dead_session_can_log_in(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    age_sessions(service.database_url, days=16)
+    assert log_in(client).status_code == 200
+    assert client.get("/me").status_code == 200
+
+
+def test_an_idle_session_still_keeps_its_holder_from_signing_up(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    age_sessions(service.database_url, days=5)
+    assert sign_up(client, "Bobby").json()["code"] == "already_authenticated"
+
+
+def test_the_right_id_with_another_secret_opens_nothing(client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    client.cookies.clear()
+    response = client.get("/me", headers=cookie(with_other_secret(token)))
+    assert response.status_code == 401
+    assert "Max-Age=0" in response.headers["set-cookie"]
+    assert client.get("/me", headers=cookie(token)).status_code == 200
+
+
+def test_a_forged_token_does_not_renew(service: Service, client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    client.cookies.clear()
+    age_sessions(service.database_url, days=3)
+    before = sessions_in(service.database_url)
+    client.get("/me", headers=cookie(with_other_secret(token)))
+    assert sessions_in(service.database_url) == before
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "x", "=" * 64, "A" * 63, "A" * 65, "A" * 64, "é" * 64, '"' + "A" * 62 + '"', "A" * 8000],
+)
+def test_a_cookie_that_is_no_token_is_401_and_cleared(client: httpx.Client, value: str) -> None:
+    header = f"{COOKIE}={value}".encode()
+    response = client.get("/me", headers={b"Cookie": header})
+    assert response.status_code == 401
+    assert "Max-Age=0" in response.headers["set-cookie"]
+
+
+def test_two_cookies_that_differ_open_nothing(client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    client.cookies.clear()
+    both = f"{COOKIE}={token}; {COOKIE}={'A' * 64}"
+    assert client.get("/me", headers={"Cookie": both}).status_code == 401
+
+
+def test_the_same_cookie_twice_is_one_cookie(client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    client.cookies.clear()
+    both = f"{COOKIE}={token}; theme=dark;{COOKIE}={token}"
+    assert client.get("/me", headers={"Cookie": both}).status_code == 200
+
+
+def test_the_databases_clock_decides(service: Service, client: httpx.Client) -> None:
+    """The service's own clock is not asked: a session that the database calls dead is dead."""
+    token = token_of(sign_up(client))
+    client.cookies.clear()
+    execute(service.database_url, "UPDATE session SET idle_expires_at = now()")
+    assert client.get("/me", headers=cookie(token)).status_code == 401
+    execute(
+        service.database_url, "UPDATE session SET idle_expires_at = now() + interval '1 minute'"
+    )
+    assert client.get("/me", headers=cookie(token)).status_code == 200
+
+
+def test_log_out_ends_the_session_in_every_process(
+    service: Service, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("other") / "service.log"
+    with running(service.database_url, log) as other, service.client() as here:
+        token = token_of(sign_up(here))
+        with other.client() as there:
+            assert there.get("/me", headers=cookie(token)).status_code == 200
+            here.post("/logout")
+            assert there.get("/me", headers=cookie(token)).status_code == 401
+
+
+def test_the_periods_are_settings(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    environment = {
+        "OSTIARY_SESSION_ACTIVE_PERIOD": "10m",
+        "OSTIARY_SESSION_IDLE_PERIOD": "20m",
+        "OSTIARY_SESSION_MAX_LIFETIME": "25m",
+    }
+    log = tmp_path_factory.mktemp("short") / "service.log"
+    with running(database_url, log, environment) as service, service.client() as client:
+        response = sign_up(client)
+        session = response.json()["session"]
+        created = moment(session["created_at"])
+        assert moment(session["active_expires_at"]) - created == timedelta(minutes=10)
+        assert moment(session["idle_expires_at"]) - created == timedelta(minutes=25)
+        assert "Max-Age=1500" in response.headers["set-cookie"]
+
+
+def test_production_cookies_are_secure_and_bound_to_the_host(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("production") / "service.log"
+    with (
+        running(database_url, log, {"OSTIARY_ENV": "production"}) as service,
+        service.client() as client,
+    ):
+        header = sign_up(client).headers["set-cookie"]
+    assert header.startswith("__Host-auth_session=")
+    assert header.endswith("HttpOnly; Path=/; SameSite=Lax; Secure")
+
+
+def test_a_cookie_domain_gives_up_the_host_prefix(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("domain") / "service.log"
+    environment = {"OSTIARY_ENV": "production", "OSTIARY_COOKIE_DOMAIN": "example.com"}
+    with running(database_url, log, environment) as service, service.client() as client:
+        header = sign_up(client).headers["set-cookie"]
+    assert header.startswith("auth_session=")
+    assert "; Domain=example.com; Secure" in header
+
+
+def absolute_limit(service: Service) -> datetime:
+    limit: datetime = fetch_value(service.database_url, "SELECT absolute_expires_at FROM session")
+    return limit

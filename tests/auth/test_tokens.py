@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.auth.tokens import Token
+
+
+def test_a_token_is_read_as_it_was_written() -> None:
+    token = Token.issue()
+    read = Token.parse(token.text)
+    assert read is not None
+    assert (read.session_id, read.secret_hash) == (token.session_id, token.secret_hash)
+
+
+def test_a_token_opens_what_has_its_hash_and_nothing_else() -> None:
+    token, other = Token.issue(), Token.issue()
+    assert token.opens(token.secret_hash)
+    assert not token.opens(other.secret_hash)
+
+
+def test_no_two_tokens_are_alike() -> None:
+    assert len({Token.issue().text for _ in range(1000)}) == 1000
+
+
+def test_a_token_does_not_show_itself() -> None:
+    token = Token.issue()
+    assert token.text not in repr(token)
+    assert token.secret_hash.hex() not in repr(token.secret_hash)
+
+
+@given(st.text() | st.text("AZaz09-_", min_size=62, max_size=66))
+def test_any_text_is_a_token_or_none(text: str) -> None:
+    token = Token.parse(text)
+    assert token is None or token.text == text

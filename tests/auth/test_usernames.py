@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.auth.errors import InvalidField
+from service.auth.usernames import ClaimedUsername, Username, prepare
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "display_name"),
+    [
+        ("Alice", "alice", "Alice"),
+        ("ＡＬＩＣＥ", "alice", "ALICE"),
+        ("Straße", "straße", "Straße"),
+        ("Ame\u0301lie", "amélie", "Amélie"),
+        ("Алиса", "алиса", "Алиса"),
+        ("אליסה", "אליסה", "אליסה"),
+        ("a.b-c_d", "a.b-c_d", "a.b-c_d"),
+        ("a" * 31, "a" * 31, "a" * 31),
+    ],
+)
+def test_a_name_has_a_form_to_compare_and_a_form_to_show(
+    text: str, name: str, display_name: str
+) -> None:
+    username = Username.parse(text)
+    assert (username.name, username.display_name) == (name, display_name)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "too_short"),
+        ("abc", "too_short"),
+        ("a" * 32, "too_long"),
+        ("a" * 100_000, "too_long"),
+        ("al ice", "not_allowed"),
+        ("alice\x00", "not_allowed"),
+        ("alice\n", "not_allowed"),
+        ("al\u200bice", "not_allowed"),
+        ("al\u202eice", "not_allowed"),
+        ("ﬁve5", "not_allowed"),
+        ("alice☃", "not_allowed"),
+        ("\ud800lice", "not_allowed"),
+    ],
+)
+def test_a_name_that_cannot_be_one_is_refused(text: str, code: str) -> None:
+    with pytest.raises(InvalidField) as caught:
+        Username.parse(text)
+    assert caught.value.code == code
+
+
+def test_a_refusal_says_why() -> None:
+    with pytest.raises(InvalidField, match="must not contain spaces"):
+        Username.parse("al ice")
+
+
+def test_combining_marks_do_not_make_a_short_name_long_enough() -> None:
+    with pytest.raises(InvalidField):
+        Username.parse("e\u0301e\u0301e\u0301")
+
+
+@given(st.text())
+def test_any_text_is_a_name_or_is_refused(text: str) -> None:
+    try:
+        username = Username.parse(text)
+    except InvalidField as error:
+        assert error.code in {"too_short", "too_long", "not_allowed"}
+    else:
+        assert 4 <= len(username.name) <= 31
+
+
+@given(st.text(st.characters(categories=["L", "N"]), min_size=4, max_size=31))
+def test_preparing_twice_changes_nothing(text: str) -> None:
+    try:
+        username = Username.parse(text)
+    except InvalidField:
+        return
+    assert prepare(username.name) == username.name
+    assert prepare(username.display_name) == username.name
+
+
+@given(st.text(min_size=1, max_size=255))
+def test_whatever_is_typed_to_log_in_is_a_name_or_nobodys(text: str) -> None:
+    claimed = ClaimedUsername.parse(text)
+    assert claimed.name is None or claimed.name == prepare(text)
+
+
+def test_a_name_that_was_allowed_elsewhere_can_log_in() -> None:
+    assert ClaimedUsername.parse("Al").name == "al"
+    assert ClaimedUsername.parse("A" * 100).name == "a" * 100

@@ -1,0 +1,82 @@
+"""Databases for tests: one server for the run, one copy of a template for each test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from service.storage.embedded import EmbeddedServer
+from service.storage.schema import migrate
+
+TEMPLATE = "migrated"
+
+# Nothing in a test has to survive a power cut.
+FAST_AND_FORGETFUL = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "200",
+}
+
+
+class TestServer:
+    """A PostgreSQL for the run, with a template that is migrated once."""
+
+    __test__ = False
+
+    def __init__(self, directory: Path) -> None:
+        self.embedded = EmbeddedServer(directory, FAST_AND_FORGETFUL)
+        self._numbers = count(1)
+
+    def start(self) -> None:
+        self.embedded.start()
+        execute(self.embedded.url(), f"CREATE DATABASE {TEMPLATE}")
+        asyncio.run(migrate(self.embedded.url(TEMPLATE)))
+
+    @contextmanager
+    def database(self, template: str = TEMPLATE) -> Iterator[str]:
+        """The address of a database that is gone afterwards."""
+        name = f"test_{next(self._numbers)}"
+        execute(self.embedded.url(), f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield self.embedded.url(name)
+        execute(self.embedded.url(), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def execute(url: str, statement: str, *arguments: Any) -> None:
+    fetch(url, statement, *arguments)
+
+
+def fetch(url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+    """Run one statement on a connection of its own."""
+
+    async def run() -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetch(statement, *arguments)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
+    return fetch(url, statement, *arguments)[0][0]
+
+
+@contextmanager
+def locked(url: str, table: str) -> Iterator[None]:
+    """Keep everybody else from reading a table."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(url))
+        transaction = connection.transaction()
+        runner.run(transaction.start())
+        runner.run(connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+        yield
+        runner.run(transaction.rollback())
+        runner.run(connection.close())

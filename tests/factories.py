@@ -1,0 +1,71 @@
+"""What tests send and look at, in a few words."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from tests.databases import execute, fetch
+
+PASSWORD = "correct horse battery staple"
+COOKIE = "auth_session"
+
+DAY = 86400
+
+
+def sign_up(client: httpx.Client, username: str = "Alice", **fields: Any) -> httpx.Response:
+    return client.post("/signup", json={"username": username, "password": PASSWORD, **fields})
+
+
+def log_in(client: httpx.Client, username: str = "Alice", **fields: Any) -> httpx.Response:
+    return client.post("/login", json={"username": username, "password": PASSWORD, **fields})
+
+
+def token_of(response: httpx.Response) -> str:
+    """The token in the cookie that the answer sets."""
+    return response.cookies[COOKIE]
+
+
+def cookie(token: str) -> dict[str, str]:
+    """The header that shows a token as a browser does."""
+    return {"Cookie": f"{COOKIE}={token}"}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def codes(response: httpx.Response) -> dict[str, str]:
+    """What is wrong with which field."""
+    return {error["field"]: error["code"] for error in response.json()["errors"]}
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def age_sessions(database_url: str, *, days: float) -> None:
+    """Make all sessions as old as if ``days`` had passed."""
+    columns = (
+        "created_at",
+        "renewed_at",
+        "active_expires_at",
+        "idle_expires_at",
+        "absolute_expires_at",
+    )
+    moved = ", ".join(f"{column} = {column} - make_interval(secs => $1)" for column in columns)
+    execute(database_url, f"UPDATE session SET {moved}", days * DAY)
+
+
+def sessions_in(database_url: str) -> list[dict[str, Any]]:
+    rows = fetch(database_url, "SELECT * FROM session ORDER BY created_at")
+    return [dict(row) for row in rows]
+
+
+def with_other_secret(token: str) -> str:
+    """A token with the session id of another, and a secret that is not its."""
+    raw = urlsafe_b64decode(token)
+    return urlsafe_b64encode(raw[:16] + bytes(32)).decode()

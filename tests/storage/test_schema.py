@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from service.storage.schema import (
+    UnknownRevision,
+    is_behind,
+    migrate,
+    newest_revision,
+    revision_of,
+)
+from service.storage.tables import metadata
+from tests.databases import TestServer, execute, fetch
+
+
+@pytest.fixture
+def empty_database(postgresql: TestServer) -> Iterator[str]:
+    with postgresql.database(template="template0") as url:
+        yield url
+
+
+def tables_in(url: str) -> set[str]:
+    rows = fetch(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {row["tablename"] for row in rows}
+
+
+def test_migrating_makes_the_tables(empty_database: str) -> None:
+    move = asyncio.run(migrate(empty_database))
+    assert (move.before, move.after) == (None, newest_revision())
+    assert tables_in(empty_database) == {"user", "key", "session", "alembic_version"}
+
+
+def test_migrating_again_changes_nothing(database_url: str) -> None:
+    move = asyncio.run(migrate(database_url))
+    assert move.before == move.after == newest_revision()
+
+
+def test_every_step_can_be_taken_back_and_taken_again(database_url: str) -> None:
+    asyncio.run(migrate(database_url, "base"))
+    assert tables_in(database_url) == {"alembic_version"}
+    asyncio.run(migrate(database_url))
+    assert asyncio.run(revision_of(database_url)) == newest_revision()
+
+
+def test_migrations_make_what_the_tables_say(database_url: str) -> None:
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return list(compare_metadata(context, metadata))
+
+    async def compare() -> list[object]:
+        engine = create_async_engine(database_url.replace("postgresql:", "postgresql+asyncpg:"))
+        async with engine.connect() as connection:
+            found = await connection.run_sync(differences)
+        await engine.dispose()
+        return found
+
+    assert asyncio.run(compare()) == []
+
+
+def test_machines_that_start_together_take_turns(empty_database: str) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        moves = list(pool.map(lambda _: asyncio.run(migrate(empty_database)), range(6)))
+    assert [move.before for move in moves].count(None) == 1
+    assert {move.after for move in moves} == {newest_revision()}
+
+
+def test_a_step_that_fails_leaves_the_schema_as_it_was(empty_database: str) -> None:
+    execute(empty_database, "CREATE TABLE session (in_the_way int)")
+    with pytest.raises(Exception, match="already exists"):
+        asyncio.run(migrate(empty_database))
+    assert tables_in(empty_database) == {"session"}
+
+
+def test_a_revision_that_nobody_knows_is_refused(database_url: str) -> None:
+    with pytest.raises(UnknownRevision):
+        asyncio.run(migrate(database_url, "9999"))
+
+
+def test_a_schema_is_behind_before_the_newest_revision_and_not_after() -> None:
+    assert is_behind(None)
+    assert not is_behind(newest_revision())
+    assert not is_behind("of a later version")
+
+
+def test_a_renewal_touches_no_indexed_column(database_url: str) -> None:
+    rows = fetch(
+        database_url,
+        """SELECT attname FROM pg_index JOIN pg_attribute ON attrelid = indrelid
+           AND attnum = ANY(indkey) WHERE indrelid = 'session'::regclass""",
+    )
+    indexed = {row["attname"] for row in rows}
+    assert indexed.isdisjoint({"renewed_at", "active_expires_at", "idle_expires_at"})
+
+
+def test_deleting_a_user_deletes_keys_and_sessions(database_url: str) -> None:
+    execute(
+        database_url,
+        """WITH u AS (INSERT INTO "user" VALUES (gen_random_uuid()) RETURNING id),
+           k AS (INSERT INTO key SELECT 'username', 'a', id, 'A' FROM u)
+           INSERT INTO session SELECT gen_random_uuid(), '', id, now(), now(), now(), now(), now()
+           FROM u""",
+    )
+    execute(database_url, 'DELETE FROM "user"')
+    assert fetch(database_url, "SELECT 1 FROM key") == []
+    assert fetch(database_url, "SELECT 1 FROM session") == []

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.settings import (
+    Duration,
+    InvalidSettings,
+    LogFormat,
+    SameSite,
+    Settings,
+    read_settings,
+    settings_table,
+    variable,
+)
+
+README = Path(__file__).parent.parent / "README.md"
+PRODUCTION = {"OSTIARY_ENV": "production", "DATABASE_URL": "postgresql://ostiary@db/ostiary"}
+
+
+def errors_of(**environment: str) -> list[str]:
+    with pytest.raises(InvalidSettings) as caught:
+        read_settings(environment)
+    return caught.value.errors
+
+
+def test_without_variables_there_are_defaults() -> None:
+    assert read_settings({}) == Settings()
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read_settings({"OSTIARY_PORT": "", "DATABASE_URL": ""}) == Settings()
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    errors = errors_of(
+        OSTIARY_PORT="eighty",
+        OSTIARY_ENV="staging",
+        OSTIARY_SESSION_IDLE_PERIOD="two weeks",
+        OSTIARY_TPYO="1",
+        DATABASE_URL="mysql://db",
+    )
+    assert sorted(error.split(":")[0] for error in errors) == [
+        "DATABASE_URL",
+        "OSTIARY_ENV",
+        "OSTIARY_PORT",
+        "OSTIARY_SESSION_IDLE_PERIOD",
+        "OSTIARY_TPYO",
+    ]
+
+
+def test_production_needs_a_database() -> None:
+    assert errors_of(OSTIARY_ENV="production") == ["DATABASE_URL: needed in production"]
+
+
+def test_a_session_cannot_be_active_beyond_its_lifetime() -> None:
+    (error,) = errors_of(OSTIARY_SESSION_ACTIVE_PERIOD="31d")
+    assert error.startswith("OSTIARY_SESSION_ACTIVE_PERIOD")
+
+
+def test_a_cookie_for_other_sites_must_be_secure() -> None:
+    (error,) = errors_of(OSTIARY_COOKIE_SAMESITE="none")
+    assert error.startswith("OSTIARY_COOKIE_SAMESITE")
+    settings = read_settings({"OSTIARY_COOKIE_SAMESITE": "none", **PRODUCTION})
+    assert settings.cookie_samesite is SameSite.NONE
+
+
+def test_logs_are_json_in_production_unless_told_otherwise() -> None:
+    assert read_settings({}).log_format_in_use is LogFormat.TEXT
+    assert read_settings(PRODUCTION).log_format_in_use is LogFormat.JSON
+    told = read_settings({"OSTIARY_LOG_FORMAT": "text", **PRODUCTION})
+    assert told.log_format_in_use is LogFormat.TEXT
+
+
+def test_the_threads_that_hash_are_shared_out_among_workers() -> None:
+    assert read_settings({"OSTIARY_WORKERS": "64"}).hash_threads_of_a_worker == 1
+    assert read_settings({"OSTIARY_HASH_THREADS": "3"}).hash_threads_of_a_worker == 3
+
+
+def test_settings_do_not_show_the_databases_password() -> None:
+    url = "postgresql://ostiary:secret@db/ostiary"
+    assert "secret" not in repr(read_settings({"DATABASE_URL": url}))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("15m", 900), ("12h", 43200), ("30d", 2592000)]
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int) -> None:
+    assert float(Duration.parse(text)) == seconds
+    assert str(Duration.parse(text)) == text
+
+
+@given(st.text() | st.from_regex(r"\A[0-9]{1,3}[smhdw]?\Z"))
+def test_anything_else_is_no_duration(text: str) -> None:
+    try:
+        duration = Duration.parse(text)
+    except ValueError:
+        return
+    assert duration > 0
+    assert Duration.parse(str(duration)) == duration
+
+
+def test_the_readme_lists_every_setting() -> None:
+    assert settings_table() in README.read_text(encoding="utf-8")
+
+
+def test_every_setting_is_described() -> None:
+    table = settings_table()
+    for name in Settings.__struct_fields__:
+        assert f"`{variable(name)}`" in table
