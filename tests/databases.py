@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -22,6 +23,7 @@ FAST_AND_FORGETFUL = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "max_connections": "200",
+    "log_line_prefix": "%d: ",
 }
 
 
@@ -39,6 +41,16 @@ class TestServer:
         execute(self.embedded.url(), f"CREATE DATABASE {TEMPLATE}")
         asyncio.run(migrate(self.embedded.url(TEMPLATE)))
 
+    def record_statements(self, database_url: str) -> None:
+        """Have the statements logged of all connections to a database that begin from now on."""
+        name = name_of(database_url)
+        execute(self.embedded.url(), f"ALTER DATABASE {name} SET log_statement = 'all'")
+
+    def statements(self, database_url: str) -> list[str]:
+        """The first word of each statement that was sent to a database, so far."""
+        logged = rf"^{name_of(database_url)}: LOG:  (?:execute [^:]*|statement): (\w+)"
+        return re.findall(logged, self.embedded.log.read_text(), re.MULTILINE)
+
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
         """The address of a database that is gone afterwards."""
@@ -46,6 +58,10 @@ class TestServer:
         execute(self.embedded.url(), f"CREATE DATABASE {name} TEMPLATE {template}")
         yield self.embedded.url(name)
         execute(self.embedded.url(), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def name_of(url: str) -> str:
+    return url.split("/")[3].split("?")[0]
 
 
 def execute(url: str, statement: str, *arguments: Any) -> None:

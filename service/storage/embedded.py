@@ -63,7 +63,7 @@ class EmbeddedServer:
     def __init__(self, directory: Path, options: Mapping[str, str] | None = None) -> None:
         self.directory = directory.expanduser().resolve()
         self._data = self.directory / "postgresql"
-        self._log = self.directory / "postgresql.log"
+        self.log = self.directory / "postgresql.log"
         self._options = dict(options or {})
         self._account = _account_to_run_as()
         self._sockets = self._choose_socket_directory()
@@ -144,7 +144,7 @@ class EmbeddedServer:
         flags = shlex.join(f"--{name}={value}" for name, value in options.items())
         self._run(
             "pg_ctl",
-            *("start", "-D", str(self._data), "-l", str(self._log), "-o", flags),
+            *("start", "-D", str(self._data), "-l", str(self.log), "-o", flags),
             *("-w", "-t", str(START_TIMEOUT)),
         )
 
@@ -165,7 +165,7 @@ class EmbeddedServer:
         while self._answer() != READY:
             if time.monotonic() > deadline:
                 raise EmbeddedServerFailed(
-                    f"PostgreSQL was not ready after {START_TIMEOUT} seconds; see {self._log}."
+                    f"PostgreSQL was not ready after {START_TIMEOUT} seconds; see {self.log}."
                 )
             time.sleep(0.05)
 
@@ -186,7 +186,7 @@ class EmbeddedServer:
             output.seek(0)
             said = output.read().decode(errors="replace").strip()
         if completed.returncode != 0:
-            raise EmbeddedServerFailed(f"{program} failed: {said}\nThe server's log: {self._log}")
+            raise EmbeddedServerFailed(f"{program} failed: {said}\nThe server's log: {self.log}")
 
 
 def _is_last(users: IO[str]) -> bool:

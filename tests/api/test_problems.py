@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from service.api.json_body import parse_json_object
 from service.api.problems import PROBLEM_TYPES, MalformedJSON
-from tests.databases import execute, locked
+from tests.databases import execute, locked, name_of
 from tests.factories import PASSWORD, sign_up
 from tests.services import Service, running
 
@@ -168,7 +168,7 @@ def test_a_database_that_is_away_is_503_and_its_return_is_noticed(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
-    name = service.database_url.split("/")[3].split("?")[0]
+    name = name_of(service.database_url)
     server_url = service.database_url.replace(f"/{name}?", "/postgres?")
     execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     execute(

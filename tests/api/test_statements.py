@@ -1,0 +1,47 @@
+"""The statements that a request sends: each is a round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.databases import TestServer
+from tests.factories import log_in, sign_up
+from tests.services import running
+
+
+def sign_up_another(client: httpx.Client) -> httpx.Response:
+    client.cookies.clear()
+    return sign_up(client, "Bobby")
+
+
+@pytest.mark.parametrize(
+    ("send", "expected"),
+    [
+        (lambda client: client.get("/me"), ["SELECT"]),
+        (lambda client: client.post("/logout"), ["SELECT", "DELETE"]),
+        (log_in, ["SELECT", "WITH"]),
+        (sign_up_another, ["BEGIN", "INSERT", "INSERT", "WITH", "COMMIT"]),
+    ],
+    ids=["me", "logout", "login", "signup"],
+)
+def test_a_request_sends_these_statements_and_no_more(
+    postgresql: TestServer,
+    database_url: str,
+    tmp_path: Path,
+    send: Callable[[httpx.Client], httpx.Response],
+    expected: list[str],
+) -> None:
+    postgresql.record_statements(database_url)
+    with (
+        running(database_url, tmp_path / "service.log") as service,
+        service.client() as client,
+    ):
+        sign_up(client)
+        client.get("/me")
+        before = len(postgresql.statements(database_url))
+        assert send(client).is_success
+    assert postgresql.statements(database_url)[before:] == expected
