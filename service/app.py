@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,7 @@ from service.auth.hashing import Argon2Cost, Hasher
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.auth.readiness import Readiness
 from service.auth.sessions import Sessions
+from service.auth.sweeping import keep_sweeping
 from service.auth.usernames import ClaimedUsername, Username
 from service.model import SessionPeriods
 from service.settings import Settings
@@ -41,7 +43,10 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(keep_sweeping(database, settings.sweep_interval))
         yield
+        sweeping.cancel()
+        await asyncio.wait([sweeping])
         hasher.close()
         await database.close()
 

@@ -63,6 +63,15 @@ class Key(Struct, frozen=True, kw_only=True):
     password_hash: PasswordHash | None
 
 
+class KeyInfo(Struct, frozen=True):
+    """A key as its owner may see it."""
+
+    provider: str
+    name: str
+    display_name: str
+    has_password: bool
+
+
 class Session(Struct, frozen=True, kw_only=True):
     """One log-in on one device. All times are the database's."""
 
@@ -88,6 +97,14 @@ class Device(Struct, frozen=True, kw_only=True):
 
     user_agent: str | None = None
     address: Address | None = None
+
+
+class ListedSession(Struct, frozen=True, kw_only=True):
+    """A session as its user sees it among the others."""
+
+    session: Session
+    state: SessionState
+    device: Device
 
 
 class SessionPeriods(Struct, frozen=True, kw_only=True):

@@ -120,6 +120,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     session_max_lifetime: Annotated[
         Duration, Meta(description="How long after the log-in it ends in any case.")
     ] = Duration.parse("30d")
+    sweep_interval: Annotated[
+        Duration, Meta(description="How often dead sessions are deleted.")
+    ] = Duration.parse("10m")
     password_min_length: Annotated[
         int, Meta(description="The fewest characters of a new password.", ge=8, le=64)
     ] = 8

@@ -61,7 +61,7 @@ class TestServer:
 
 
 def name_of(url: str) -> str:
-    return url.split("/")[3].split("?")[0]
+    return url.split("/")[3].split("?", maxsplit=1)[0]
 
 
 def execute(url: str, statement: str, *arguments: Any) -> None:

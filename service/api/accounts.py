@@ -1,16 +1,23 @@
-"""Sign up, log in, who am I, log out."""
+"""Joining, coming back, leaving: the user of a session."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
 from typing import Any
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Request, Response, delete, get, post, put
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from service.api.bodies import Authenticated, LogIn, SignUp, authenticated
+from service.api.bodies import (
+    Authenticated,
+    ChangePassword,
+    Leave,
+    LogIn,
+    SignUp,
+    authenticated,
+)
 from service.api.credentials import SessionCookie, Transport, credential_of
 from service.api.guard import AuthenticatedRequest, require_session
 from service.api.json_body import StrictJSON, require_json_body
@@ -42,7 +49,7 @@ LONGEST_USER_AGENT = 512
 
 
 class AccountController(Controller):
-    """The four endpoints that a site cannot do without."""
+    """Sign up, log in, who am I, log out; another password; leave for good."""
 
     path = "/"
     tags = ("Account",)
@@ -122,6 +129,68 @@ class AccountController(Controller):
         live = request.auth.live
         return authenticated(live.user, live.session, fresh=live.renewed)
 
+    @put(
+        "/me/password",
+        dto=StrictJSON[ChangePassword],
+        return_dto=None,
+        before_request=require_json_body,
+        guards=[require_session],
+        security=SESSION_SECURITY,
+        operation_id="changePassword",
+        summary="Change the password",
+        response_headers=[SETS_COOKIE],
+        response_description="The password is changed, and this session has a new token.",
+        responses=problem_responses(
+            *BODY_PROBLEMS,
+            INVALID_CREDENTIALS,
+            NOT_AUTHENTICATED,
+            OVERLOADED,
+            DATABASE_UNAVAILABLE,
+        ),
+    )
+    async def change_password(
+        self,
+        request: AuthenticatedRequest,
+        data: JSONBody[ChangePassword],
+        accounts: NamedDependency[Accounts],
+        session_cookie: NamedDependency[SessionCookie],
+    ) -> Authenticated:
+        """Set another password. Every other session ends, and this one gets a new token."""
+        opened = await accounts.change_password(
+            request.auth.live, data.current_password, data.new_password
+        )
+        return hand_over(request, opened, request.auth.transport, session_cookie)
+
+    @delete(
+        "/me",
+        dto=StrictJSON[Leave],
+        return_dto=None,
+        before_request=require_json_body,
+        guards=[require_session],
+        security=SESSION_SECURITY,
+        operation_id="deleteMe",
+        summary="Leave for good",
+        response_headers=[CLEARS_COOKIE],
+        response_description="The user, the keys and the sessions are deleted.",
+        responses=problem_responses(
+            *BODY_PROBLEMS,
+            INVALID_CREDENTIALS,
+            NOT_AUTHENTICATED,
+            OVERLOADED,
+            DATABASE_UNAVAILABLE,
+        ),
+    )
+    async def delete_me(
+        self,
+        request: AuthenticatedRequest,
+        data: JSONBody[Leave],
+        accounts: NamedDependency[Accounts],
+        session_cookie: NamedDependency[SessionCookie],
+    ) -> None:
+        """Delete the user with all keys and sessions. The user name is free again."""
+        await accounts.delete(request.auth.live.user, data.password)
+        forget(request, session_cookie)
+
     @post(
         "/logout",
         status_code=204,
@@ -141,8 +210,7 @@ class AccountController(Controller):
     ) -> None:
         """End the session, in the database, at once."""
         await sessions.end(request.auth.live.session)
-        if request.auth.transport is Transport.COOKIE:
-            session_cookie.clear(request.scope)
+        forget(request, session_cookie)
 
 
 def hand_over(
@@ -153,6 +221,12 @@ def hand_over(
         session_cookie.set(request.scope, opened.token, opened.session)
         return authenticated(opened.user, opened.session, fresh=True)
     return authenticated(opened.user, opened.session, fresh=True, token=opened.token.text)
+
+
+def forget(request: AuthenticatedRequest, session_cookie: SessionCookie) -> None:
+    """Have the client forget the cookie of a session that ended, if that is how it came."""
+    if request.auth.transport is Transport.COOKIE:
+        session_cookie.clear(request.scope)
 
 
 def device_of(request: AnyRequest) -> Device:

@@ -28,7 +28,7 @@ class SignUp(Body, frozen=True, kw_only=True):
     @classmethod
     def errors_between(cls, values: Mapping[str, Any]) -> list[FieldError]:
         if values.keys() >= {"username", "password"}:
-            return errors_between(values["username"], values["password"])
+            return errors_between(values["username"].name, values["password"])
         return []
 
 
@@ -38,6 +38,19 @@ class LogIn(Body, frozen=True, kw_only=True):
     username: ClaimedUsername
     password: Password
     transport: Transport = Transport.COOKIE
+
+
+class ChangePassword(Body, frozen=True, kw_only=True):
+    """Who wants another password."""
+
+    current_password: Password
+    new_password: NewPassword
+
+
+class Leave(Body, frozen=True, kw_only=True):
+    """Who wants to leave for good."""
+
+    password: Password
 
 
 class SessionInfo(Struct, frozen=True, kw_only=True):
@@ -60,6 +73,33 @@ class Authenticated(Struct, frozen=True, kw_only=True):
 
     user: User
     session: SessionInfo
+
+
+class ListedSessionInfo(Struct, frozen=True, kw_only=True):
+    """A session among the others of its user. ``current`` is the one that asks."""
+
+    id: UUID
+    current: bool
+    state: SessionState
+    user_agent: str | None
+    address: str | None
+    created_at: datetime
+    renewed_at: datetime
+    active_expires_at: datetime
+    idle_expires_at: datetime
+
+
+class SessionPage(Struct, frozen=True, kw_only=True):
+    """Sessions, newest first. ``next`` is the ``cursor`` of the next page, if there is one."""
+
+    sessions: list[ListedSessionInfo]
+    next: str | None
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """How many sessions ended."""
+
+    ended: int
 
 
 def authenticated(

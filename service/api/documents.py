@@ -86,6 +86,7 @@ def openapi_document() -> dict[str, Any]:
             license=License(name="MIT", identifier="MIT"),
             tags=[
                 Tag(name="Account", description="Joining, coming back, leaving."),
+                Tag(name="Sessions", description="The devices on which a user is logged in."),
                 Tag(name="Health", description="For the machines that watch over this one."),
             ],
             components=Components(

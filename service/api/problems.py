@@ -100,6 +100,7 @@ NOT_AUTHENTICATED = ProblemType(
     headers=CHALLENGE,
 )
 NOT_FOUND = ProblemType(
+    raised_as=auth.NoSuchSession,
     code="not_found",
     status=404,
     title="Not found",

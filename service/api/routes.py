@@ -8,11 +8,12 @@ from msgspec import Struct
 from service.api.accounts import AccountController
 from service.api.credentials import SessionCookie
 from service.api.health import HealthController
+from service.api.sessions import SessionController
 from service.auth.accounts import Accounts
 from service.auth.readiness import Readiness
 from service.auth.sessions import Sessions
 
-CONTROLLERS = (AccountController, HealthController)
+CONTROLLERS = (AccountController, SessionController, HealthController)
 
 
 class Parts(Struct, frozen=True, kw_only=True):

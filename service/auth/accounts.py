@@ -14,10 +14,10 @@ from service.auth.errors import (
 )
 from service.auth.hashing import Hasher
 from service.auth.passwords import NewPassword, Password, refuse_username_in_password
-from service.auth.sessions import OpenedSession, Sessions
+from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.tokens import Token
 from service.auth.usernames import ClaimedUsername, Username
-from service.model import Device, Key, Provider
+from service.model import Device, Key, Provider, User
 from service.storage import users as storage
 from service.storage.database import Database
 
@@ -43,7 +43,7 @@ class Accounts:
         Raises `AlreadyAuthenticated` if the ``carried`` token opens a session, `ValidationFailed`,
         `UsernameTaken` and `Overloaded`.
         """
-        if errors := errors_between(username, password):
+        if errors := errors_between(username.name, password):
             raise ValidationFailed(errors)
         if carried is not None and await self._sessions.find(carried) is not None:
             raise AlreadyAuthenticated
@@ -82,6 +82,42 @@ class Accounts:
         async with self._database.connect() as connection:
             return await self._sessions.open(connection, key, device, replaces=carried)
 
+    async def change_password(
+        self, live: LiveSession, current: Password, new: NewPassword
+    ) -> OpenedSession:
+        """Give the user another password and the session another token; all other sessions end.
+
+        Raises `InvalidCredentials` if ``current`` is not the password, `ValidationFailed`,
+        `Overloaded`, and `NotAuthenticated` if the session ended meanwhile.
+        """
+        if errors := errors_between(live.user.username, new, "new_password"):
+            raise ValidationFailed(errors)
+        key = await self._verified_key(live.user, current)
+        password_hash = await self._hasher.hash(new)
+        async with self._database.transaction() as connection:
+            # The verified key first: a log-in by the old password waits for it, then finds it gone.
+            if not await storage.replace_password_hash(connection, key, password_hash):
+                raise InvalidCredentials
+            await storage.set_password_hash(connection, live.user.id, password_hash)
+            return await self._sessions.keep_only(connection, live)
+
+    async def delete(self, user: User, password: Password) -> None:
+        """Delete the user, with keys and sessions; the user name is free again.
+
+        Raises `InvalidCredentials` and `Overloaded`.
+        """
+        await self._verified_key(user, password)
+        async with self._database.connect() as connection:
+            await storage.delete_user(connection, user.id)
+
+    async def _verified_key(self, user: User, password: Password) -> Key:
+        async with self._database.connect() as connection:
+            key = await storage.find_password_key(connection, user.id)
+        password_hash = key.password_hash if key is not None else None
+        if not await self._hasher.verify(password_hash, password) or key is None:
+            raise InvalidCredentials
+        return key
+
     async def _find_key(self, username: ClaimedUsername) -> Key | None:
         # An empty name is nobody's, and is looked up all the same: it must not answer faster.
         async with self._database.connect() as connection:
@@ -98,10 +134,12 @@ class Accounts:
         return replace(key, password_hash=password_hash) if replaced else key
 
 
-def errors_between(username: Username, password: NewPassword) -> list[FieldError]:
-    """What is wrong with a new password beside that very user name."""
+def errors_between(
+    username: str | None, password: NewPassword, field: str = "password"
+) -> list[FieldError]:
+    """What is wrong with a new password, in ``field``, beside that very user name."""
     try:
-        refuse_username_in_password(username.name, password)
+        refuse_username_in_password(username, password)
     except InvalidField as error:
-        return [error.of("password")]
+        return [error.of(field)]
     return []

@@ -16,6 +16,11 @@ __all__ = [
     "FieldError",
     "InvalidCredentials",
     "InvalidField",
+    "KeyTaken",
+    "LastKey",
+    "NoSuchKey",
+    "NoSuchSession",
+    "NoSuchUser",
     "NotAuthenticated",
     "Overloaded",
     "SchemaBehind",
@@ -88,6 +93,36 @@ class Overloaded(AuthError):
     """More passwords wait to be hashed than will be hashed soon; nothing was done."""
 
     code = "overloaded"
+
+
+class NoSuchSession(AuthError):
+    """The user has no live session of that id; whether somebody else has is not told."""
+
+    code = "not_found"
+
+
+class NoSuchKey(AuthError):
+    """The user has no key of that provider and name."""
+
+    code = "no_such_key"
+
+
+class KeyTaken(AuthError):
+    """Somebody has a key of that provider and name."""
+
+    code = "key_taken"
+
+
+class LastKey(AuthError):
+    """Without this key, nobody could log in as its user any more."""
+
+    code = "last_key"
+
+
+class NoSuchUser(AuthError):
+    """There is no user of that name or id."""
+
+    code = "no_such_user"
 
 
 class SchemaBehind(AuthError):

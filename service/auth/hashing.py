@@ -11,10 +11,11 @@ from contextlib import suppress
 from typing import TypeVar
 
 import argon2
-from argon2.exceptions import VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from msgspec import Struct
 
 from service.auth.errors import Overloaded
+from service.auth.foreign_hashes import is_foreign, verify_foreign
 from service.auth.passwords import NewPassword, Password
 from service.model import PasswordHash
 
@@ -62,23 +63,40 @@ class Hasher:
         return await self._in_thread(lambda: self._verify(password_hash, password))
 
     async def rehash(self, password_hash: PasswordHash, password: Password) -> PasswordHash | None:
-        """Hash a verified password anew if ours would come out differently today.
+        """Hash a verified password anew, if ours would come out differently today.
 
         Raises `Overloaded`.
         """
-        if password.prepared is None or not self._argon2.check_needs_rehash(password_hash):
+        if password.prepared is None:
+            return None
+        outdated = is_foreign(password_hash) or self._argon2.check_needs_rehash(password_hash)
+        if not outdated and len(password.forms) == 1:
             return None
         prepared = password.prepared
-        return await self._in_thread(lambda: PasswordHash(self._argon2.hash(prepared)))
+        return await self._in_thread(
+            lambda: (
+                None
+                if not outdated and self._matches(password_hash, prepared)
+                else PasswordHash(self._argon2.hash(prepared))
+            )
+        )
 
     def close(self) -> None:
         self._threads.shutdown(cancel_futures=True)
 
     def _verify(self, password_hash: PasswordHash | None, password: Password) -> bool:
-        with suppress(VerifyMismatchError):
-            self._argon2.verify(password_hash or self._nobodys_hash, password.prepared or "")
-            return password_hash is not None and password.prepared is not None
-        return False
+        if password_hash is not None and is_foreign(password_hash):
+            return verify_foreign(password_hash, password.text)
+        matches = [
+            self._matches(password_hash or self._nobodys_hash, form) for form in password.forms
+        ]
+        return password_hash is not None and any(matches)
+
+    def _matches(self, password_hash: str, form: str) -> bool:
+        try:
+            return self._argon2.verify(password_hash, form)
+        except (VerifyMismatchError, InvalidHashError, UnicodeEncodeError):
+            return False
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._room == 0:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 from typing import Self
+from unicodedata import normalize
 
 from precis_i18n import get_profile
 
@@ -38,6 +39,12 @@ class Password:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
+
+    @property
+    def forms(self) -> list[str]:
+        """What a hash by Argon2id may be of: our form of the password, and that of oslo."""
+        forms = [self.prepared, normalize("NFKC", self.text)]
+        return [form for form in dict.fromkeys(forms) if form is not None]
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -93,9 +100,9 @@ class PasswordPolicy:
         return InvalidField("too_long", f"Password must be at most {MAX_LENGTH} characters long.")
 
 
-def refuse_username_in_password(username_name: str, password: NewPassword) -> None:
+def refuse_username_in_password(username: str | None, password: NewPassword) -> None:
     """Raises `InvalidField` if the password holds the user name, in whatever case."""
-    if username_name.casefold() in password.prepared.casefold():
+    if username and username.casefold() in password.prepared.casefold():
         raise InvalidField("contains_username", "Password must not contain the username.")
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from uuid import UUID
+
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.auth.errors import InvalidCredentials, NotAuthenticated
+from service.auth.errors import InvalidCredentials, NoSuchSession, NotAuthenticated
 from service.auth.tokens import Token
-from service.model import Device, FoundSession, Key, Session, SessionPeriods, SessionState, User
+from service.model import (
+    Device,
+    FoundSession,
+    Key,
+    ListedSession,
+    Session,
+    SessionPeriods,
+    SessionState,
+    User,
+)
 from service.storage import sessions as storage
 from service.storage.database import Database
 
@@ -74,6 +86,36 @@ class Sessions:
         if session is None:
             raise InvalidCredentials
         return OpenedSession(session=session, user=key.user, token=token)
+
+    async def list(
+        self, user_id: UUID, how_many: int, older_than: tuple[datetime, UUID] | None = None
+    ) -> list[ListedSession]:
+        """The live sessions of a user, newest first; ``older_than`` ends the page before."""
+        async with self._database.connect() as connection:
+            return await storage.list_sessions(connection, user_id, how_many, older_than)
+
+    async def end_one(self, session_id: UUID, user_id: UUID) -> None:
+        """End a live session of that user. Raises `NoSuchSession` if it is none, or another's."""
+        async with self._database.connect() as connection:
+            if not await storage.end_session_of_user(connection, session_id, user_id):
+                raise NoSuchSession
+
+    async def end_others(self, kept: Session) -> int:
+        """End all live sessions of a user but one; tell how many that were."""
+        async with self._database.connect() as connection:
+            return await storage.end_other_sessions(connection, kept.user_id, kept.id)
+
+    async def keep_only(self, connection: AsyncConnection, live: LiveSession) -> OpenedSession:
+        """End all sessions of a user but one, and have a new token open that one.
+
+        Raises `NotAuthenticated` if it ended meanwhile.
+        """
+        token = Token.issue(live.session.id)
+        await storage.end_other_sessions(connection, live.user.id, live.session.id)
+        session = await storage.change_secret(connection, live.session.id, token.secret_hash)
+        if session is None:
+            raise NotAuthenticated
+        return OpenedSession(session=session, user=live.user, token=token)
 
     async def end(self, session: Session) -> None:
         """End the session; from here on its token opens nothing, in any process."""

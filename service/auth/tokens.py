@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from hmac import compare_digest
 from re import compile as regular_expression
 from typing import Self
@@ -17,6 +17,9 @@ SECRET_BYTES = 32
 
 _FORM = regular_expression(r"[A-Za-z0-9_-]{64}")
 
+# What Lucia v2 makes: 40 random letters and digits, about 206 bits.
+_LUCIA_FORM = regular_expression(r"[a-z0-9]{40}")
+
 
 class Token:
     """A session's id and its secret, as 64 characters of base64url. Its ``repr`` hides both.
@@ -24,31 +27,39 @@ class Token:
     The database keeps the SHA-256 of the secret: 256 random bits need no salt and no slow hash.
     """
 
-    __slots__ = ("_secret", "session_id")
+    __slots__ = ("_secret", "session_id", "text")
 
-    def __init__(self, session_id: UUID, secret: bytes) -> None:
+    def __init__(self, session_id: UUID, secret: bytes, text: str) -> None:
         self.session_id = session_id
         self._secret = secret
+        self.text = text
 
     def __repr__(self) -> str:
         return "Token(…)"
 
     @classmethod
-    def issue(cls) -> Self:
-        """Make a token for a session to come."""
-        return cls(uuid4(), secrets.token_bytes(SECRET_BYTES))
+    def issue(cls, session_id: UUID | None = None) -> Self:
+        """Make a token for a session to come, or another one for a session that there is."""
+        session_id = session_id or uuid4()
+        secret = secrets.token_bytes(SECRET_BYTES)
+        return cls(session_id, secret, urlsafe_b64encode(session_id.bytes + secret).decode())
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read a token; nothing if the text can be none."""
-        if _FORM.fullmatch(text) is None:
-            return None
-        raw = urlsafe_b64decode(text)
-        return cls(UUID(bytes=raw[:ID_BYTES]), raw[ID_BYTES:])
+        """Read a token of ours or of Lucia's; nothing if the text can be neither."""
+        if _FORM.fullmatch(text) is not None:
+            raw = urlsafe_b64decode(text)
+            return cls(UUID(bytes=raw[:ID_BYTES]), raw[ID_BYTES:], text)
+        if _LUCIA_FORM.fullmatch(text) is not None:
+            return cls._of_lucia(text)
+        return None
 
-    @property
-    def text(self) -> str:
-        return urlsafe_b64encode(self.session_id.bytes + self._secret).decode()
+    @classmethod
+    def _of_lucia(cls, text: str) -> Self:
+        """To Lucia v2 a session's id is its token: it is our secret, and our id comes of it."""
+        secret = text.encode()
+        digest = blake2b(secret, digest_size=ID_BYTES, person=b"lucia session id")
+        return cls(UUID(bytes=digest.digest()), secret, text)
 
     @property
     def secret_hash(self) -> SecretHash:

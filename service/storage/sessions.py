@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Interval, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Interval,
+    Row,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import (
     Device,
     FoundSession,
     Key,
+    ListedSession,
     SecretHash,
     Session,
     SessionPeriods,
@@ -112,6 +125,68 @@ OPEN_SESSION = select(_opened).add_cte(_ended)
 
 END_SESSION = delete(session).where(session.c.id == bindparam("session_id"))
 
+LIST_SESSIONS = (
+    select(
+        *SESSION_COLUMNS,
+        (session.c.active_expires_at > NOW).label("is_active"),
+        session.c.user_agent,
+        session.c.address,
+    )
+    .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
+    .order_by(session.c.created_at.desc(), session.c.id.desc())
+    .limit(bindparam("how_many"))
+)
+
+LIST_OLDER_SESSIONS = LIST_SESSIONS.where(
+    tuple_(session.c.created_at, session.c.id)
+    < tuple_(
+        bindparam("last_created_at", type_=session.c.created_at.type),
+        bindparam("last_id", type_=session.c.id.type),
+    )
+)
+
+END_SESSION_OF_USER = delete(session).where(
+    session.c.id == bindparam("session_id"),
+    session.c.user_id == bindparam("owner_id"),
+    session.c.idle_expires_at > NOW,
+)
+
+END_OTHER_SESSIONS = delete(session).where(
+    session.c.user_id == bindparam("owner_id"),
+    session.c.id != bindparam("kept_id"),
+    session.c.idle_expires_at > NOW,
+)
+
+END_ALL_SESSIONS = delete(session).where(session.c.user_id == bindparam("owner_id"))
+
+CHANGE_SECRET = (
+    update(session)
+    .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
+    .values(secret_hash=bindparam("new_secret_hash"))
+    .returning(*SESSION_COLUMNS)
+)
+
+# A stretch of the table's pages at a time: there is no index on the times, which renewals move.
+# Who holds a row has a reason; its turn comes the next time.
+SWEEP_PAGES = text(
+    """
+    DELETE FROM session WHERE id IN (
+        SELECT id FROM session
+        WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:beyond AS tid)
+          AND idle_expires_at <= now()
+        FOR UPDATE SKIP LOCKED
+    )
+    """
+).bindparams(bindparam("first", type_=Text), bindparam("beyond", type_=Text))
+
+COUNT_PAGES = text(
+    "SELECT pg_relation_size('session') / CAST(current_setting('block_size') AS bigint)"
+)
+
+# One process sweeps at a time; "sweep" in hexadecimal.
+SWEEP_LOCK = 0x7377656570
+LOCK_SWEEP = text("SELECT pg_try_advisory_xact_lock(:lock)")
+
 
 async def find_live_session(connection: AsyncConnection, session_id: UUID) -> FoundSession | None:
     """Look a session up, unless it is dead; its user comes with it."""
@@ -176,6 +251,79 @@ async def open_session(  # noqa: PLR0913
 async def end_session(connection: AsyncConnection, session_id: UUID) -> None:
     """Delete the session; it is dead for every process once this returns."""
     await connection.execute(END_SESSION, {"session_id": session_id})
+
+
+async def list_sessions(
+    connection: AsyncConnection,
+    user_id: UUID,
+    how_many: int,
+    older_than: tuple[datetime, UUID] | None = None,
+) -> list[ListedSession]:
+    """The live sessions of a user, newest first; ``older_than`` is the last one of a page."""
+    parameters: dict[str, Any] = {"owner_id": user_id, "how_many": how_many}
+    statement = LIST_SESSIONS
+    if older_than is not None:
+        statement = LIST_OLDER_SESSIONS
+        parameters["last_created_at"], parameters["last_id"] = older_than
+    result = await connection.execute(statement, parameters)
+    return [
+        ListedSession(
+            session=_session(row),
+            state=SessionState.ACTIVE if row.is_active else SessionState.IDLE,
+            device=Device(user_agent=row.user_agent, address=row.address),
+        )
+        for row in result
+    ]
+
+
+async def end_session_of_user(connection: AsyncConnection, session_id: UUID, user_id: UUID) -> bool:
+    """End a live session if it is that user's; tell whether it was."""
+    result = await connection.execute(
+        END_SESSION_OF_USER, {"session_id": session_id, "owner_id": user_id}
+    )
+    return result.rowcount == 1
+
+
+async def end_other_sessions(connection: AsyncConnection, user_id: UUID, kept_id: UUID) -> int:
+    """End the user's live sessions but one; tell how many that were."""
+    result = await connection.execute(END_OTHER_SESSIONS, {"owner_id": user_id, "kept_id": kept_id})
+    return result.rowcount
+
+
+async def end_all_sessions(connection: AsyncConnection, user_id: UUID) -> int:
+    """Delete all sessions of a user, dead ones too; tell how many that were."""
+    result = await connection.execute(END_ALL_SESSIONS, {"owner_id": user_id})
+    return result.rowcount
+
+
+async def change_secret(
+    connection: AsyncConnection, session_id: UUID, secret_hash: SecretHash
+) -> Session | None:
+    """Have another token open the session; nothing if it is dead by now."""
+    result = await connection.execute(
+        CHANGE_SECRET, {"session_id": session_id, "new_secret_hash": secret_hash}
+    )
+    row = result.one_or_none()
+    return None if row is None else _session(row)
+
+
+async def count_pages(connection: AsyncConnection) -> int:
+    """How many pages the table has, for `sweep_pages` to walk over."""
+    pages: int = (await connection.execute(COUNT_PAGES)).scalar_one()
+    return pages
+
+
+async def sweep_pages(connection: AsyncConnection, first: int, beyond: int) -> int | None:
+    """Delete the dead sessions on some pages; nothing if another process is sweeping.
+
+    To be called in a transaction, which holds the lock. Tells how many there were.
+    """
+    if not (await connection.execute(LOCK_SWEEP, {"lock": SWEEP_LOCK})).scalar_one():
+        return None
+    result = await connection.execute(
+        SWEEP_PAGES, {"first": f"({first},0)", "beyond": f"({beyond},0)"}
+    )
+    return result.rowcount
 
 
 def _period_parameters(periods: SessionPeriods) -> dict[str, timedelta]:

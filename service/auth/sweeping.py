@@ -1,0 +1,43 @@
+"""Dead sessions are swept away in small batches, by one process at a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from service.storage import sessions as storage
+from service.storage.database import Database, DatabaseUnavailable
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Pages of the table in one batch: some ten thousands of rows, a few milliseconds.
+PAGES = 256
+
+
+async def sweep(database: Database) -> int:
+    """Delete all dead sessions, unless another process is at it; tell how many there were.
+
+    Raises `DatabaseUnavailable`; what was swept until then stays swept.
+    """
+    async with database.connect() as connection:
+        pages = await storage.count_pages(connection)
+    swept = 0
+    for first in range(0, pages, PAGES):
+        async with database.transaction() as connection:
+            batch = await storage.sweep_pages(connection, first, first + PAGES)
+        if batch is None:
+            break
+        swept += batch
+    return swept
+
+
+async def keep_sweeping(database: Database, interval: float) -> None:
+    """Sweep every ``interval`` seconds until cancelled. A database that is away is waited for."""
+    while True:
+        await asyncio.sleep(interval)
+        try:
+            if swept := await sweep(database):
+                log.info("sessions_swept", sessions=swept)
+        except DatabaseUnavailable as error:
+            log.warning("sweep_failed", reason=str(error))
