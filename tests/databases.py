@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,24 @@ def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
     return fetch(url, statement, *arguments)[0][0]
 
 
-@contextmanager
-def locked(url: str, table: str) -> Iterator[None]:
+def locked(url: str, table: str) -> AbstractContextManager[None]:
     """Keep everybody else from reading a table."""
-    with asyncio.Runner() as runner:
-        connection = runner.run(asyncpg.connect(url))
-        transaction = connection.transaction()
-        runner.run(transaction.start())
-        runner.run(connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+    return held(url, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+
+
+@contextmanager
+def held(url: str, statement: str) -> Iterator[None]:
+    """Hold the locks that a statement takes."""
+    runner = asyncio.Runner()
+    with ThreadPoolExecutor(1) as thread:
+
+        def run(work: Coroutine[Any, Any, Any]) -> Any:
+            return thread.submit(runner.run, work).result()
+
+        connection = run(asyncpg.connect(url))
+        run(connection.execute("BEGIN"))
+        run(connection.execute(statement))
         yield
-        runner.run(transaction.rollback())
-        runner.run(connection.close())
+        run(connection.execute("ROLLBACK"))
+        run(connection.close())
+        thread.submit(runner.close).result()

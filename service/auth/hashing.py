@@ -94,6 +94,7 @@ class Hasher:
 
     def _matches(self, password_hash: str, form: str) -> bool:
         try:
+            argon2.extract_parameters(password_hash)
             return self._argon2.verify(password_hash, form)
         except (VerifyMismatchError, InvalidHashError, UnicodeEncodeError):
             return False

@@ -1,0 +1,166 @@
+"""The sessions in their user's hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from tests.databases import execute
+from tests.factories import COOKIE, age_sessions, bearer, codes, log_in, sign_up
+from tests.services import Service
+
+
+@pytest.fixture
+def alice(client: httpx.Client) -> str:
+    return bearer_token(sign_up(client, "Alice", transport="bearer"))
+
+
+@pytest.fixture
+def bobby(client: httpx.Client) -> str:
+    return bearer_token(sign_up(client, "Bobby", transport="bearer"))
+
+
+def bearer_token(response: httpx.Response) -> str:
+    token: str = response.json()["session"]["token"]
+    return token
+
+
+def log_in_elsewhere(client: httpx.Client, username: str = "Alice", agent: str = "phone") -> str:
+    client.headers["User-Agent"] = agent
+    return bearer_token(log_in(client, username, transport="bearer"))
+
+
+def list_sessions(client: httpx.Client, token: str, cursor: str | None = None) -> httpx.Response:
+    parameters = {} if cursor is None else {"cursor": cursor}
+    return client.get("/sessions", headers=bearer(token), params=parameters)
+
+
+def test_the_user_sees_each_device_newest_first_and_this_one_marked(
+    client: httpx.Client, alice: str
+) -> None:
+    phone = log_in_elsewhere(client, agent="phone")
+    log_in_elsewhere(client, agent="tablet")
+    page = list_sessions(client, phone).json()
+    assert [each["user_agent"] for each in page["sessions"][:2]] == ["tablet", "phone"]
+    assert [each["current"] for each in page["sessions"]] == [False, True, False]
+    assert page["next"] is None
+    assert page["sessions"][0].keys() == {
+        *("id", "current", "state", "user_agent", "address"),
+        *("created_at", "renewed_at", "active_expires_at", "idle_expires_at"),
+    }
+    assert {each["address"] for each in page["sessions"]} == {"127.0.0.1"}
+
+
+def test_the_user_sees_no_dead_sessions_and_nobody_elses(
+    service: Service, client: httpx.Client, alice: str, bobby: str
+) -> None:
+    age_sessions(service.database_url, days=16)
+    now = log_in_elsewhere(client)
+    (only,) = list_sessions(client, now).json()["sessions"]
+    assert only["current"] is True
+
+
+def test_an_idle_session_is_shown_as_idle(
+    service: Service, client: httpx.Client, alice: str
+) -> None:
+    age_sessions(service.database_url, days=2)
+    now = log_in_elsewhere(client)
+    states = [each["state"] for each in list_sessions(client, now).json()["sessions"]]
+    assert states == ["active", "idle"]
+
+
+def pages(client: httpx.Client, token: str) -> Iterator[list[str]]:
+    page = list_sessions(client, token).json()
+    yield [each["id"] for each in page["sessions"]]
+    while page["next"] is not None:
+        page = list_sessions(client, token, page["next"]).json()
+        yield [each["id"] for each in page["sessions"]]
+
+
+@pytest.mark.parametrize(
+    ("others", "lengths"), [(99, [100]), (100, [100, 1]), (249, [100, 100, 50])]
+)
+def test_more_than_a_hundred_sessions_come_in_pages(
+    service: Service, client: httpx.Client, alice: str, others: int, lengths: list[int]
+) -> None:
+    """Even if many of them were made in the same moment."""
+    execute(
+        service.database_url,
+        """INSERT INTO session SELECT gen_random_uuid(), secret_hash, user_id,
+           created_at - (n % 3) * interval '1 s', renewed_at, active_expires_at, idle_expires_at,
+           absolute_expires_at FROM session, generate_series(1, $1) AS n""",
+        others,
+    )
+    found = list(pages(client, alice))
+    assert [len(page) for page in found] == lengths
+    assert len({each for page in found for each in page}) == others + 1
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "é", "A" * 31, "A" * 33, "A" * 4000, "_" * 32])
+def test_a_cursor_that_is_none_is_told(client: httpx.Client, alice: str, cursor: str) -> None:
+    response = list_sessions(client, alice, cursor)
+    assert response.status_code == 400
+    assert codes(response) == {"cursor": "not_allowed"}
+
+
+def test_an_ended_session_is_dead_at_once(client: httpx.Client, alice: str) -> None:
+    phone = log_in_elsewhere(client)
+    listed = list_sessions(client, alice).json()["sessions"]
+    (other,) = [each["id"] for each in listed if not each["current"]]
+    assert client.delete(f"/sessions/{other}", headers=bearer(alice)).status_code == 204
+    assert client.get("/me", headers=bearer(phone)).status_code == 401
+    assert client.get("/me", headers=bearer(alice)).status_code == 200
+
+
+def test_ending_the_session_that_asks_logs_out(client: httpx.Client) -> None:
+    sign_up(client)
+    current = client.get("/me").json()["session"]["id"]
+    response = client.delete(f"/sessions/{current}")
+    assert response.status_code == 204
+    assert response.headers["set-cookie"].startswith(f"{COOKIE}=; Max-Age=0")
+    assert client.get("/me").status_code == 401
+
+
+def test_somebody_elses_session_is_not_told_from_none(
+    service: Service, client: httpx.Client, alice: str, bobby: str
+) -> None:
+    (bobbys,) = list_sessions(client, bobby).json()["sessions"]
+    answers = []
+    for session_id in (bobbys["id"], str(uuid4()), "no-id-at-all"):
+        response = client.delete(f"/sessions/{session_id}", headers=bearer(alice))
+        assert response.status_code == 404
+        answers.append({**response.json(), "request_id": None})
+    assert answers[0] == answers[1] == answers[2]
+    assert client.get("/me", headers=bearer(bobby)).status_code == 200
+
+
+def test_a_dead_session_is_not_told_from_none(
+    service: Service, client: httpx.Client, alice: str
+) -> None:
+    (old,) = list_sessions(client, alice).json()["sessions"]
+    age_sessions(service.database_url, days=16)
+    now = log_in_elsewhere(client)
+    assert client.delete(f"/sessions/{old['id']}", headers=bearer(now)).status_code == 404
+
+
+def test_all_other_sessions_end_at_once(client: httpx.Client, alice: str, bobby: str) -> None:
+    others = [log_in_elsewhere(client) for _ in range(3)]
+    response = client.delete("/sessions", headers=bearer(alice))
+    assert (response.status_code, response.json()) == (200, {"ended": 3})
+    for other in others:
+        assert client.get("/me", headers=bearer(other)).status_code == 401
+    assert client.get("/me", headers=bearer(alice)).status_code == 200
+    assert client.get("/me", headers=bearer(bobby)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/sessions"), ("DELETE", "/sessions"), ("DELETE", f"/sessions/{UUID(int=0)}")],
+)
+def test_without_a_session_there_is_nothing_to_see(
+    client: httpx.Client, method: str, path: str
+) -> None:
+    assert client.request(method, path).json()["code"] == "not_authenticated"

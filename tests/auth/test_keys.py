@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from service.app import limits_of
+from service.auth.errors import KeyTaken, LastKey, NoSuchKey
+from service.auth.keys import Keys
+from service.model import PasswordHash
+from service.settings import Settings
+from service.storage.database import Database
+from tests.databases import execute
+
+HASH = PasswordHash("a hash")
+
+
+@pytest.fixture
+async def keys(database_url: str) -> AsyncIterator[Keys]:
+    database = Database(database_url, limits_of(Settings()))
+    yield Keys(database)
+    await database.close()
+
+
+@pytest.fixture
+def users(database_url: str) -> list[UUID]:
+    """Two users without keys."""
+    ids = [uuid4(), uuid4()]
+    for user_id in ids:
+        execute(database_url, 'INSERT INTO "user" (id) VALUES ($1)', user_id)
+    return ids
+
+
+async def providers(keys: Keys, user_id: UUID) -> list[str]:
+    return [key.provider for key in await keys.list(user_id)]
+
+
+async def test_a_user_has_as_many_keys_as_they_like(users: list[UUID], keys: Keys) -> None:
+    await keys.add(users[0], "username", "alice", display_name="Alice", password_hash=HASH)
+    await keys.add(users[0], "email", "alice@example.com", password_hash=HASH)
+    await keys.add(users[0], "github", "42")
+    assert await providers(keys, users[0]) == ["username", "email", "github"]
+    assert [key.has_password for key in await keys.list(users[0])] == [True, True, False]
+
+
+async def test_a_key_has_one_owner(users: list[UUID], keys: Keys) -> None:
+    await keys.add(users[0], "github", "42")
+    with pytest.raises(KeyTaken):
+        await keys.add(users[1], "github", "42")
+    await keys.add(users[1], "gitlab", "42")
+
+
+async def test_a_key_can_be_removed_while_a_usable_one_is_left(
+    users: list[UUID], keys: Keys
+) -> None:
+    await keys.add(users[0], "username", "alice", password_hash=HASH)
+    await keys.add(users[0], "github", "42")
+    await keys.remove(users[0], "username", "alice")
+    assert await providers(keys, users[0]) == ["github"]
+
+
+async def test_the_last_usable_key_cannot_be_removed(users: list[UUID], keys: Keys) -> None:
+    """A user name or an address without a password lets nobody in: it does not count."""
+    await keys.add(users[0], "github", "42")
+    await keys.add(users[0], "email", "alice@example.com")
+    with pytest.raises(LastKey):
+        await keys.remove(users[0], "github", "42")
+    await keys.remove(users[0], "email", "alice@example.com")
+    with pytest.raises(LastKey):
+        await keys.remove(users[0], "github", "42")
+
+
+async def test_nobody_removes_somebody_elses_key(users: list[UUID], keys: Keys) -> None:
+    await keys.add(users[0], "github", "42")
+    with pytest.raises(NoSuchKey):
+        await keys.remove(users[1], "github", "42")
+
+
+async def test_two_removals_at_once_leave_one_key(users: list[UUID], keys: Keys) -> None:
+    await keys.add(users[0], "github", "1")
+    await keys.add(users[0], "github", "2")
+    removals = (keys.remove(users[0], "github", name) for name in ("1", "2"))
+    results = await asyncio.gather(*removals, return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["LastKey", "NoneType"]
+    assert len(await keys.list(users[0])) == 1

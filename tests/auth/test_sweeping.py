@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from service.app import limits_of
+from service.auth.sweeping import PAGES, keep_sweeping, sweep
+from service.settings import Settings
+from service.storage.database import Database
+from service.storage.sessions import SWEEP_LOCK
+from tests.databases import execute, fetch_value, held
+
+FILL = """
+WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
+INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_at,
+                     absolute_expires_at)
+SELECT gen_random_uuid(), '', id, now(), now() + (n % $2 - 1) * interval '1 hour', now()
+FROM u, generate_series(1, $1) AS n
+"""
+COUNT = "SELECT count(*) FROM session"
+COUNT_DEAD = "SELECT count(*) FROM session WHERE idle_expires_at <= now()"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, limits_of(Settings()))
+    yield database
+    await database.close()
+
+
+async def run(work: object, *arguments: object) -> object:
+    return await asyncio.to_thread(work, *arguments)  # type: ignore[arg-type]
+
+
+async def test_dead_sessions_go_and_live_ones_stay(database_url: str, database: Database) -> None:
+    await run(execute, database_url, FILL, 300, 3)
+    dead = await run(fetch_value, database_url, COUNT_DEAD)
+    assert dead == 200
+    assert await sweep(database) == dead
+    assert await run(fetch_value, database_url, COUNT) == 100
+    assert await sweep(database) == 0
+
+
+async def test_a_table_of_many_batches_is_swept_whole(
+    database_url: str, database: Database
+) -> None:
+    await run(execute, database_url, FILL, 40_000, 2)
+    pages = await run(fetch_value, database_url, "SELECT pg_relation_size('session') / 8192")
+    assert isinstance(pages, int)
+    assert pages > 2 * PAGES
+    assert await sweep(database) == 40_000
+
+
+async def test_one_process_sweeps_at_a_time(database_url: str, database: Database) -> None:
+    await run(execute, database_url, FILL, 10, 1)
+    with held(database_url, f"SELECT pg_advisory_xact_lock({SWEEP_LOCK})"):
+        assert await sweep(database) == 0
+    assert await sweep(database) == 10
+
+
+async def test_a_row_that_somebody_holds_is_passed_over(
+    database_url: str, database: Database
+) -> None:
+    await run(execute, database_url, FILL, 10, 1)
+    one = "SELECT id FROM session ORDER BY id LIMIT 1 FOR UPDATE"
+    with held(database_url, one):
+        assert await sweep(database) == 9
+
+
+async def test_sweeping_goes_on_by_itself_and_outlives_a_fault(
+    database_url: str, database: Database
+) -> None:
+    await run(execute, database_url, FILL, 10, 1)
+    task = asyncio.create_task(keep_sweeping(database, interval=0.01))
+    async with asyncio.timeout(10):
+        while await run(fetch_value, database_url, COUNT):
+            pass
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
