@@ -104,6 +104,13 @@ class Settings(Struct, frozen=True, kw_only=True):
             pattern=r"^[A-Za-z0-9_-]{1,64}$",
         ),
     ] = "auth_session"
+    cookie_host_prefix: Annotated[
+        bool,
+        Meta(
+            description="`false` leaves the prefix away: for a site that moves in from Lucia "
+            "with live sessions, whose cookies have none."
+        ),
+    ] = True
     cookie_domain: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9.-]{1,253}$")] | None,
         Meta(description="Share the cookie with all hosts of this domain. Better not to."),
@@ -231,6 +238,7 @@ def settings_table() -> str:
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for each in msgspec.structs.fields(Settings):
         default = "" if each.default is None else f"`{each.default}`"
+        default = default.lower() if isinstance(each.default, bool) else default
         description = each.type.__metadata__[0].description
         rows.append(f"| `{variable(each.name)}` | {default} | {description} |")
     return "\n".join(rows)

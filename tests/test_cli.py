@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,31 +15,11 @@ import psutil
 import pytest
 
 from service.storage.schema import newest_revision
+from tests.commands.running import OSTIARY, REPOSITORY, environment, run
 from tests.databases import TestServer, fetch_value
 from tests.factories import cookie, sign_up, token_of
-from tests.services import CHEAP_HASHES, PATIENCE, free_port
+from tests.services import PATIENCE, free_port
 from tests.storage.test_embedded import servers_in
-
-OSTIARY = [sys.executable, "-m", "service"]
-REPOSITORY = Path(__file__).parent.parent
-
-
-def environment(**variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OSTIARY_")}
-    kept.pop("DATABASE_URL", None)
-    return {**kept, **CHEAP_HASHES, **variables}
-
-
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*OSTIARY, *arguments],
-        env=environment(**variables),
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE * 3,
-        check=False,
-    )
 
 
 class Serving:

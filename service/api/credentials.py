@@ -32,7 +32,7 @@ class SessionCookie:
 
     def __init__(self, settings: Settings) -> None:
         secure = settings.is_production
-        host_only = secure and settings.cookie_domain is None
+        host_only = secure and settings.cookie_host_prefix and settings.cookie_domain is None
         self.name = f"__Host-{settings.cookie_name}" if host_only else settings.cookie_name
         self._prefix = f"{self.name}=".encode()
         self._attributes = "; HttpOnly; Path=/; SameSite=" + settings.cookie_samesite.capitalize()

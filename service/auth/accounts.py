@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.errors import (
     AlreadyAuthenticated,
@@ -17,7 +18,7 @@ from service.auth.passwords import NewPassword, Password, refuse_username_in_pas
 from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.tokens import Token
 from service.auth.usernames import ClaimedUsername, Username
-from service.model import Device, Key, Provider, User
+from service.model import Device, Key, PasswordHash, Provider, User
 from service.storage import users as storage
 from service.storage.database import Database
 
@@ -48,18 +49,9 @@ class Accounts:
         if carried is not None and await self._sessions.find(carried) is not None:
             raise AlreadyAuthenticated
         password_hash = await self._hasher.hash(password)
-        try:
-            async with self._database.transaction() as connection:
-                key = await storage.add_user(
-                    connection,
-                    provider=Provider.USERNAME,
-                    name=username.name,
-                    display_name=username.display_name,
-                    password_hash=password_hash,
-                )
-                return await self._sessions.open(connection, key, device)
-        except storage.KeyTaken as error:
-            raise UsernameTaken from error
+        async with self._database.transaction() as connection:
+            key = await add_user(connection, username, password_hash)
+            return await self._sessions.open(connection, key, device)
 
     async def log_in(
         self,
@@ -132,6 +124,22 @@ class Accounts:
         async with self._database.connect() as connection:
             replaced = await storage.replace_password_hash(connection, key, password_hash)
         return replace(key, password_hash=password_hash) if replaced else key
+
+
+async def add_user(
+    connection: AsyncConnection, username: Username, password_hash: PasswordHash
+) -> Key:
+    """Make a user with a user name; to be called in a transaction. Raises `UsernameTaken`."""
+    try:
+        return await storage.add_user(
+            connection,
+            provider=Provider.USERNAME,
+            name=username.name,
+            display_name=username.display_name,
+            password_hash=password_hash,
+        )
+    except storage.KeyTaken as error:
+        raise UsernameTaken from error
 
 
 def errors_between(

@@ -50,13 +50,13 @@ class Token:
         if _FORM.fullmatch(text) is not None:
             raw = urlsafe_b64decode(text)
             return cls(UUID(bytes=raw[:ID_BYTES]), raw[ID_BYTES:], text)
-        if _LUCIA_FORM.fullmatch(text) is not None:
-            return cls._of_lucia(text)
-        return None
+        return cls.parse_lucia(text)
 
     @classmethod
-    def _of_lucia(cls, text: str) -> Self:
-        """To Lucia v2 a session's id is its token: it is our secret, and our id comes of it."""
+    def parse_lucia(cls, text: str) -> Self | None:
+        """Read what Lucia v2 calls a session's id. It is our secret, and our id is made of it."""
+        if _LUCIA_FORM.fullmatch(text) is None:
+            return None
         secret = text.encode()
         digest = blake2b(secret, digest_size=ID_BYTES, person=b"lucia session id")
         return cls(UUID(bytes=digest.digest()), secret, text)

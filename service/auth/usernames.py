@@ -53,7 +53,7 @@ class Username:
             raise _too_short()
         if len(name) > MAX_LENGTH:
             raise _too_long()
-        return cls(name, _CASE_PRESERVED.enforce(text))
+        return cls(name, display(text))
 
 
 class ClaimedUsername:
@@ -87,6 +87,11 @@ def prepare(text: str) -> str:
         reason = error.reason.rpartition("/")[2]
         message = _REASONS.get(reason, "Username must not contain this character.")
         raise InvalidField("not_allowed", message) from error
+
+
+def display(text: str) -> str:
+    """The form of a name that is shown, for a text that `prepare` has taken."""
+    return str(_CASE_PRESERVED.enforce(text))
 
 
 def _too_short() -> InvalidField:

@@ -49,7 +49,7 @@ def test_the_schemes_name_has_no_case(client: httpx.Client, scheme: str) -> None
 @pytest.mark.parametrize(
     "value",
     [
-        *("", "Bearer", "Bearer ", "Bearer x", "Basic YTpi", "Bearer " + "A" * 64),
+        *("", "Bearer", "Bearer x", "Basic YTpi", "Bearer " + "A" * 64),
         *("Bearer " + "A" * 63, "Bearer " + "a" * 40, "Token " + "A" * 64, "Bearer é"),
     ],
 )

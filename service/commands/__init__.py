@@ -1,0 +1,1 @@
+"""The parts of the command ``ostiary`` that are longer than a few lines."""

@@ -1,0 +1,139 @@
+"""Loading users, keys and sessions by the thousand: COPY into temporary tables, then one INSERT.
+
+What is there already stays as it is, so that a load that was interrupted can be begun again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from msgspec import Struct
+
+from service.storage.database import DatabaseUnavailable, Limits, connect_once
+
+PATIENT = Limits(pool_size=1, connect=10.0, statement=600.0, pool_wait=10.0)
+
+INCOMING = """
+CREATE TEMPORARY TABLE incoming_user (id uuid);
+CREATE TEMPORARY TABLE incoming_key (
+    number int, provider text, name text, user_id uuid, display_name text, password_hash text);
+CREATE TEMPORARY TABLE incoming_session (
+    number int, id uuid, secret_hash bytea, user_id uuid, active_expires bigint,
+    idle_expires bigint);
+"""
+
+ADD_USERS = """
+INSERT INTO "user" (id) SELECT id FROM incoming_user ON CONFLICT DO NOTHING
+"""
+
+ADD_KEYS = """
+INSERT INTO key (provider, name, user_id, display_name, password_hash)
+SELECT DISTINCT ON (provider, name) provider, name, user_id, display_name, password_hash
+FROM incoming_key JOIN "user" ON "user".id = user_id
+ORDER BY provider, name, number
+ON CONFLICT DO NOTHING
+"""
+
+KEYS_NOT_ADDED = """
+SELECT number,
+       CASE WHEN owner.id IS NULL THEN 'there is no such user'
+            WHEN key.user_id <> incoming_key.user_id
+            THEN 'somebody else has this name, as ' || key.display_name
+            ELSE 'its user has this name already, as ' || key.display_name
+       END
+FROM incoming_key
+LEFT JOIN "user" AS owner ON owner.id = incoming_key.user_id
+LEFT JOIN key USING (provider, name)
+WHERE owner.id IS NULL
+   OR key.user_id <> incoming_key.user_id
+   OR key.display_name <> incoming_key.display_name
+ORDER BY number
+"""
+
+# Lucia does not tell when a session was opened: its life of at most $1 begins anew.
+ADD_SESSIONS = """
+INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_at,
+                     absolute_expires_at)
+SELECT incoming_session.id, secret_hash, user_id,
+       least(to_timestamp(active_expires / 1000.0), now() + $1),
+       least(to_timestamp(idle_expires / 1000.0), now() + $1),
+       now() + $1
+FROM incoming_session JOIN "user" ON "user".id = user_id
+WHERE to_timestamp(idle_expires / 1000.0) > now()
+ON CONFLICT DO NOTHING
+"""
+
+SESSIONS_NOT_ADDED = """
+SELECT number, 'there is no such user'
+FROM incoming_session LEFT JOIN "user" ON "user".id = user_id
+WHERE "user".id IS NULL
+ORDER BY number
+"""
+
+
+class Loaded(Struct, frozen=True):
+    """How many rows of a batch were new, and the numbers of those refused, with the reasons."""
+
+    new: int
+    refused: list[tuple[int, str]]
+
+
+class BulkLoad:
+    """Loads batches on one connection. A batch is there, whole, once its method has returned."""
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._connection = connection
+
+    async def users(self, ids: Sequence[tuple[Any, ...]]) -> Loaded:
+        """Rows of (id)."""
+        return await self._load("incoming_user", ids, ADD_USERS, None)
+
+    async def keys(self, rows: Sequence[tuple[Any, ...]]) -> Loaded:
+        """Rows of (number, provider, name, user id, display name, password hash)."""
+        return await self._load("incoming_key", rows, ADD_KEYS, KEYS_NOT_ADDED)
+
+    async def sessions(self, rows: Sequence[tuple[Any, ...]], lifetime: timedelta) -> Loaded:
+        """Rows of (number, id, secret hash, user id, active and idle expiry in milliseconds)."""
+        return await self._load(
+            "incoming_session", rows, ADD_SESSIONS, SESSIONS_NOT_ADDED, lifetime
+        )
+
+    async def _load(
+        self,
+        table: str,
+        rows: Sequence[tuple[Any, ...]],
+        add: str,
+        not_added: str | None,
+        *arguments: Any,
+    ) -> Loaded:
+        async with self._connection.transaction():
+            await self._connection.execute(f"TRUNCATE {table}")
+            await self._connection.copy_records_to_table(table, records=rows)
+            status = await self._connection.execute(add, *arguments)
+            refused = [] if not_added is None else await self._connection.fetch(not_added)
+        return Loaded(int(status.split()[-1]), [tuple(row) for row in refused])
+
+
+@asynccontextmanager
+async def bulk_load(url: str, *, dry_run: bool) -> AsyncIterator[BulkLoad]:
+    """Open a connection to load by; a dry run takes everything back in the end.
+
+    Raises `DatabaseUnavailable`.
+    """
+    connection = await connect_once(url, PATIENT)
+    try:
+        await connection.execute(INCOMING)
+        attempt = connection.transaction()
+        if dry_run:
+            await attempt.start()
+        yield BulkLoad(connection)
+        if dry_run:
+            await attempt.rollback()
+    except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
+        raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+    finally:
+        await connection.close(timeout=5)
