@@ -1,4 +1,4 @@
-"""How fast users move in from Lucia, and in how much memory: ``python benchmarks/import_lucia.py``."""
+"""How fast users move in from Lucia, and in how much memory."""
 
 from __future__ import annotations
 

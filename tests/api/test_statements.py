@@ -9,13 +9,27 @@ import httpx
 import pytest
 
 from tests.databases import TestServer
-from tests.factories import log_in, sign_up
+from tests.factories import PASSWORD, log_in, sign_up
 from tests.services import running
 
 
 def sign_up_another(client: httpx.Client) -> httpx.Response:
     client.cookies.clear()
     return sign_up(client, "Bobby")
+
+
+def end_this_session(client: httpx.Client) -> httpx.Response:
+    session_id = client.get("/me").json()["session"]["id"]
+    return client.delete(f"/sessions/{session_id}")
+
+
+def change_password(client: httpx.Client) -> httpx.Response:
+    body = {"current_password": PASSWORD, "new_password": "an entirely different one"}
+    return client.put("/me/password", json=body)
+
+
+def delete_me(client: httpx.Client) -> httpx.Response:
+    return client.request("DELETE", "/me", json={"password": PASSWORD})
 
 
 @pytest.mark.parametrize(
@@ -25,8 +39,19 @@ def sign_up_another(client: httpx.Client) -> httpx.Response:
         (lambda client: client.post("/logout"), ["SELECT", "DELETE"]),
         (log_in, ["SELECT", "WITH"]),
         (sign_up_another, ["BEGIN", "INSERT", "INSERT", "WITH", "COMMIT"]),
+        (lambda client: client.get("/sessions"), ["SELECT", "SELECT"]),
+        (lambda client: client.delete("/sessions"), ["SELECT", "DELETE"]),
+        (end_this_session, ["SELECT", "SELECT", "DELETE"]),
+        (
+            change_password,
+            ["SELECT", "SELECT", "BEGIN", "UPDATE", "UPDATE", "DELETE", "UPDATE", "COMMIT"],
+        ),
+        (delete_me, ["SELECT", "SELECT", "DELETE"]),
     ],
-    ids=["me", "logout", "login", "signup"],
+    ids=[
+        *("me", "logout", "login", "signup", "list", "end others", "end one"),
+        *("change password", "delete"),
+    ],
 )
 def test_a_request_sends_these_statements_and_no_more(
     postgresql: TestServer,
