@@ -25,6 +25,7 @@ from service.auth.usernames import ClaimedUsername, Username
 from service.model import SessionPeriods
 from service.settings import Settings
 from service.storage.database import Database, Limits
+from service.storage.session_lookups import SessionLookups
 
 LARGEST_BODY = 16 * 1024
 
@@ -32,8 +33,9 @@ LARGEST_BODY = 16 * 1024
 def create_app(settings: Settings, database_url: str) -> Litestar:
     """Make the application of one process. Nothing connects before the first request."""
     database = Database(database_url, limits_of(settings))
+    lookups = SessionLookups(database_url, limits_of(settings))
     hasher = hasher_of(settings)
-    sessions = Sessions(database, periods_of(settings))
+    sessions = Sessions(database, lookups, periods_of(settings))
     parts = Parts(
         accounts=Accounts(database, hasher, sessions),
         sessions=sessions,
@@ -48,6 +50,7 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
         sweeping.cancel()
         await asyncio.wait([sweeping])
         hasher.close()
+        await lookups.close()
         await database.close()
 
     return Litestar(

@@ -22,6 +22,7 @@ from service.model import (
 )
 from service.storage import sessions as storage
 from service.storage.database import Database
+from service.storage.session_lookups import SessionLookups
 
 
 class LiveSession(Struct, frozen=True, kw_only=True):
@@ -43,8 +44,11 @@ class OpenedSession(Struct, frozen=True, kw_only=True):
 class Sessions:
     """Sessions in ``database``, which live for ``periods``."""
 
-    def __init__(self, database: Database, periods: SessionPeriods) -> None:
+    def __init__(
+        self, database: Database, lookups: SessionLookups, periods: SessionPeriods
+    ) -> None:
         self._database = database
+        self._lookups = lookups
         self._periods = periods
 
     async def authenticate(self, token: Token) -> LiveSession:
@@ -61,8 +65,7 @@ class Sessions:
 
     async def find(self, token: Token) -> FoundSession | None:
         """Find the live session of a token, and leave it as it is."""
-        async with self._database.connect() as connection:
-            found = await storage.find_live_session(connection, token.session_id)
+        found = await self._lookups.find(token.session_id)
         return found if found is not None and token.opens(found.secret_hash) else None
 
     async def open(

@@ -19,6 +19,7 @@ from service.logs import set_up_logs
 from service.settings import InvalidSettings, Settings, read_settings
 from service.storage.database import Database, DatabaseUnavailable
 from service.storage.schema import UnknownRevision
+from service.storage.session_lookups import SessionLookups
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -64,16 +65,18 @@ async def opened(url: str, configured: Settings) -> AsyncIterator[Parts]:
     from service.app import hasher_of, limits_of, periods_of
 
     database = Database(url, limits_of(configured))
+    lookups = SessionLookups(url, limits_of(configured))
     hasher = hasher_of(configured)
     try:
         yield Parts(
             database=database,
             administration=Administration(database, hasher),
-            sessions=Sessions(database, periods_of(configured)),
+            sessions=Sessions(database, lookups, periods_of(configured)),
             keys=Keys(database),
         )
     finally:
         hasher.close()
+        await lookups.close()
         await database.close()
 
 

@@ -36,16 +36,20 @@ def faults_named() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        sqlstate = getattr(error.orig, "sqlstate", None) or ""
-        if (
-            error.connection_invalidated
-            or isinstance(error, InterfaceError)
-            or sqlstate.startswith(PASSING_FAULTS)
-        ):
+        lost = error.connection_invalidated or isinstance(error, InterfaceError)
+        if lost or _is_passing(error.orig):
             raise DatabaseUnavailable(str(error.orig)) from error
+        raise
+    except asyncpg.PostgresError as error:
+        if _is_passing(error):
+            raise DatabaseUnavailable(str(error)) from error
         raise
     except (OSError, TimeoutError, NoFreeConnection, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+
+
+def _is_passing(error: BaseException | None) -> bool:
+    return (getattr(error, "sqlstate", None) or "").startswith(PASSING_FAULTS)
 
 
 class Database:

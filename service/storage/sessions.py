@@ -7,9 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     Interval,
     Row,
     Text,
+    Uuid,
+    any_,
     bindparam,
     delete,
     func,
@@ -23,14 +26,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import (
     Device,
-    FoundSession,
     Key,
     ListedSession,
     SecretHash,
     Session,
     SessionPeriods,
     SessionState,
-    User,
 )
 from service.storage.tables import key, session, user
 from service.storage.users import DISPLAY_NAME
@@ -49,7 +50,7 @@ SESSION_COLUMNS = (
     session.c.idle_expires_at,
 )
 
-FIND_LIVE_SESSION = (
+_LIVE_SESSIONS = (
     select(
         *SESSION_COLUMNS,
         session.c.secret_hash,
@@ -58,7 +59,13 @@ FIND_LIVE_SESSION = (
         user.c.created_at.label("joined_at"),
     )
     .join_from(session, user)
-    .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
+    .where(session.c.idle_expires_at > NOW)
+)
+
+FIND_LIVE_SESSION = _LIVE_SESSIONS.where(session.c.id == bindparam("session_id"))
+
+FIND_LIVE_SESSIONS = _LIVE_SESSIONS.where(
+    session.c.id == any_(bindparam("session_ids", type_=ARRAY(Uuid)))
 )
 
 # Simultaneous requests wait for the first one's row lock, and then find nothing left to renew.
@@ -186,20 +193,6 @@ COUNT_PAGES = text(
 # One process sweeps at a time; "sweep" in hexadecimal.
 SWEEP_LOCK = 0x7377656570
 LOCK_SWEEP = text("SELECT pg_try_advisory_xact_lock(:lock)")
-
-
-async def find_live_session(connection: AsyncConnection, session_id: UUID) -> FoundSession | None:
-    """Look a session up, unless it is dead; its user comes with it."""
-    result = await connection.execute(FIND_LIVE_SESSION, {"session_id": session_id})
-    row = result.one_or_none()
-    if row is None:
-        return None
-    return FoundSession(
-        session=_session(row),
-        user=User(id=row.user_id, username=row.username, created_at=row.joined_at),
-        state=SessionState.ACTIVE if row.is_active else SessionState.IDLE,
-        secret_hash=SecretHash(row.secret_hash),
-    )
 
 
 async def renew_session(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,12 +16,16 @@ UNIQUE_VIOLATION = "23505"
 
 _username_key = key.alias("username_key")
 
-# The name a user is shown by, looked up beside whatever else is selected from "user".
+# The name a user is shown by, looked up beside whatever else is selected from "user". Constants
+# stand in the SQL, so that a statement has no parameters but its own.
 DISPLAY_NAME = (
     select(_username_key.c.display_name)
-    .where(_username_key.c.user_id == user.c.id, _username_key.c.provider == Provider.USERNAME)
+    .where(
+        _username_key.c.user_id == user.c.id,
+        _username_key.c.provider == literal_column(f"'{Provider.USERNAME}'"),
+    )
     .order_by(_username_key.c.created_at, _username_key.c.name)
-    .limit(1)
+    .limit(literal_column("1"))
     .correlate(user)
     .scalar_subquery()
 )

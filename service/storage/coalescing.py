@@ -1,0 +1,71 @@
+"""Many look-ups in one question: while one batch is being asked for, the next one gathers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Ask = Callable[[list[K]], Awaitable[Mapping[K, V]]]
+
+
+class Coalesced(Generic[K, V]):
+    """Looks keys up by ``ask``, which is given at most ``most`` of them at once.
+
+    - Fresh: a question is asked after every look-up in it has begun, so that what was true before
+      a look-up is seen by it.
+    - Fair: look-ups are asked for in the order in which they came.
+    - Apart: what a question raises is raised by the look-ups in it and by no other. A look-up that
+      is cancelled leaves the others alone.
+    """
+
+    def __init__(self, ask: Ask[K, V], *, most: int) -> None:
+        self._ask = ask
+        self._most = most
+        self._waiting: deque[tuple[K, asyncio.Future[V | None]]] = deque()
+        self._asking: asyncio.Task[None] | None = None
+
+    async def get(self, key: K) -> V | None:
+        """The value of a key, or nothing. Raises what ``ask`` raises."""
+        answer: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, answer))
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_for_all())
+        return await answer
+
+    async def close(self) -> None:
+        """Break off the question that is being asked; who waits for an answer is cancelled."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+    async def _ask_for_all(self) -> None:
+        try:
+            while self._waiting:
+                size = min(len(self._waiting), self._most)
+                await self._ask_for([self._waiting.popleft() for _ in range(size)])
+        finally:
+            self._asking = None
+            for _, answer in self._waiting:
+                answer.cancel()
+            self._waiting.clear()
+
+    async def _ask_for(self, batch: list[tuple[K, asyncio.Future[V | None]]]) -> None:
+        try:
+            values = await self._ask([key for key, _ in batch])
+        except Exception as error:  # noqa: BLE001
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error)
+        except asyncio.CancelledError:
+            for _, answer in batch:
+                answer.cancel()
+            raise
+        else:
+            for key, answer in batch:
+                if not answer.done():
+                    answer.set_result(values.get(key))

@@ -1,0 +1,102 @@
+"""Looking sessions up, as every request does: the statement on which the service's speed depends.
+
+It goes over one connection of its own, prepared, without SQLAlchemy's pool and without
+transactions around it; look-ups that meet are asked for together. The SQL is compiled from the
+same tables as all other statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+from uuid import UUID
+
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
+from sqlalchemy import Select
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+
+from service.model import FoundSession, SecretHash, Session, SessionState, User
+from service.storage.coalescing import Coalesced
+from service.storage.database import DatabaseUnavailable, Limits, connect_once, faults_named
+from service.storage.sessions import FIND_LIVE_SESSION, FIND_LIVE_SESSIONS
+
+Statement: TypeAlias = "PreparedStatement[asyncpg.Record]"
+
+# Beyond this an array costs more than a second question.
+MOST_AT_ONCE = 128
+
+
+def _compiled(statement: Select[*tuple[object, ...]]) -> str:
+    return str(statement.compile(dialect=PGDialect_asyncpg()))  # type: ignore[no-untyped-call]
+
+
+FIND_ONE = _compiled(FIND_LIVE_SESSION)
+FIND_MANY = _compiled(FIND_LIVE_SESSIONS)
+
+
+class SessionLookups:
+    """Finds live sessions in the database at ``url``; connects when asked and not connected."""
+
+    def __init__(self, url: str, limits: Limits) -> None:
+        self._url = url
+        self._limits = limits
+        self._coalesced = Coalesced(self._ask, most=MOST_AT_ONCE)
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._find_one: Statement
+        self._find_many: Statement
+
+    async def find(self, session_id: UUID) -> FoundSession | None:
+        """Find a session with its user, unless it is dead. Raises `DatabaseUnavailable`."""
+        return await self._coalesced.get(session_id)
+
+    async def close(self) -> None:
+        await self._coalesced.close()
+        if self._connection is not None:
+            self._connection.terminate()
+
+    async def _ask(self, session_ids: list[UUID]) -> Mapping[UUID, FoundSession]:
+        try:
+            with faults_named():
+                rows = await self._fetch(session_ids)
+        except DatabaseUnavailable:
+            self._hang_up()
+            raise
+        return {row[0]: _found_session(row) for row in rows}
+
+    async def _fetch(self, session_ids: list[UUID]) -> list[asyncpg.Record]:
+        if self._connection is None or self._connection.is_closed():
+            await self._connect()
+        if len(session_ids) == 1:
+            row = await self._find_one.fetchrow(session_ids[0])
+            return [] if row is None else [row]
+        return await self._find_many.fetch(session_ids)
+
+    async def _connect(self) -> None:
+        connection = await connect_once(self._url, self._limits)
+        self._find_one = await connection.prepare(FIND_ONE)
+        self._find_many = await connection.prepare(FIND_MANY)
+        self._connection = connection
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+
+def _found_session(row: asyncpg.Record) -> FoundSession:
+    session_id, user_id, created_at, renewed_at, active_expires_at, idle_expires_at, *more = row
+    secret_hash, is_active, username, joined_at = more
+    return FoundSession(
+        session=Session(
+            id=session_id,
+            user_id=user_id,
+            created_at=created_at,
+            renewed_at=renewed_at,
+            active_expires_at=active_expires_at,
+            idle_expires_at=idle_expires_at,
+        ),
+        user=User(id=user_id, username=username, created_at=joined_at),
+        state=SessionState.ACTIVE if is_active else SessionState.IDLE,
+        secret_hash=SecretHash(secret_hash),
+    )
