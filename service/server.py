@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -92,7 +93,11 @@ def _worker_app(settings: Settings, database_url: str) -> Litestar:
         signal.signal(each, signal.SIG_DFL)
     set_up_logs(settings)
     _stop_with_parent()
-    return create_app(settings, database_url)
+    app = create_app(settings, database_url)
+    # What is here now stays: the collector need not walk over it again and again.
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def _stop_with_parent() -> None:

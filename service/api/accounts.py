@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any
 
-from litestar import Controller, Request, Response, delete, get, post, put
+from litestar import Controller, Request, Response, delete, post, put
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
@@ -19,7 +19,7 @@ from service.api.bodies import (
     authenticated,
 )
 from service.api.credentials import SessionCookie, Transport, credential_of
-from service.api.guard import AuthenticatedRequest, require_session
+from service.api.guard import AuthenticatedRequest, GuardedGet, require_session
 from service.api.json_body import StrictJSON, require_json_body
 from service.api.operations import (
     BODY_PROBLEMS,
@@ -114,7 +114,7 @@ class AccountController(Controller):
         )
         return hand_over(request, opened, data.transport, session_cookie)
 
-    @get(
+    @GuardedGet(
         "/me",
         guards=[require_session],
         security=SESSION_SECURITY,

@@ -28,13 +28,15 @@ class Coalesced(Generic[K, V]):
         self._most = most
         self._waiting: deque[tuple[K, asyncio.Future[V | None]]] = deque()
         self._asking: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def get(self, key: K) -> V | None:
         """The value of a key, or nothing. Raises what ``ask`` raises."""
-        answer: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
+        loop = self._loop or self._meet_loop()
+        answer: asyncio.Future[V | None] = loop.create_future()
         self._waiting.append((key, answer))
         if self._asking is None:
-            self._asking = asyncio.create_task(self._ask_for_all())
+            self._asking = loop.create_task(self._ask_for_all())
         return await answer
 
     async def close(self) -> None:
@@ -42,6 +44,11 @@ class Coalesced(Generic[K, V]):
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
+
+    def _meet_loop(self) -> asyncio.AbstractEventLoop:
+        """The running loop, which Python 3.11 asks the kernel to confirm: once is enough."""
+        self._loop = asyncio.get_running_loop()
+        return self._loop
 
     async def _ask_for_all(self) -> None:
         try:

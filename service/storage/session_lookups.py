@@ -24,7 +24,7 @@ from service.storage.sessions import FIND_LIVE_SESSION, FIND_LIVE_SESSIONS
 Statement: TypeAlias = "PreparedStatement[asyncpg.Record]"
 
 # Beyond this an array costs more than a second question.
-MOST_AT_ONCE = 128
+MOST_AT_ONCE = 32
 
 
 def _compiled(statement: Select[*tuple[object, ...]]) -> str:
@@ -74,6 +74,7 @@ class SessionLookups:
 
     async def _connect(self) -> None:
         connection = await connect_once(self._url, self._limits)
+        await connection.execute("SET plan_cache_mode = force_generic_plan; SET jit = off")
         self._find_one = await connection.prepare(FIND_ONE)
         self._find_many = await connection.prepare(FIND_MANY)
         self._connection = connection

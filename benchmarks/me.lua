@@ -1,0 +1,31 @@
+-- Shows one of the tokens with each request, in turn; each thread begins elsewhere in the list.
+local tokens = {}
+local threads = 0
+local at = 0
+
+function setup(thread)
+  thread:set("number", threads)
+  threads = threads + 1
+end
+
+function init(args)
+  for line in io.lines(args[1]) do
+    tokens[#tokens + 1] = { ["Cookie"] = "auth_session=" .. line }
+  end
+  at = number * math.floor(#tokens / 4)
+end
+
+function request()
+  at = at % #tokens + 1
+  return wrk.format("GET", nil, tokens[at])
+end
+
+function done(summary, latency)
+  io.write(string.format(
+    "RESULT %d %d %d %d %d %d\n",
+    summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    summary.errors.status,
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout
+  ))
+end
