@@ -5,13 +5,16 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: serve test lint format openapi lock clean
+.PHONY: serve test test-pgbouncer lint format openapi lock clean
 
 serve: $(VENV)/serve.installed  ## Start the service on http://127.0.0.1:8000, with a PostgreSQL of its own
 	$(BIN)/ostiary serve
 
 test: $(VENV)/development.installed  ## Run the tests
 	$(BIN)/pytest
+
+test-pgbouncer: $(VENV)/development.installed  ## Run the tests that need Debian's package pgbouncer
+	$(BIN)/pytest --override-ini addopts=-ra tests/pgbouncer
 
 lint: $(VENV)/development.installed  ## Check style, types and the committed OpenAPI document
 	$(BIN)/ruff format --check .

@@ -38,7 +38,9 @@ async def _copy(
     users = [uuid4() for _ in tokens]
     now = datetime.now(UTC)
     times = (now + timedelta(days=1), now + timedelta(days=15), now + timedelta(days=30))
-    await connection.copy_records_to_table("user", records=[(user,) for user in users], columns=["id"])
+    await connection.copy_records_to_table(
+        "user", records=[(user,) for user in users], columns=["id"]
+    )
     await connection.copy_records_to_table(
         "key",
         records=[

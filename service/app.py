@@ -78,6 +78,7 @@ def limits_of(settings: Settings) -> Limits:
         connect=settings.database_connect_timeout,
         statement=settings.database_statement_timeout,
         pool_wait=settings.database_pool_wait,
+        through_pgbouncer=settings.database_pgbouncer,
     )
 
 

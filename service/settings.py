@@ -167,6 +167,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     database_statement_timeout: Annotated[
         Duration, Meta(description="How long a statement may take.")
     ] = Duration.parse("5s")
+    database_pgbouncer: Annotated[
+        bool,
+        Meta(
+            description="`true` if `DATABASE_URL` is a PgBouncer in transaction mode. Slower: "
+            "everything is in a transaction, and nothing is prepared."
+        ),
+    ] = False
     log_format: Annotated[
         LogFormat | None,
         Meta(description="`text` or `json`. Default: `json` in production, else `text`."),

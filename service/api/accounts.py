@@ -8,6 +8,7 @@ from typing import Any
 from litestar import Controller, Request, Response, delete, post, put
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
 from litestar.params import JSONBody
 
 from service.api.bodies import (
@@ -19,8 +20,9 @@ from service.api.bodies import (
     authenticated,
 )
 from service.api.credentials import SessionCookie, Transport, credential_of
-from service.api.guard import AuthenticatedRequest, GuardedGet, require_session
+from service.api.guard import AuthenticatedRequest, require_session
 from service.api.json_body import StrictJSON, require_json_body
+from service.api.lean_route import LeanRoute
 from service.api.operations import (
     BODY_PROBLEMS,
     CLEARS_COOKIE,
@@ -114,8 +116,9 @@ class AccountController(Controller):
         )
         return hand_over(request, opened, data.transport, session_cookie)
 
-    @GuardedGet(
+    @LeanRoute(
         "/me",
+        http_method=HttpMethod.GET,
         guards=[require_session],
         security=SESSION_SECURITY,
         operation_id="getMe",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from litestar import Request, get
+from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
@@ -26,20 +26,6 @@ class Authentication(Struct, frozen=True):
 
 
 AuthenticatedRequest: TypeAlias = Request[User, Authentication, State]
-
-
-class GuardedGet(get):
-    """``@get``, without the copy that Litestar makes of a handler for each guard of each request.
-
-    The copy keeps a guard from changing the handler, which ours does not; it is a tenth of the
-    time that ``GET /me`` takes.
-    """
-
-    async def authorize_connection(
-        self, connection: ASGIConnection[Any, Any, Any, Any]
-    ) -> None:
-        for guard in self.resolve_guards():
-            await guard(connection, self)  # type: ignore[misc]
 
 
 async def require_session(

@@ -17,7 +17,7 @@ def request_id_of(scope: Scope) -> str:
     state = scope["state"]
     if "request_id" not in state:
         # It names a request and guards nothing: no reason to ask the kernel for randomness.
-        state["request_id"] = f"{random.getrandbits(128):032x}"  # noqa: S311
+        state["request_id"] = f"{random.getrandbits(128):032x}"
     return str(state["request_id"])
 
 

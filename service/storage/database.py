@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import asyncpg
 from msgspec import Struct
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -17,17 +19,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 PASSING_FAULTS = ("08", "25", "40", "53", "55", "57", "58")
 
 
+# SQLAlchemy's adapter: cache no statement, and prepare each without a name.
+UNPREPARED: dict[str, Any] = {
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": str,
+}
+
+
 class DatabaseUnavailable(Exception):
     """The database gave no answer, or not in time. Whether the statement took effect is unknown."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Connections of one process, and how long it waits for what, in seconds."""
+    """Connections of one process, and how long it waits for what, in seconds.
+
+    ``through_pgbouncer`` is for a pooler that gives a connection for a transaction at a time: then
+    everything is in one, nothing stays prepared, and the server sets its time limits by itself.
+    """
 
     pool_size: int
     connect: float
     statement: float
     pool_wait: float
+    through_pgbouncer: bool = False
 
 
 @contextmanager
@@ -56,7 +70,8 @@ class Database:
     """PostgreSQL, as the rest of storage uses it.
 
     ``connect`` gives a connection on which each statement stands alone (neither BEGIN nor COMMIT
-    nor ROLLBACK goes over the wire); ``transaction`` one on which all of them count, or none.
+    nor ROLLBACK goes over the wire, but for PgBouncer); ``transaction`` one on which all of them
+    count, or none.
     Both raise `DatabaseUnavailable` for what is the database's fault, or the network's.
     """
 
@@ -64,9 +79,16 @@ class Database:
         async def open_connection() -> asyncpg.Connection[asyncpg.Record]:
             return await connect_once(url, limits)
 
+        def create() -> DBAPIConnection:
+            adapted: DBAPIConnection = engine.dialect.dbapi.connect(  # type: ignore[union-attr]
+                async_creator_fn=open_connection,
+                **(UNPREPARED if limits.through_pgbouncer else {}),
+            )
+            return adapted
+
         engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=open_connection,
+            creator=create,
             hide_parameters=True,
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,
@@ -76,9 +98,14 @@ class Database:
         )
         self._engine = engine
         self._transactional = engine.execution_options(isolation_level="READ COMMITTED")
+        self._always_in_transactions = limits.through_pgbouncer
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
+        if self._always_in_transactions:
+            async with self.transaction() as connection:
+                yield connection
+            return
         with faults_named():
             async with self._engine.connect() as connection:
                 yield connection
@@ -103,11 +130,22 @@ async def connect_once(url: str, limits: Limits) -> asyncpg.Connection[asyncpg.R
             url,
             timeout=limits.connect,
             command_timeout=limits.statement,
-            server_settings={
-                "application_name": "ostiary",
-                "statement_timeout": f"{limits.statement * 1000:.0f}",
-                "idle_in_transaction_session_timeout": f"{limits.statement * 2000:.0f}",
-            },
+            **(_for_pgbouncer() if limits.through_pgbouncer else _for_postgresql(limits)),
         )
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+
+
+def _for_postgresql(limits: Limits) -> dict[str, Any]:
+    return {
+        "server_settings": {
+            "application_name": "ostiary",
+            "statement_timeout": f"{limits.statement * 1000:.0f}",
+            "idle_in_transaction_session_timeout": f"{limits.statement * 2000:.0f}",
+        }
+    }
+
+
+def _for_pgbouncer() -> dict[str, Any]:
+    """PgBouncer refuses settings that it does not know, and mixes up what is prepared."""
+    return {"server_settings": {"application_name": "ostiary"}, "statement_cache_size": 0}

@@ -65,6 +65,8 @@ class SessionLookups:
         return {row[0]: _found_session(row) for row in rows}
 
     async def _fetch(self, session_ids: list[UUID]) -> list[asyncpg.Record]:
+        if self._limits.through_pgbouncer:
+            return await self._fetch_unprepared(session_ids)
         if self._connection is None or self._connection.is_closed():
             await self._connect()
         if len(session_ids) == 1:
@@ -72,9 +74,16 @@ class SessionLookups:
             return [] if row is None else [row]
         return await self._find_many.fetch(session_ids)
 
+    async def _fetch_unprepared(self, session_ids: list[UUID]) -> list[asyncpg.Record]:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect_once(self._url, self._limits)
+        async with self._connection.transaction(readonly=True):
+            return await self._connection.fetch(FIND_MANY, session_ids)
+
     async def _connect(self) -> None:
         connection = await connect_once(self._url, self._limits)
-        await connection.execute("SET plan_cache_mode = force_generic_plan; SET jit = off")
+        # An array is planned anew each time otherwise, which takes longer than the look-up.
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
         self._find_one = await connection.prepare(FIND_ONE)
         self._find_many = await connection.prepare(FIND_MANY)
         self._connection = connection

@@ -1,0 +1,100 @@
+"""The service behind PgBouncer in transaction mode: ``make test-pgbouncer``, on Debian."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.databases import TestServer, fetch, name_of
+from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
+from tests.services import Service, free_port, running
+
+CONFIGURATION = """
+[databases]
+* = host={socket} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+max_client_conn = 200
+"""
+
+
+@pytest.fixture
+def pgbouncer(postgresql: TestServer, database_url: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a database by way of PgBouncer, which has three connections for everybody."""
+    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+    if not Path(program).exists():
+        pytest.fail("PgBouncer is not installed; on Debian: apt-get install pgbouncer")
+    port = free_port()
+    configuration = tmp_path / "pgbouncer.ini"
+    socket = database_url.split("host=")[1]
+    configuration.write_text(CONFIGURATION.format(socket=socket, port=port))
+    # Like PostgreSQL it refuses to run as root; what it is to read must be that account's.
+    account = "pgserver" if os.geteuid() == 0 else None
+    if account:
+        for path in (tmp_path, *tmp_path.parents[:2]):
+            path.chmod(0o755)
+    process = subprocess.Popen([program, "-q", str(configuration)], user=account)
+    url = f"postgresql://postgres@127.0.0.1:{port}/{name_of(database_url)}"
+    while True:
+        try:
+            fetch(url, "SELECT 1")
+        except (OSError, asyncpg.PostgresError):
+            assert process.poll() is None, "PgBouncer ended"
+        else:
+            break
+    yield url
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def service(pgbouncer: str, database_url: str, tmp_path: Path) -> Iterator[Service]:
+    environment = {"OSTIARY_DATABASE_PGBOUNCER": "true", "OSTIARY_DATABASE_POOL_SIZE": "6"}
+    with running(pgbouncer, tmp_path / "service.log", environment) as service:
+        service.database_url = database_url
+        yield service
+
+
+def test_all_endpoints_work_through_it(service: Service, client: httpx.Client) -> None:
+    another = "an entirely different one"
+    sign_up(client)
+    assert client.get("/me").status_code == 200
+    age_sessions(service.database_url, days=2)
+    assert client.get("/me").json()["session"]["fresh"] is True
+    assert client.get("/readyz").status_code == 200
+    assert log_in(client).status_code == 200
+    assert len(client.get("/sessions").json()["sessions"]) == 1
+    body = {"current_password": PASSWORD, "new_password": another}
+    assert client.put("/me/password", json=body).status_code == 200
+    assert client.delete("/sessions").json() == {"ended": 0}
+    assert client.post("/logout").status_code == 204
+    assert log_in(client, password=another).status_code == 200
+    assert client.request("DELETE", "/me", json={"password": another}).status_code == 204
+
+
+def test_many_at_once_do_not_get_in_each_others_way(service: Service) -> None:
+    """More connections than PgBouncer has: what one prepares another must not trip over."""
+
+    def live(number: int) -> list[int]:
+        with service.client() as client:
+            answer = sign_up(client, f"User{number}", transport="bearer")
+            header = bearer(answer.json()["session"]["token"])
+            mes = [client.get("/me", headers=header).status_code for _ in range(20)]
+            return [answer.status_code, *mes, client.post("/logout", headers=header).status_code]
+
+    with ThreadPoolExecutor(12) as pool:
+        lives = list(pool.map(live, range(36)))
+    assert lives == [[201, *[200] * 20, 204]] * 36
