@@ -7,8 +7,8 @@ same tables as all other statements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -62,7 +62,7 @@ class SessionLookups:
         except DatabaseUnavailable:
             self._hang_up()
             raise
-        return {row[0]: _found_session(row) for row in rows}
+        return {row[0]: found_session(row) for row in rows}
 
     async def _fetch(self, session_ids: list[UUID]) -> list[asyncpg.Record]:
         if self._limits.through_pgbouncer:
@@ -94,7 +94,8 @@ class SessionLookups:
             self._connection = None
 
 
-def _found_session(row: asyncpg.Record) -> FoundSession:
+def found_session(row: Iterable[Any]) -> FoundSession:
+    """Read a row of `FIND_LIVE_SESSION`."""
     session_id, user_id, created_at, renewed_at, active_expires_at, idle_expires_at, *more = row
     secret_hash, is_active, username, joined_at = more
     return FoundSession(

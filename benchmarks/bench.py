@@ -1,0 +1,312 @@
+"""``make bench``: how fast the service is, as ratios within one run on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import argon2
+import asyncpg
+import psutil
+from chart import bar_chart
+from seeding import seed
+
+from service.settings import Settings
+from service.storage.embedded import EmbeddedServer
+from service.storage.schema import migrate
+
+HERE = Path(__file__).parent
+PORT = 8111
+URL = f"http://127.0.0.1:{PORT}"
+PASSWORD = "correct horse battery staple"  # noqa: S105
+
+NOTHING, ME = "/healthz", "/me"
+
+
+class Load:
+    """What one run of wrk measured. Latencies in milliseconds."""
+
+    def __init__(self, requests: int, microseconds: int, p50: int, p99: int, failed: int) -> None:
+        self.rate = requests / microseconds * 1e6
+        self.p50, self.p99 = p50 / 1000, p99 / 1000
+        if failed:
+            raise SystemExit(f"{failed} requests failed: this measures nothing.")
+
+
+class Bench:
+    def __init__(self, directory: Path, *, quick: bool) -> None:
+        self.directory = directory
+        self.rounds = 1 if quick else 3
+        self.seconds = 3 if quick else 8
+        self.growth = 500_000 if quick else 5_000_000
+        self.requests = 200_000 if quick else 1_000_000
+        self.server = EmbeddedServer(directory / "data")
+        self.results: dict[str, Any] = {}
+
+    def database(self, name: str, sessions: int) -> tuple[str, Path]:
+        """A database with so many sessions, and a file with some of their tokens."""
+        tokens = self.directory / f"{name}.tokens"
+        asyncio.run(self._make_database(name))
+        seed(self.server.url(name), sessions, tokens)
+        return self.server.url(name), tokens
+
+    async def _make_database(self, name: str) -> None:
+        connection = await asyncpg.connect(self.server.url())
+        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.close()
+        await migrate(self.server.url(name))
+
+    def get(self, path: str, tokens: Path, connections: int, seconds: int | None = None) -> Load:
+        fields = wrk("me.lua", path, connections, seconds or self.seconds, str(tokens))
+        requests, microseconds, p50, p99, bad, broken = fields
+        return Load(requests, microseconds, p50, p99, bad + broken)
+
+    # What is measured, one after the other.
+
+    def look_ups(self, url: str, tokens: Path) -> None:
+        """Nothing and /me with one worker, the plain way, and two workers, taking turns."""
+        loads: dict[str, list[Load]] = {}
+        for _ in range(self.rounds):
+            with serving(url):
+                self.get(ME, tokens, 16, 1)
+                for connections in (64, 1):
+                    for path, name in ((NOTHING, "nothing"), (ME, "me")):
+                        load = self.get(path, tokens, connections)
+                        loads.setdefault(f"{name}, {connections}", []).append(load)
+            with serving(url, program=[str(HERE / "plain.py")]):
+                self.get(ME, tokens, 16, 1)
+                loads.setdefault("plain, 64", []).append(self.get(ME, tokens, 64))
+            with serving(url, OSTIARY_WORKERS="2"):
+                self.get(ME, tokens, 16, 1)
+                loads.setdefault("two workers, 64", []).append(self.get(ME, tokens, 64))
+        rate = {name: median(load.rate for load in found) for name, found in loads.items()}
+        p50 = {name: median(load.p50 for load in found) for name, found in loads.items()}
+        p99 = {name: median(load.p99 for load in found) for name, found in loads.items()}
+        self.results["loads"] = {
+            name: {"rate": rate[name], "p50": p50[name], "p99": p99[name]} for name in loads
+        }
+        self.ratio(
+            "/me : nothing, rate, 64 connections", rate["me, 64"] / rate["nothing, 64"], 0.65
+        )
+        self.ratio("/me, p99 : p50, 64 connections", p99["me, 64"] / p50["me, 64"], -3)
+        self.ratio("/me : nothing, p50, 1 connection", p50["me, 1"] / p50["nothing, 1"], -2.5)
+        self.ratio("/me : the plain way, rate", rate["me, 64"] / rate["plain, 64"], 6)
+        self.ratio("two workers : one, rate", rate["two workers, 64"] / rate["me, 64"], 1.4)
+
+    def growth_of_the_table(self) -> None:
+        small, large = self.database("small", 10_000), self.database("large", self.growth)
+        rates: dict[str, list[float]] = {"small": [], "large": []}
+        for _ in range(self.rounds):
+            for name, (url, tokens) in (("small", small), ("large", large)):
+                with serving(url):
+                    self.get(ME, tokens, 64, 2)
+                    rates[name].append(self.get(ME, tokens, 64).rate)
+        self.results["growth"] = {name: median(found) for name, found in rates.items()}
+        ratio = median(rates["large"]) / median(rates["small"])
+        self.ratio(f"/me, {self.growth:,} sessions : 10,000, rate", ratio, 0.9)
+
+    def log_ins(self, url: str) -> None:
+        asyncio.run(make_users(url))
+        verifications, log_ins = [], []
+        for _ in range(self.rounds):
+            verifications.append(verifications_per_second(self.seconds))
+            with serving(url):
+                microseconds, ok, _, other, _ = wrk("log_in.lua", "/login", 8, self.seconds)
+                require_none(other, "log-ins failed")
+                log_ins.append(ok / microseconds * 1e6)
+        self.results["log_in"] = {"log_ins": log_ins, "verifications": verifications}
+        self.ratio("log-ins : bare verifications", median(log_ins) / median(verifications), 0.9)
+
+    def flood(self, url: str, tokens: Path) -> None:
+        """/me with 16 connections, alone and while 32 log in as fast as they can."""
+        calm, flooded, slowest, answers = [], [], [], [0, 0]
+        for _ in range(self.rounds):
+            with serving(url, OSTIARY_WORKERS="2"), ThreadPoolExecutor() as pool:
+                self.get(ME, tokens, 16, 1)
+                calm.append(self.get(ME, tokens, 16).p99)
+                attack = pool.submit(wrk, "log_in.lua", "/login", 32, self.seconds + 2)
+                time.sleep(1)
+                flooded.append(self.get(ME, tokens, 16).p99)
+                _, ok, overloaded, other, longest = attack.result()
+                require_none(other, "log-ins were answered by neither 200 nor 503")
+                slowest.append(longest / 1e6)
+                answers = [answers[0] + ok, answers[1] + overloaded]
+        self.results["flood"] = {"calm": calm, "flooded": flooded, "answers": answers}
+        self.ratio("/me, p99 in a flood : calm, two workers", median(flooded) / median(calm), -3)
+        self.ratio("the slowest log-in of the flood, in seconds", max(slowest), -5)
+
+    def memory(self, url: str, tokens: Path) -> None:
+        with serving(url) as pid:
+            (worker,) = psutil.Process(pid).children()
+            at_rest = worker.memory_info().rss / 1e6
+            self.get(ME, tokens, 64, 5)
+            before = worker.memory_info().rss / 1e6
+            sent = 0
+            while sent < self.requests:
+                sent += int(self.get(ME, tokens, 64, 10).rate * 10)
+            after = worker.memory_info().rss / 1e6
+        self.results["memory"] = {"at_rest": at_rest, "before": before, "after": after}
+        self.ratio("a worker at rest, in MB", at_rest, -90)
+        self.ratio(f"growth over {sent:,} requests, in MB", after - before, -2)
+
+    def ratio(self, name: str, value: float, bound: float) -> None:
+        """Note a ratio; a negative bound is one from above."""
+        met = value <= -bound if bound < 0 else value >= bound
+        self.results.setdefault("ratios", []).append(
+            {"name": name, "value": value, "bound": bound, "met": met}
+        )
+        sign = "≤" if bound < 0 else "≥"
+        print(f"{name}: {value:.2f} ({sign} {abs(bound)}) {'' if met else 'MISSED'}", flush=True)
+
+
+def wrk(script: str, path: str, connections: int, seconds: int, *arguments: str) -> list[int]:
+    """Run wrk, and return the numbers of the line that its script prints."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
+    command += ["-s", str(HERE / script), URL + path, "--", *arguments]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    (line,) = [line for line in output.splitlines() if line.startswith("RESULT")]
+    return [int(field) for field in line.split()[1:]]
+
+
+@contextmanager
+def serving(url: str, program: list[str] | None = None, **settings: str) -> Iterator[int]:
+    """Run the service, or a program that runs it in its way; the process id."""
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "OSTIARY_PORT": str(PORT),
+        "OSTIARY_WORKERS": "1",
+        **settings,
+    }
+    command = [sys.executable, *(program or ["-m", "service"]), "serve"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        if process.stdout is None or not process.stdout.readline():
+            raise SystemExit("The service did not start.")
+        time.sleep(0.5)
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+
+
+async def make_users(url: str) -> None:
+    password_hash = argon2_hasher().hash(PASSWORD)
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        """WITH made AS (INSERT INTO "user" (id)
+           SELECT gen_random_uuid() FROM generate_series(1, 200) RETURNING id)
+           INSERT INTO key (provider, name, user_id, display_name, password_hash)
+           SELECT 'username', 'bench' || row_number() OVER (), id, 'Bench', $1 FROM made""",
+        password_hash,
+    )
+    await connection.close()
+
+
+def argon2_hasher() -> argon2.PasswordHasher:
+    cost = Settings()
+    return argon2.PasswordHasher(
+        time_cost=cost.argon2_time_cost,
+        memory_cost=cost.argon2_memory_kib,
+        parallelism=cost.argon2_parallelism,
+    )
+
+
+def verifications_per_second(seconds: int) -> float:
+    """What the cores can do with nothing else running."""
+    hasher = argon2_hasher()
+    password_hash = hasher.hash(PASSWORD)
+    cores = len(os.sched_getaffinity(0))
+    end = time.monotonic() + seconds
+
+    def verify(_: int) -> int:
+        done = 0
+        while time.monotonic() < end:
+            hasher.verify(password_hash, PASSWORD)
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(cores) as pool:
+        return sum(pool.map(verify, range(cores))) / seconds
+
+
+def require_none(count: int, what: str) -> None:
+    if count:
+        raise SystemExit(f"{count} {what}: this measures nothing.")
+
+
+def machine() -> str:
+    model = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
+
+
+def table(results: dict[str, Any]) -> str:
+    rows = [f"{results['date']}, {results['machine']}", ""]
+    rows += ["| load | requests/s | p50, ms | p99, ms |", "| --- | ---: | ---: | ---: |"]
+    for name, load in results["loads"].items():
+        rows.append(f"| {name} | {load['rate']:,.0f} | {load['p50']:.2f} | {load['p99']:.2f} |")
+    rows += ["", "| ratio | measured | bound | |", "| --- | ---: | ---: | --- |"]
+    for ratio in results["ratios"]:
+        sign = "at most" if ratio["bound"] < 0 else "at least"
+        met = "" if ratio["met"] else "**missed**"
+        rows.append(
+            f"| {ratio['name']} | {ratio['value']:.2f} | {sign} {abs(ratio['bound'])} | {met} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under two minutes, less exact")
+    quick = parser.parse_args().quick
+    if shutil.which("wrk") is None:
+        raise SystemExit("The load comes from wrk; on Debian: apt-get install wrk")
+    with tempfile.TemporaryDirectory() as directory:
+        bench = Bench(Path(directory), quick=quick)
+        bench.server.start()
+        try:
+            url, tokens = bench.database("bench", 100_000)
+            bench.look_ups(url, tokens)
+            bench.log_ins(url)
+            bench.flood(url, tokens)
+            bench.growth_of_the_table()
+            bench.memory(url, tokens)
+        finally:
+            bench.server.stop()
+    results = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "quick": quick,
+        **bench.results,
+    }
+    print(table(results))
+    if not quick:
+        (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+        rates = {name: load["rate"] for name, load in results["loads"].items() if "64" in name}
+        (HERE / "results.svg").write_text(bar_chart("Requests per second", rates))
+
+
+if __name__ == "__main__":
+    main()
