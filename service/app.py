@@ -16,7 +16,8 @@ from service.api.problems import problem_response
 from service.api.response_headers import add_headers
 from service.api.routes import CONTROLLERS, Parts, dependencies
 from service.auth.accounts import Accounts
-from service.auth.hashing import Argon2Cost, Hasher
+from service.auth.hash_process import Argon2Cost
+from service.auth.hashing import Hasher
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.auth.readiness import Readiness
 from service.auth.sessions import Sessions
@@ -49,7 +50,7 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
         yield
         sweeping.cancel()
         await asyncio.wait([sweeping])
-        hasher.close()
+        await hasher.close()
         await lookups.close()
         await database.close()
 
@@ -89,8 +90,9 @@ def hasher_of(settings: Settings) -> Hasher:
             memory_kib=settings.argon2_memory_kib,
             parallelism=settings.argon2_parallelism,
         ),
-        threads=settings.hash_threads_of_a_worker,
+        processes=settings.hash_processes_of_a_worker,
         queue_length=settings.hash_queue_length,
+        patience=settings.hash_queue_patience,
     )
 
 

@@ -140,21 +140,24 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Meta(description="Memory for one hash, in KiB.", ge=64, le=4194304)
     ] = 19456
     argon2_parallelism: Annotated[int, Meta(description="Lanes of one hash.", ge=1, le=16)] = 1
-    hash_threads: Annotated[
+    hash_processes: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | None,
         Meta(
-            description="Threads that hash, in each worker. Default: the cores, "
+            description="Processes that hash, for each worker. Default: the cores, "
             "shared out among the workers."
         ),
     ] = None
     hash_queue_length: Annotated[
         int,
         Meta(
-            description="Passwords that may wait for a thread, in each worker; the next gets 503.",
+            description="Passwords that may wait to be hashed, in each worker; the next gets 503.",
             ge=0,
             le=10000,
         ),
     ] = 32
+    hash_queue_patience: Annotated[
+        Duration, Meta(description="How long one may wait, until it gets 503.")
+    ] = Duration.parse("3s")
     database_pool_size: Annotated[
         int, Meta(description="Connections to PostgreSQL, for each worker.", ge=1, le=200)
     ] = 8
@@ -196,8 +199,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.log_format or (LogFormat.JSON if self.is_production else LogFormat.TEXT)
 
     @property
-    def hash_threads_of_a_worker(self) -> int:
-        return self.hash_threads or max(1, _cores() // self.workers)
+    def hash_processes_of_a_worker(self) -> int:
+        return self.hash_processes or max(1, _cores() // self.workers)
 
     def __repr__(self) -> str:
         return "Settings(…)"  # the database's password is among them

@@ -75,9 +75,9 @@ def test_logs_are_json_in_production_unless_told_otherwise() -> None:
     assert told.log_format_in_use is LogFormat.TEXT
 
 
-def test_the_threads_that_hash_are_shared_out_among_workers() -> None:
-    assert read_settings({"OSTIARY_WORKERS": "64"}).hash_threads_of_a_worker == 1
-    assert read_settings({"OSTIARY_HASH_THREADS": "3"}).hash_threads_of_a_worker == 3
+def test_the_processes_that_hash_are_shared_out_among_workers() -> None:
+    assert read_settings({"OSTIARY_WORKERS": "64"}).hash_processes_of_a_worker == 1
+    assert read_settings({"OSTIARY_HASH_PROCESSES": "3"}).hash_processes_of_a_worker == 3
 
 
 def test_settings_do_not_show_the_databases_password() -> None:

@@ -1,66 +1,58 @@
-"""Password hashes: Argon2id (RFC 9106), made and verified off the event loop."""
+"""Password hashes: Argon2id (RFC 9106), made and verified by processes of their own."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
-from typing import TypeVar
 
-import argon2
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from msgspec import Struct
+import msgspec
 
 from service.auth.errors import Overloaded
-from service.auth.foreign_hashes import is_foreign, verify_foreign
+from service.auth.foreign_hashes import is_foreign
+from service.auth.hash_process import Argon2Cost, Job, MakeHash, Result, Verify
 from service.auth.passwords import NewPassword, Password
 from service.model import PasswordHash
 
-T = TypeVar("T")
-
-# Threads that hash give way to the threads that answer requests (see setpriority(2)).
-NICENESS = 10
-
-
-class Argon2Cost(Struct, frozen=True, kw_only=True):
-    """How expensive a hash is; the defaults are OWASP's least for Argon2id."""
-
-    time_cost: int = 2
-    memory_kib: int = 19456
-    parallelism: int = 1
+# A job with a password of 1,024 characters, each escaped, twice.
+LONGEST_LINE = 64 * 1024
 
 
 class Hasher:
-    """Hashes and verifies passwords in a pool of ``threads``, at lower priority.
+    """Hashes and verifies passwords in ``processes`` at low priority, which start when needed.
 
-    At most ``queue_length`` passwords wait for a thread; the next one is refused with `Overloaded`
-    at once, for an answer that comes too late costs as much as one in time.
+    At most ``queue_length`` passwords wait, none of them longer than ``patience`` seconds; whoever
+    would have to is refused with `Overloaded`, for an answer that comes too late costs as much as
+    one in time.
     """
 
-    def __init__(self, cost: Argon2Cost, *, threads: int, queue_length: int) -> None:
-        self._argon2 = argon2.PasswordHasher(
-            time_cost=cost.time_cost,
-            memory_cost=cost.memory_kib,
-            parallelism=cost.parallelism,
-        )
-        self._threads = ThreadPoolExecutor(threads, "hasher", initializer=_give_way)
-        self._room = threads + queue_length
+    def __init__(
+        self, cost: Argon2Cost, *, processes: int, queue_length: int, patience: float
+    ) -> None:
+        self._cost = cost
+        self._argon2 = cost.hasher()
+        self._room = processes + queue_length
+        self._patience = patience
+        self._closed = False
+        self._idle = [HashProcess(cost) for _ in range(processes)]
+        self._all = tuple(self._idle)
+        self._turns = asyncio.Semaphore(processes)
         # A hash of a random password, of the same cost: what unknown users are verified against.
         self._nobodys_hash = self._argon2.hash(os.urandom(16))
 
     async def hash(self, password: NewPassword) -> PasswordHash:
         """Raises `Overloaded`."""
-        return await self._in_thread(lambda: PasswordHash(self._argon2.hash(password.prepared)))
+        return PasswordHash(await self._do(MakeHash(password.prepared)))
 
     async def verify(self, password_hash: PasswordHash | None, password: Password) -> bool:
         """Tell whether the hash is one of the password. Without a hash it is not, in the same time.
 
         Raises `Overloaded`.
         """
-        return await self._in_thread(lambda: self._verify(password_hash, password))
+        job = Verify(password_hash or self._nobodys_hash, password.forms, password.text)
+        return bool(await self._do(job)) and password_hash is not None
 
     async def rehash(self, password_hash: PasswordHash, password: Password) -> PasswordHash | None:
         """Hash a verified password anew, if ours would come out differently today.
@@ -70,45 +62,91 @@ class Hasher:
         if password.prepared is None:
             return None
         outdated = is_foreign(password_hash) or self._argon2.check_needs_rehash(password_hash)
-        if not outdated and len(password.forms) == 1:
-            return None
-        prepared = password.prepared
-        return await self._in_thread(
-            lambda: (
-                None
-                if not outdated and self._matches(password_hash, prepared)
-                else PasswordHash(self._argon2.hash(prepared))
-            )
-        )
+        # A hash that is current may still be one of another form of the password.
+        if not outdated and len(password.forms) > 1:
+            job = Verify(password_hash, [password.prepared], password.text)
+            outdated = not await self._do(job)
+        return PasswordHash(await self._do(MakeHash(password.prepared))) if outdated else None
 
-    def close(self) -> None:
-        self._threads.shutdown(cancel_futures=True)
+    async def close(self) -> None:
+        """End the processes, after the passwords that they are at; who waits is refused."""
+        self._closed = True
+        await asyncio.gather(*(process.stop() for process in self._all))
 
-    def _verify(self, password_hash: PasswordHash | None, password: Password) -> bool:
-        if password_hash is not None and is_foreign(password_hash):
-            return verify_foreign(password_hash, password.text)
-        matches = [
-            self._matches(password_hash or self._nobodys_hash, form) for form in password.forms
-        ]
-        return password_hash is not None and any(matches)
-
-    def _matches(self, password_hash: str, form: str) -> bool:
-        try:
-            argon2.extract_parameters(password_hash)
-            return self._argon2.verify(password_hash, form)
-        except (VerifyMismatchError, InvalidHashError, UnicodeEncodeError):
-            return False
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _do(self, job: Job) -> Result:
         if self._room == 0:
             raise Overloaded
         self._room -= 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            await self._wait_for_turn()
+            # Shielded: a process whose result nobody reads would give it to the next one.
+            return await asyncio.shield(asyncio.ensure_future(self._do_in_turn(job)))
         finally:
             self._room += 1
 
+    async def _wait_for_turn(self) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise Overloaded from error
 
-def _give_way() -> None:
-    with suppress(AttributeError, OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+    async def _do_in_turn(self, job: Job) -> Result:
+        process = self._idle.pop()
+        try:
+            if self._closed:
+                raise Overloaded
+            return await process.do(job)
+        finally:
+            self._idle.append(process)
+            self._turns.release()
+
+
+class HashProcess:
+    """One process that hashes, from this side. It is started when it is not there."""
+
+    def __init__(self, cost: Argon2Cost) -> None:
+        self._cost = cost
+        self._process: Process | None = None
+
+    async def _started(self) -> Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "service.auth.hash_process"),
+                msgspec.json.encode(self._cost).decode(),
+                stdin=PIPE,
+                stdout=PIPE,
+                limit=LONGEST_LINE,
+            )
+        return self._process
+
+    async def do(self, job: Job) -> Result:
+        """Have a job done; once more if the process dies of it. Raises `HashProcessDied`."""
+        try:
+            return await self._try(job)
+        except HashProcessDied:
+            return await self._try(job)
+
+    async def stop(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            await self._process.wait()
+
+    async def _try(self, job: Job) -> Result:
+        process = await self._started()
+        if process.stdin is None or process.stdout is None:
+            raise AssertionError("a process without pipes")
+        line = b""
+        with suppress(ConnectionError):
+            process.stdin.write(msgspec.json.encode(job, enc_hook=str) + b"\n")
+            await process.stdin.drain()
+            line = await process.stdout.readline()
+        if not line:
+            await process.wait()
+            raise HashProcessDied
+        result: Result = msgspec.json.decode(line, type=Result)
+        return result
+
+
+class HashProcessDied(Exception):
+    """A process ended in the midst of a job, as by a kernel that was out of memory."""

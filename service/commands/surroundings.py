@@ -75,7 +75,7 @@ async def opened(url: str, configured: Settings) -> AsyncIterator[Parts]:
             keys=Keys(database),
         )
     finally:
-        hasher.close()
+        await hasher.close()
         await lookups.close()
         await database.close()
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 Ask = Callable[[list[K]], Awaitable[Mapping[K, V]]]
+
+
+class Closed(Exception):
+    """A question was broken off, since the service stops."""
 
 
 class Coalesced(Generic[K, V]):
@@ -40,7 +44,7 @@ class Coalesced(Generic[K, V]):
         return await answer
 
     async def close(self) -> None:
-        """Break off the question that is being asked; who waits for an answer is cancelled."""
+        """Break off the question that is being asked. Who waits for an answer gets `Closed`."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.wait([self._asking])
@@ -57,22 +61,24 @@ class Coalesced(Generic[K, V]):
                 await self._ask_for([self._waiting.popleft() for _ in range(size)])
         finally:
             self._asking = None
-            for _, answer in self._waiting:
-                answer.cancel()
+            _refuse(self._waiting, Closed())
             self._waiting.clear()
 
     async def _ask_for(self, batch: list[tuple[K, asyncio.Future[V | None]]]) -> None:
         try:
             values = await self._ask([key for key, _ in batch])
         except Exception as error:  # noqa: BLE001
-            for _, answer in batch:
-                if not answer.done():
-                    answer.set_exception(error)
+            _refuse(batch, error)
         except asyncio.CancelledError:
-            for _, answer in batch:
-                answer.cancel()
+            _refuse(batch, Closed())
             raise
         else:
             for key, answer in batch:
                 if not answer.done():
                     answer.set_result(values.get(key))
+
+
+def _refuse(batch: Iterable[tuple[K, asyncio.Future[V | None]]], error: Exception) -> None:
+    for _, answer in batch:
+        if not answer.done():
+            answer.set_exception(error)

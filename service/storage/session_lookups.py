@@ -17,7 +17,7 @@ from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from service.model import FoundSession, SecretHash, Session, SessionState, User
-from service.storage.coalescing import Coalesced
+from service.storage.coalescing import Closed, Coalesced
 from service.storage.database import DatabaseUnavailable, Limits, connect_once, faults_named
 from service.storage.sessions import FIND_LIVE_SESSION, FIND_LIVE_SESSIONS
 
@@ -48,7 +48,10 @@ class SessionLookups:
 
     async def find(self, session_id: UUID) -> FoundSession | None:
         """Find a session with its user, unless it is dead. Raises `DatabaseUnavailable`."""
-        return await self._coalesced.get(session_id)
+        try:
+            return await self._coalesced.get(session_id)
+        except Closed as error:
+            raise DatabaseUnavailable("the service stops") from error
 
     async def close(self) -> None:
         await self._coalesced.close()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import bcrypt
 import pytest
 
 from service.auth.foreign_hashes import is_foreign, verify_foreign
-from service.auth.hashing import Argon2Cost, Hasher
+from service.auth.hash_process import Argon2Cost
+from service.auth.hashing import Hasher
 from service.auth.passwords import Password
 from service.model import PasswordHash
 
@@ -38,10 +39,11 @@ OSLO_ARGON2ID = [(each["password"], each["hash"]) for each in VECTORS["oslo_argo
 
 
 @pytest.fixture
-def hasher() -> Iterator[Hasher]:
-    hasher = Hasher(Argon2Cost(time_cost=1, memory_kib=64), threads=1, queue_length=1)
+async def hasher() -> AsyncIterator[Hasher]:
+    cheap = Argon2Cost(time_cost=1, memory_kib=64)
+    hasher = Hasher(cheap, processes=1, queue_length=1, patience=10)
     yield hasher
-    hasher.close()
+    await hasher.close()
 
 
 @pytest.mark.parametrize(("password", "password_hash"), FOREIGN)

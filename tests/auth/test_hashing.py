@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
-import argon2
+import psutil
 import pytest
 
 from service.auth.errors import Overloaded
-from service.auth.hashing import NICENESS, Argon2Cost, Hasher
+from service.auth.hash_process import Argon2Cost, Job, MakeHash, Verify
+from service.auth.hashing import Hasher
 from service.auth.passwords import Password, PasswordPolicy
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
@@ -18,10 +18,20 @@ WRONG = Password("incorrect horse")
 
 
 @pytest.fixture
-def hasher() -> Iterator[Hasher]:
-    hasher = Hasher(CHEAP, threads=1, queue_length=1)
+async def hasher() -> AsyncIterator[Hasher]:
+    hasher = Hasher(CHEAP, processes=1, queue_length=1, patience=10)
     yield hasher
-    hasher.close()
+    await hasher.close()
+
+
+def process_of(hasher: Hasher) -> psutil.Process:
+    """The one process of a hasher that was used."""
+    (process,) = [
+        child
+        for child in psutil.Process().children()
+        if "service.auth.hash_process" in child.cmdline()
+    ]
+    return process
 
 
 async def test_a_hash_verifies_its_password_and_no_other(hasher: Hasher) -> None:
@@ -44,52 +54,100 @@ async def test_without_a_hash_the_same_work_is_done(
     hasher: Hasher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     password_hash = await hasher.hash(RIGHT)
-    verified: list[str] = []
-    real = argon2.PasswordHasher.verify
+    jobs: list[Job] = []
 
-    def spy(self: argon2.PasswordHasher, password_hash: str, password: str) -> bool:
-        verified.append(password_hash)
-        return real(self, password_hash, password)
+    async def note(job: Job) -> bool:
+        jobs.append(job)
+        return False
 
-    monkeypatch.setattr(argon2.PasswordHasher, "verify", spy)
+    monkeypatch.setattr(hasher, "_do", note)
     await hasher.verify(password_hash, WRONG)
     await hasher.verify(None, WRONG)
-    known, nobodys = verified
-    assert known.rsplit("$", 2)[0] == nobodys.rsplit("$", 2)[0]
+    known, nobodys = jobs
+    assert isinstance(known, Verify)
+    assert isinstance(nobodys, Verify)
+    assert known.forms == nobodys.forms
+    assert known.password_hash.rsplit("$", 2)[0] == nobodys.password_hash.rsplit("$", 2)[0]
 
 
 async def test_only_a_hash_of_another_cost_is_made_anew(hasher: Hasher) -> None:
     current = await hasher.hash(RIGHT)
     assert await hasher.rehash(current, RIGHT) is None
-    dearer = Hasher(Argon2Cost(time_cost=2, memory_kib=64), threads=1, queue_length=1)
+    cost = Argon2Cost(time_cost=2, memory_kib=64)
+    dearer = Hasher(cost, processes=1, queue_length=1, patience=10)
     renewed = await dearer.rehash(current, RIGHT)
-    dearer.close()
+    await dearer.close()
     assert renewed is not None
     assert renewed.startswith("$argon2id$v=19$m=64,t=2,p=1$")
     assert await hasher.verify(renewed, RIGHT)
 
 
 async def test_a_full_queue_refuses_at_once(hasher: Hasher) -> None:
-    released = threading.Event()
-    working = asyncio.create_task(hasher._in_thread(released.wait))
-    waiting = asyncio.create_task(hasher._in_thread(released.wait))
+    await hasher.hash(RIGHT)
+    process = process_of(hasher)
+    process.suspend()
+    working, waiting = (asyncio.create_task(hasher.hash(RIGHT)) for _ in range(2))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
         await hasher.hash(RIGHT)
-    released.set()
+    process.resume()
     await asyncio.gather(working, waiting)
     assert await hasher.hash(RIGHT)
 
 
-async def test_hashing_is_not_done_by_the_event_loops_thread(hasher: Hasher) -> None:
-    assert await hasher._in_thread(threading.get_ident) != threading.get_ident()
+async def test_nobody_waits_longer_than_the_patience() -> None:
+    hasher = Hasher(CHEAP, processes=1, queue_length=9, patience=0.01)
+    await hasher.hash(RIGHT)
+    process = process_of(hasher)
+    process.suspend()
+    working = asyncio.create_task(hasher.hash(RIGHT))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await hasher.hash(RIGHT)
+    process.resume()
+    assert await working
+    await hasher.close()
+
+
+async def test_who_gives_up_leaves_the_result_to_nobody_else(hasher: Hasher) -> None:
+    password_hash = await hasher.hash(RIGHT)
+    process = process_of(hasher)
+    process.suspend()
+    given_up = asyncio.create_task(hasher.verify(password_hash, RIGHT))
+    await asyncio.sleep(0)
+    next_one = asyncio.create_task(hasher.verify(password_hash, WRONG))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    process.resume()
+    assert await next_one is False
+
+
+async def test_a_process_that_died_is_replaced(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    process = process_of(hasher)
+    process.suspend()
+    working = asyncio.create_task(hasher.hash(RIGHT))
+    await asyncio.sleep(0)
+    process.kill()
+    assert await working
+    assert process_of(hasher).pid != process.pid
 
 
 async def test_hashing_gives_way_to_answering(hasher: Hasher) -> None:
-    priority = await hasher._in_thread(
-        lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    )
-    assert priority == os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+    await hasher.hash(RIGHT)
+    assert os.sched_getscheduler(process_of(hasher).pid) == os.SCHED_IDLE
+
+
+async def test_closing_leaves_no_process(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    process = process_of(hasher)
+    await hasher.close()
+    assert not process.is_running()
+
+
+def test_a_job_does_not_show_itself() -> None:
+    assert "secret" not in repr(MakeHash("secret"))
+    assert "secret" not in repr(Verify("secret", ["secret"], "secret"))
 
 
 async def test_a_hash_does_not_show_itself(hasher: Hasher) -> None:
