@@ -146,12 +146,33 @@ class Bench:
                 require_none(other, "log-ins were answered by neither 200 nor 503")
                 slowest.append(longest / 1e6)
                 answers = [answers[0] + ok, answers[1] + overloaded]
-        self.results["flood"] = {"calm": calm, "flooded": flooded, "answers": answers}
+        beside = self.beside_burners(url, tokens)
+        self.results["flood"] = {
+            "calm": calm,
+            "flooded": flooded,
+            "beside burners": beside,
+            "answers": answers,
+        }
+        print(f"/me, p99: {calm} calm, {flooded} in the flood, {beside} beside burners")
         self.ratio("/me, p99 in a flood : calm, two workers", median(flooded) / median(calm), -3)
         self.ratio("the slowest log-in of the flood, in seconds", max(slowest), -5)
 
+    def beside_burners(self, url: str, tokens: Path) -> list[float]:
+        """/me while other programs burn the same idle time: what the machine adds, not we."""
+        p99 = []
+        for _ in range(self.rounds):
+            with serving(url, OSTIARY_WORKERS="2"):
+                self.get(ME, tokens, 16, 1)
+                command = [sys.executable, str(HERE / "burn.py"), str(self.seconds + 2)]
+                burners = [subprocess.Popen(command) for _ in os.sched_getaffinity(0)]
+                time.sleep(1)
+                p99.append(self.get(ME, tokens, 16).p99)
+                for burner in burners:
+                    burner.wait()
+        return p99
+
     def memory(self, url: str, tokens: Path) -> None:
-        with serving(url) as pid:
+        with serving(url, OSTIARY_ENV="production", OSTIARY_COOKIE_HOST_PREFIX="false") as pid:
             (worker,) = psutil.Process(pid).children()
             at_rest = worker.memory_info().rss / 1e6
             self.get(ME, tokens, 64, 5)

@@ -41,7 +41,7 @@ def serve(settings: Settings, database_url: str, on_listening: Callable[[], None
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
-        workers=settings.workers,
+        workers=settings.workers_in_use,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
         websockets=False,

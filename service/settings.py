@@ -17,6 +17,9 @@ PREFIX = "OSTIARY_"
 
 _DURATION = regular_expression(r"([1-9][0-9]{0,8})(s|m|h|d)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# Beyond this, PostgreSQL and its connections want a word with whoever sets it up.
+MOST_WORKERS_BY_DEFAULT = 8
+
 _DATABASE_SCHEMES = {"postgresql", "postgres"}
 
 
@@ -95,7 +98,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="The port to listen on.", ge=1, le=65535)] = 8000
-    workers: Annotated[int, Meta(description="Processes that answer requests.", ge=1, le=64)] = 1
+    workers: Annotated[
+        Annotated[int, Meta(ge=1, le=64)] | None,
+        Meta(description="Processes that answer requests. Default: the cores, at most 8."),
+    ] = None
     cookie_name: Annotated[
         str,
         Meta(
@@ -199,8 +205,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         return self.log_format or (LogFormat.JSON if self.is_production else LogFormat.TEXT)
 
     @property
+    def workers_in_use(self) -> int:
+        return self.workers or min(_cores(), MOST_WORKERS_BY_DEFAULT)
+
+    @property
     def hash_processes_of_a_worker(self) -> int:
-        return self.hash_processes or max(1, _cores() // self.workers)
+        return self.hash_processes or max(1, _cores() // self.workers_in_use)
 
     def __repr__(self) -> str:
         return "Settings(…)"  # the database's password is among them

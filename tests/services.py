@@ -18,8 +18,9 @@ import psutil
 from service import server
 from service.settings import Settings, read_settings
 
-# Enough to be Argon2id, too little to wait for.
-CHEAP_HASHES = {
+# One worker, and hashes that are Argon2id and nothing to wait for.
+FRUGAL = {
+    "OSTIARY_WORKERS": "1",
     "OSTIARY_ARGON2_TIME_COST": "1",
     "OSTIARY_ARGON2_MEMORY_KIB": "64",
 }
@@ -49,7 +50,7 @@ def running(
         {
             "DATABASE_URL": database_url,
             "OSTIARY_PORT": str(free_port()),
-            **CHEAP_HASHES,
+            **FRUGAL,
             **(environment or {}),
         }
     )

@@ -82,7 +82,7 @@ def _matches(hasher: argon2.PasswordHasher, password_hash: str, form: str) -> bo
 
 
 def give_way() -> None:
-    """Take the time that nobody else wants (SCHED_IDLE, sched(7)), or as little as can be asked for."""
+    """Take the time that nobody else wants (SCHED_IDLE, see sched(7))."""
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError):

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from msgspec import Struct
 from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -23,6 +17,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Any number will do, as long as it stays the same: "ostiary" in hexadecimal.
 MIGRATION_LOCK = 0x6F737469617279
+
+HAS_HISTORY = text("SELECT to_regclass('alembic_version')")
+CURRENT_REVISION = text("SELECT version_num FROM alembic_version")
 
 PATIENT = Limits(pool_size=1, connect=10.0, statement=600.0, pool_wait=10.0)
 
@@ -38,24 +35,26 @@ class Move(Struct, frozen=True, kw_only=True):
     after: str | None
 
 
-@cache
+def revisions() -> list[str]:
+    """All revisions, oldest first, as the names of their files begin."""
+    return sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/*_*.py"))
+
+
 def newest_revision() -> str:
     """The revision that this version of the service is written for."""
-    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
-    if head is None:
-        raise AssertionError("a service without migrations")
-    return head
+    return revisions()[-1]
 
 
 def is_behind(revision: str | None) -> bool:
     """Tell whether migrations are missing. A revision that is unknown is a later version's."""
-    history = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
-    return revision is None or revision in {step.revision for step in history} - {newest_revision()}
+    return revision is None or revision in revisions()[:-1]
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:
     """The revision at which the database stands; ``None`` before the first migration."""
-    return await connection.run_sync(_revision_of)
+    if (await connection.execute(HAS_HISTORY)).scalar_one() is None:
+        return None
+    return (await connection.execute(CURRENT_REVISION)).scalar_one_or_none()
 
 
 async def revision_of(url: str) -> str | None:
@@ -70,11 +69,8 @@ async def migrate(url: str, revision: str = "head") -> Move:
     All steps are one transaction, under an advisory lock, so that machines which start together
     take turns. Raises `DatabaseUnavailable` and `UnknownRevision`.
     """
-    try:
-        async with _connection_to(url) as connection:
-            return await connection.run_sync(_move, revision)
-    except CommandError as error:
-        raise UnknownRevision(str(error)) from error
+    async with _connection_to(url) as connection:
+        return await connection.run_sync(_move, revision)
 
 
 @asynccontextmanager
@@ -96,25 +92,25 @@ async def _connection_to(url: str) -> AsyncIterator[AsyncConnection]:
         await engine.dispose()
 
 
-def _revision_of(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
 def _move(connection: Connection, revision: str) -> Move:
+    """Alembic is loaded here alone: answering requests needs none of it."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.util import CommandError
+
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-    before = _revision_of(connection)
+    before = MigrationContext.configure(connection).get_current_revision()
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
     step = command.downgrade if _lies_before(revision, before) else command.upgrade
-    step(config, revision)
-    return Move(before=before, after=_revision_of(connection))
+    try:
+        step(config, revision)
+    except CommandError as error:
+        raise UnknownRevision(str(error)) from error
+    return Move(before=before, after=MigrationContext.configure(connection).get_current_revision())
 
 
 def _lies_before(revision: str, current: str | None) -> bool:
-    if revision == "base":
-        return True
-    if revision == "head" or current is None:
-        return False
-    history = ScriptDirectory(str(MIGRATIONS)).iterate_revisions(current, "base")
-    return revision != current and any(step.revision == revision for step in history)
+    return revision == "base" or (current is not None and revision != "head" and revision < current)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.services import CHEAP_HASHES, PATIENCE
+from tests.services import FRUGAL, PATIENCE
 
 OSTIARY = [sys.executable, "-m", "service"]
 REPOSITORY = Path(__file__).parents[2]
@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 def environment(**variables: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OSTIARY_")}
     kept.pop("DATABASE_URL", None)
-    return {**kept, **CHEAP_HASHES, **variables}
+    return {**kept, **FRUGAL, **variables}
 
 
 def run(*arguments: str, typed: str = "", **variables: str) -> subprocess.CompletedProcess[str]:

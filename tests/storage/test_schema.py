@@ -7,15 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from service.storage.schema import (
+    MIGRATIONS,
     UnknownRevision,
     is_behind,
     migrate,
     newest_revision,
     revision_of,
+    revisions,
 )
 from service.storage.tables import metadata
 from tests.databases import TestServer, execute, fetch
@@ -84,6 +87,11 @@ def test_a_step_that_fails_leaves_the_schema_as_it_was(empty_database: str) -> N
 def test_a_revision_that_nobody_knows_is_refused(database_url: str) -> None:
     with pytest.raises(UnknownRevision):
         asyncio.run(migrate(database_url, "9999"))
+
+
+def test_the_files_of_the_migrations_are_named_after_their_revisions() -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
+    assert [script.revision for script in scripts][::-1] == revisions()
 
 
 def test_a_schema_is_behind_before_the_newest_revision_and_not_after() -> None:
