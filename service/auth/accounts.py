@@ -66,11 +66,10 @@ class Accounts:
         A name that nobody has costs the same work as a wrong password. Raises `InvalidCredentials`
         for both, and `Overloaded`.
         """
-        key = await self._find_key(username)
-        password_hash = key.password_hash if key is not None else None
-        if not await self._hasher.verify(password_hash, password) or key is None:
-            raise InvalidCredentials
-        key = await self._with_current_hash(key, password)
+        verified = await self._verified(await self._find_key(username), password)
+        key = await self._with_current_hash(verified, password)
+        if key is None:
+            key = await self._verified(await self._find_key(username), password)
         async with self._database.connect() as connection:
             return await self._sessions.open(connection, key, device, replaces=carried)
 
@@ -105,6 +104,10 @@ class Accounts:
     async def _verified_key(self, user: User, password: Password) -> Key:
         async with self._database.connect() as connection:
             key = await storage.find_password_key(connection, user.id)
+        return await self._verified(key, password)
+
+    async def _verified(self, key: Key | None, password: Password) -> Key:
+        """The key, if the password is its own. Without a key the same work is done, for nothing."""
         password_hash = key.password_hash if key is not None else None
         if not await self._hasher.verify(password_hash, password) or key is None:
             raise InvalidCredentials
@@ -115,7 +118,11 @@ class Accounts:
         async with self._database.connect() as connection:
             return await storage.find_key(connection, Provider.USERNAME, username.name or "")
 
-    async def _with_current_hash(self, key: Key, password: Password) -> Key:
+    async def _with_current_hash(self, key: Key, password: Password) -> Key | None:
+        """The key, hashed anew if its hash is not as ours are; nothing if it changed meanwhile.
+
+        As by a log-in at the same time, which hashed it anew as well.
+        """
         if key.password_hash is None:
             return key
         password_hash = await self._hasher.rehash(key.password_hash, password)
@@ -123,7 +130,7 @@ class Accounts:
             return key
         async with self._database.connect() as connection:
             replaced = await storage.replace_password_hash(connection, key, password_hash)
-        return replace(key, password_hash=password_hash) if replaced else key
+        return replace(key, password_hash=password_hash) if replaced else None
 
 
 async def add_user(

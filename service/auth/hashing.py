@@ -112,7 +112,8 @@ class HashProcess:
     async def _started(self) -> Process:
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "service.auth.hash_process"),
+                # Not from where the service was started: another "service" may lie there.
+                *(sys.executable, "-P", "-m", "service.auth.hash_process"),
                 msgspec.json.encode(self._cost).decode(),
                 stdin=PIPE,
                 stdout=PIPE,

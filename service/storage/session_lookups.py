@@ -62,7 +62,8 @@ class SessionLookups:
         try:
             with faults_named():
                 rows = await self._fetch(session_ids)
-        except DatabaseUnavailable:
+        except BaseException:
+            # Whatever it was, a migration under a prepared statement included: begin anew.
             self._hang_up()
             raise
         return {row[0]: found_session(row) for row in rows}

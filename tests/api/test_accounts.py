@@ -239,6 +239,21 @@ def test_log_in_hashes_anew_when_the_cost_has_changed(
     assert fetch_value(service.database_url, "SELECT password_hash FROM key") == new
 
 
+def test_simultaneous_log_ins_that_all_hash_anew_all_succeed(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    old = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    fetch(service.database_url, "UPDATE key SET password_hash = $1", old)
+
+    def attempt(_: int) -> int:
+        with service.client() as another:
+            return log_in(another).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(attempt, range(8))) == [200] * 8
+
+
 def test_me_tells_who_and_until_when(client: httpx.Client) -> None:
     signed_up = sign_up(client).json()
     response = client.get("/me")

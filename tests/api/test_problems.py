@@ -185,6 +185,16 @@ def test_a_database_that_is_away_is_503_and_its_return_is_noticed(
     assert client.get("/me").status_code == 200
 
 
+def test_a_migration_under_the_service_is_survived(service: Service, client: httpx.Client) -> None:
+    """A prepared statement does not outlive a change of what it returns; the next one does."""
+    sign_up(client)
+    client.get("/me")
+    for kind in ("varchar", "text"):
+        execute(service.database_url, f"ALTER TABLE key ALTER COLUMN display_name TYPE {kind}")
+        client.get("/me")
+        assert client.get("/me").status_code == 200
+
+
 def test_a_statement_that_takes_too_long_is_503(
     database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
