@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
+from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 
+from service.api.client_address import ClientAddresses
 from service.api.credentials import SessionCookie
 from service.api.documents import DocumentController
 from service.api.json_body import FieldParsers
+from service.api.origin_rule import require_known_origin
 from service.api.problems import problem_response
 from service.api.response_headers import add_headers
 from service.api.routes import CONTROLLERS, Parts, dependencies
@@ -42,6 +45,7 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
         sessions=sessions,
         readiness=Readiness(database),
         session_cookie=SessionCookie(settings),
+        client_addresses=ClientAddresses(settings.trusted_proxies, settings.forwarded_header),
     )
 
     @asynccontextmanager
@@ -62,14 +66,30 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
                 "sessions": sessions,
                 "session_cookie": parts.session_cookie,
                 "field_parsers": field_parsers_of(settings),
+                "allowed_origins": settings.allowed_origins,
             }
         ),
+        guards=[require_known_origin],
+        cors_config=cors_of(settings),
         exception_handlers={Exception: problem_response},
         before_send=[add_headers],
         lifespan=[lifespan],
         request_max_body_size=LARGEST_BODY,
         openapi_config=None,
         logging_config=None,
+    )
+
+
+def cors_of(settings: Settings) -> CORSConfig | None:
+    """Let the pages of the listed origins read answers, with cookies. No list, no CORS."""
+    if not settings.allowed_origins:
+        return None
+    return CORSConfig(
+        allow_origins=sorted(settings.allowed_origins),
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type"],
+        allow_credentials=True,
+        expose_headers=["Location", "Retry-After", "X-Request-ID"],
     )
 
 

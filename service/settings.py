@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from re import compile as regular_expression
 from typing import Annotated, Any, Self
@@ -16,6 +17,9 @@ from msgspec import Meta, Struct
 PREFIX = "OSTIARY_"
 
 _DURATION = regular_expression(r"([1-9][0-9]{0,8})(s|m|h|d)")
+# As browsers write it: in lower case, without a path, and without the port that goes by itself.
+_ORIGIN = regular_expression(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Beyond this, PostgreSQL and its connections want a word with whoever sets it up.
 MOST_WORKERS_BY_DEFAULT = 8
@@ -39,6 +43,41 @@ class Duration(float):
         whole = (unit for unit in reversed(_SECONDS) if self % _SECONDS[unit] == 0)
         unit = next(whole)
         return f"{self / _SECONDS[unit]:.0f}{unit}"
+
+
+class Origins(frozenset[str]):
+    """Origins of web pages, written with commas between them."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        origins = [origin.strip() for origin in text.split(",")]
+        for origin in origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"must look like https://app.example.com, and {origin!r} does not")
+        return cls(origins)
+
+    def __str__(self) -> str:
+        return ",".join(sorted(self))
+
+
+class Networks(tuple[IPv4Network | IPv6Network, ...]):
+    """Addresses and networks, written with commas between them."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        return cls(ip_network(part.strip()) for part in text.split(","))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+class ForwardedHeader(StrEnum):
+    X_FORWARDED_FOR = "x-forwarded-for"
+    FORWARDED = "forwarded"
 
 
 class InvalidSettings(Exception):
@@ -98,10 +137,31 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="The port to listen on.", ge=1, le=65535)] = 8000
+    trusted_proxies: Annotated[
+        Networks,
+        Meta(
+            description="Addresses and networks of proxies that say truly whom they speak for, "
+            "`10.0.0.0/8,2001:db8::1`. Without them nobody's word is taken."
+        ),
+    ] = Networks()
+    forwarded_header: Annotated[
+        ForwardedHeader,
+        Meta(
+            description="Where they say it, `x-forwarded-for` or `forwarded`. They must set "
+            "this one; the other is ignored, for a client may have sent it."
+        ),
+    ] = ForwardedHeader.X_FORWARDED_FOR
     workers: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | None,
         Meta(description="Processes that answer requests. Default: the cores, at most 8."),
     ] = None
+    allowed_origins: Annotated[
+        Origins,
+        Meta(
+            description="Origins of pages that may use the service from a browser, "
+            "`https://app.example.com,https://…`. Its own is always allowed."
+        ),
+    ] = Origins()
     cookie_name: Annotated[
         str,
         Meta(
@@ -253,19 +313,22 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+NOTHING = (None, Origins(), Networks())
+
+
 def settings_table() -> str:
     """The settings as a Markdown table, for the README."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for each in msgspec.structs.fields(Settings):
-        default = "" if each.default is None else f"`{each.default}`"
+        default = "" if each.default in NOTHING else f"`{each.default}`"
         default = default.lower() if isinstance(each.default, bool) else default
         description = each.type.__metadata__[0].description
         rows.append(f"| `{variable(each.name)}` | {default} | {description} |")
     return "\n".join(rows)
 
 
-def _parse(kind: Callable[[str], object], text: str) -> object:
-    return Duration.parse(text) if kind is Duration else kind(text)
+def _parse(kind: Any, text: str) -> object:
+    return kind.parse(text) if kind in {Duration, Networks, Origins} else kind(text)
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:

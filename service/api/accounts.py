@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Any
 
 from litestar import Controller, Request, Response, delete, post, put
@@ -19,6 +18,7 @@ from service.api.bodies import (
     SignUp,
     authenticated,
 )
+from service.api.client_address import ClientAddresses
 from service.api.credentials import SessionCookie, Transport, credential_of
 from service.api.guard import AuthenticatedRequest, require_session
 from service.api.json_body import StrictJSON, require_json_body
@@ -37,6 +37,7 @@ from service.api.problems import (
     DATABASE_UNAVAILABLE,
     INVALID_CREDENTIALS,
     NOT_AUTHENTICATED,
+    ORIGIN_REJECTED,
     OVERLOADED,
     USERNAME_TAKEN,
 )
@@ -75,12 +76,13 @@ class AccountController(Controller):
         data: JSONBody[SignUp],
         accounts: NamedDependency[Accounts],
         session_cookie: NamedDependency[SessionCookie],
+        client_addresses: NamedDependency[ClientAddresses],
     ) -> Response[Authenticated]:
         """Make a user with a user name and a password, and log them in."""
         opened = await accounts.sign_up(
             data.username,
             data.password,
-            device=device_of(request),
+            device=device_of(request, client_addresses),
             carried=token_carried_by(request, session_cookie),
         )
         answer = hand_over(request, opened, data.transport, session_cookie)
@@ -106,12 +108,13 @@ class AccountController(Controller):
         data: JSONBody[LogIn],
         accounts: NamedDependency[Accounts],
         session_cookie: NamedDependency[SessionCookie],
+        client_addresses: NamedDependency[ClientAddresses],
     ) -> Authenticated:
         """Open a session. A live one that the request carries ends."""
         opened = await accounts.log_in(
             data.username,
             data.password,
-            device=device_of(request),
+            device=device_of(request, client_addresses),
             carried=token_carried_by(request, session_cookie),
         )
         return hand_over(request, opened, data.transport, session_cookie)
@@ -203,7 +206,7 @@ class AccountController(Controller):
         summary="Log out",
         response_headers=[CLEARS_COOKIE],
         response_description="The session has ended.",
-        responses=problem_responses(NOT_AUTHENTICATED, DATABASE_UNAVAILABLE),
+        responses=problem_responses(NOT_AUTHENTICATED, ORIGIN_REJECTED, DATABASE_UNAVAILABLE),
     )
     async def log_out(
         self,
@@ -232,12 +235,11 @@ def forget(request: AuthenticatedRequest, session_cookie: SessionCookie) -> None
         session_cookie.clear(request.scope)
 
 
-def device_of(request: AnyRequest) -> Device:
-    client = request.scope["client"]
+def device_of(request: AnyRequest, client_addresses: ClientAddresses) -> Device:
     user_agent = request.headers.get("user-agent")
     return Device(
         user_agent=user_agent and user_agent.replace("\0", "")[:LONGEST_USER_AGENT],
-        address=client and ip_address(client[0]),
+        address=client_addresses.of(request.scope),
     )
 
 

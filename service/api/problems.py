@@ -9,6 +9,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from msgspec import UNSET, Struct, UnsetType
 
+from service.api.origin_rule import OriginRejected
 from service.api.response_headers import request_id_of
 from service.auth import errors as auth
 from service.auth.errors import DatabaseUnavailable, FieldError
@@ -99,6 +100,14 @@ NOT_AUTHENTICATED = ProblemType(
     when="no live session; a cookie that was sent is cleared",
     headers=CHALLENGE,
 )
+ORIGIN_REJECTED = ProblemType(
+    code="origin_rejected",
+    raised_as=OriginRejected,
+    status=403,
+    title="Origin rejected",
+    detail="A page of this origin may not do that.",
+    when="a browser on an origin that is neither ours nor listed wants to change something",
+)
 NOT_FOUND = ProblemType(
     raised_as=auth.NoSuchSession,
     code="not_found",
@@ -187,6 +196,7 @@ PROBLEM_TYPES = (
     BAD_REQUEST,
     INVALID_CREDENTIALS,
     NOT_AUTHENTICATED,
+    ORIGIN_REJECTED,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     USERNAME_TAKEN,

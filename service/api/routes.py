@@ -6,6 +6,7 @@ from litestar.di import Provide
 from msgspec import Struct
 
 from service.api.accounts import AccountController
+from service.api.client_address import ClientAddresses
 from service.api.credentials import SessionCookie
 from service.api.health import HealthController
 from service.api.sessions import SessionController
@@ -23,6 +24,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     sessions: Sessions
     readiness: Readiness
     session_cookie: SessionCookie
+    client_addresses: ClientAddresses
 
 
 def dependencies(parts: Parts | None = None) -> dict[str, Provide]:

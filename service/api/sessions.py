@@ -25,6 +25,7 @@ from service.api.problems import (
     DATABASE_UNAVAILABLE,
     NOT_AUTHENTICATED,
     NOT_FOUND,
+    ORIGIN_REJECTED,
     VALIDATION_FAILED,
 )
 from service.auth.errors import InvalidField, NoSuchSession, ValidationFailed
@@ -76,7 +77,9 @@ class SessionController(Controller):
         summary="Log out one device",
         response_headers=[CLEARS_COOKIE],
         response_description="The session has ended.",
-        responses=problem_responses(NOT_AUTHENTICATED, NOT_FOUND, DATABASE_UNAVAILABLE),
+        responses=problem_responses(
+            NOT_AUTHENTICATED, ORIGIN_REJECTED, NOT_FOUND, DATABASE_UNAVAILABLE
+        ),
     )
     async def end_session(
         self,
@@ -98,7 +101,7 @@ class SessionController(Controller):
         summary="Log out all other devices",
         response_headers=[RENEWS_COOKIE],
         response_description="All other sessions have ended.",
-        responses=problem_responses(NOT_AUTHENTICATED, DATABASE_UNAVAILABLE),
+        responses=problem_responses(NOT_AUTHENTICATED, ORIGIN_REJECTED, DATABASE_UNAVAILABLE),
     )
     async def end_other_sessions(
         self, request: AuthenticatedRequest, sessions: NamedDependency[Sessions]

@@ -31,28 +31,42 @@ class Coalesced(Generic[K, V]):
         self._ask = ask
         self._most = most
         self._waiting: deque[tuple[K, asyncio.Future[V | None]]] = deque()
-        self._asking: asyncio.Task[None] | None = None
+        self._is_asking = False
+        self._asking_for_all: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def get(self, key: K) -> V | None:
         """The value of a key, or nothing. Raises what ``ask`` raises."""
+        if not self._is_asking:
+            return await self._ask_for_one(key)
         loop = self._loop or self._meet_loop()
         answer: asyncio.Future[V | None] = loop.create_future()
         self._waiting.append((key, answer))
-        if self._asking is None:
-            self._asking = loop.create_task(self._ask_for_all())
         return await answer
 
     async def close(self) -> None:
         """Break off the question that is being asked. Who waits for an answer gets `Closed`."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait([self._asking])
+        if self._asking_for_all is not None:
+            self._asking_for_all.cancel()
+            await asyncio.wait([self._asking_for_all])
+        self._refuse_waiting()
 
     def _meet_loop(self) -> asyncio.AbstractEventLoop:
         """The running loop, which Python 3.11 asks the kernel to confirm: once is enough."""
         self._loop = asyncio.get_running_loop()
         return self._loop
+
+    async def _ask_for_one(self, key: K) -> V | None:
+        """Ask without a detour, as long as there is nobody to gather."""
+        self._is_asking = True
+        try:
+            return (await self._ask([key])).get(key)
+        finally:
+            if self._waiting:
+                loop = self._loop or self._meet_loop()
+                self._asking_for_all = loop.create_task(self._ask_for_all())
+            else:
+                self._is_asking = False
 
     async def _ask_for_all(self) -> None:
         try:
@@ -60,9 +74,13 @@ class Coalesced(Generic[K, V]):
                 size = min(len(self._waiting), self._most)
                 await self._ask_for([self._waiting.popleft() for _ in range(size)])
         finally:
-            self._asking = None
-            _refuse(self._waiting, Closed())
-            self._waiting.clear()
+            self._asking_for_all = None
+            self._is_asking = False
+            self._refuse_waiting()
+
+    def _refuse_waiting(self) -> None:
+        _refuse(self._waiting, Closed())
+        self._waiting.clear()
 
     async def _ask_for(self, batch: list[tuple[K, asyncio.Future[V | None]]]) -> None:
         try:

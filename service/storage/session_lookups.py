@@ -62,7 +62,7 @@ class SessionLookups:
         try:
             with faults_named():
                 rows = await self._fetch(session_ids)
-        except BaseException:
+        except Exception:
             # Whatever it was, a migration under a prepared statement included: begin anew.
             self._hang_up()
             raise

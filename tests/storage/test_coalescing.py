@@ -96,18 +96,23 @@ async def test_a_question_has_an_upper_bound_and_the_order_is_that_of_arrival(
     world: World, coalesced: Coalesced[int, int]
 ) -> None:
     tasks = get_all(coalesced, range(10))
-    for _ in range(3):
+    for _ in range(4):
         await settle()
         world.answer()
     await asyncio.gather(*tasks)
-    assert world.questions == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert world.questions == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
 
 
 async def test_an_error_is_that_of_its_own_question_alone(
     world: World, coalesced: Coalesced[int, int]
 ) -> None:
     world.rows = {9: 90}
+    (first,) = get_all(coalesced, range(5, 6))
+    await settle()
     failing = get_all(coalesced, range(3))
+    await settle()
+    world.answer()
+    assert await first is None
     await settle()
     (later,) = get_all(coalesced, range(9, 10))
     await settle()
@@ -124,7 +129,12 @@ async def test_a_look_up_that_is_cancelled_harms_no_other(
     world: World, coalesced: Coalesced[int, int]
 ) -> None:
     world.rows = {number: number for number in range(6)}
+    (first,) = get_all(coalesced, range(9, 10))
+    await settle()
     asked = get_all(coalesced, range(3))
+    await settle()
+    world.answer()
+    await first
     await settle()
     waiting = get_all(coalesced, range(3, 6))
     await settle()
@@ -139,6 +149,20 @@ async def test_a_look_up_that_is_cancelled_harms_no_other(
     assert [type(r) for r in (results[1], results[4])] == [asyncio.CancelledError] * 2
 
 
+async def test_who_asks_alone_and_is_cancelled_leaves_the_others_their_answers(
+    world: World, coalesced: Coalesced[int, int]
+) -> None:
+    world.rows = {1: 10, 2: 20}
+    (asking,) = get_all(coalesced, range(1))
+    await settle()
+    waiting = get_all(coalesced, range(1, 3))
+    await settle()
+    asking.cancel()
+    await settle()
+    world.answer()
+    assert await asyncio.gather(*waiting) == [10, 20]
+
+
 async def test_after_everybody_has_gone_the_next_one_is_served(
     world: World, coalesced: Coalesced[int, int]
 ) -> None:
@@ -147,7 +171,8 @@ async def test_after_everybody_has_gone_the_next_one_is_served(
         await settle()
         task.cancel()
     await settle()
-    world.answer()
+    if not world.gates[-1].done():
+        world.answer()
     await settle()
     (task,) = get_all(coalesced, range(7, 8))
     await settle()
@@ -158,7 +183,12 @@ async def test_after_everybody_has_gone_the_next_one_is_served(
 async def test_closing_lets_nobody_wait_for_ever(
     world: World, coalesced: Coalesced[int, int]
 ) -> None:
-    tasks = get_all(coalesced, range(6))
+    (first,) = get_all(coalesced, range(1))
+    await settle()
+    tasks = get_all(coalesced, range(1, 7))
+    await settle()
+    world.answer()
+    await first
     await settle()
     await coalesced.close()
     results = await asyncio.gather(*tasks, return_exceptions=True)

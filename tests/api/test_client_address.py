@@ -1,0 +1,108 @@
+"""Where a request comes from: forged headers change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.api.client_address import ClientAddresses
+from service.settings import ForwardedHeader, Networks
+from tests.factories import sessions_in, sign_up
+from tests.services import running
+
+PROXIES = Networks.parse("10.0.0.0/8, 2001:db8::/32")
+
+
+def address(
+    peer: str,
+    *headers: tuple[str, str],
+    trusted: Networks = PROXIES,
+    header: ForwardedHeader = ForwardedHeader.X_FORWARDED_FOR,
+) -> str:
+    scope: Any = {
+        "client": (peer, 4711),
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
+    }
+    return str(ClientAddresses(trusted, header).of(scope))
+
+
+def x(value: str) -> tuple[str, str]:
+    return ("x-forwarded-for", value)
+
+
+@pytest.mark.parametrize(
+    ("peer", "value", "expected"),
+    [
+        ("10.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("10.0.0.1", "198.51.100.1, 203.0.113.7", "203.0.113.7"),
+        ("10.0.0.1", "203.0.113.7, 10.0.0.9", "203.0.113.7"),
+        ("10.0.0.1", "6.6.6.6, 203.0.113.7, 10.0.0.9, 10.1.2.3", "203.0.113.7"),
+        ("10.0.0.1", "10.0.0.5", "10.0.0.5"),
+        ("10.0.0.1", "nonsense", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.7, nonsense", "10.0.0.1"),
+        ("10.0.0.1", "nonsense, 10.0.0.9", "10.0.0.9"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.7:5000", "203.0.113.7"),
+        ("2001:db8::1", "2a00:1450::7", "2a00:1450::7"),
+        ("::ffff:10.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
+    ],
+)
+def test_the_last_untrusted_address_is_the_clients(peer: str, value: str, expected: str) -> None:
+    assert address(peer, x(value)) == expected
+
+
+def test_several_headers_are_one_list() -> None:
+    assert address("10.0.0.1", x("6.6.6.6"), x("203.0.113.7")) == "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("for=203.0.113.7", "203.0.113.7"),
+        ('for=6.6.6.6, For="203.0.113.7:47011";proto=https', "203.0.113.7"),
+        ('by=10.0.0.2;for="[2a00:1450::7]:4711"', "2a00:1450::7"),
+        ("for=unknown", "10.0.0.1"),
+        ("for=_hidden", "10.0.0.1"),
+        ("proto=https", "10.0.0.1"),
+    ],
+)
+def test_forwarded_is_read_where_it_is_set(value: str, expected: str) -> None:
+    found = address("10.0.0.1", ("forwarded", value), header=ForwardedHeader.FORWARDED)
+    assert found == expected
+
+
+def test_the_header_that_the_proxy_does_not_set_is_ignored() -> None:
+    forged = ("forwarded", "for=6.6.6.6")
+    assert address("10.0.0.1", forged, x("203.0.113.7")) == "203.0.113.7"
+
+
+@given(st.lists(st.text(), max_size=5))
+def test_without_trusted_proxies_no_header_changes_anything(values: list[str]) -> None:
+    headers = [x(value.encode("utf-8", "replace").decode("latin-1")) for value in values]
+    assert address("203.0.113.9", *headers, trusted=Networks()) == "203.0.113.9"
+
+
+@given(st.text())
+def test_whatever_a_client_puts_before_changes_nothing(forged: str) -> None:
+    value = forged.encode("utf-8", "replace").decode("latin-1") + ", 203.0.113.7"
+    assert address("10.0.0.1", x(value)) == "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, "127.0.0.1"), ({"OSTIARY_TRUSTED_PROXIES": "127.0.0.1"}, "203.0.113.7")],
+)
+def test_a_session_remembers_the_clients_address(
+    database_url: str, tmp_path: Path, environment: dict[str, str], expected: str
+) -> None:
+    with running(database_url, tmp_path / "service.log", environment) as service:
+        with service.client() as client:
+            client.headers["X-Forwarded-For"] = "203.0.113.7"
+            sign_up(client)
+        (session,) = sessions_in(database_url)
+    assert str(session["address"]).removesuffix("/32") == expected
