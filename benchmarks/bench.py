@@ -55,7 +55,7 @@ class Bench:
         self.seconds = 3 if quick else 8
         self.growth = 500_000 if quick else 5_000_000
         self.requests = 200_000 if quick else 1_000_000
-        self.server = EmbeddedServer(directory / "data")
+        self.server = EmbeddedServer(directory / "data", {"shared_buffers": "2GB"})
         self.results: dict[str, Any] = {}
 
     def database(self, name: str, sessions: int) -> tuple[str, Path]:

@@ -18,7 +18,9 @@ PREFIX = "OSTIARY_"
 
 _DURATION = regular_expression(r"([1-9][0-9]{0,8})(s|m|h|d)")
 # As browsers write it: in lower case, without a path, and without the port that goes by itself.
-_ORIGIN = regular_expression(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+_ORIGIN = regular_expression(
+    r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?"
+)
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Beyond this, PostgreSQL and its connections want a word with whoever sets it up.

@@ -19,9 +19,11 @@ FOREIGN = "https://evil.example"
 HOST = "auth.example.com"
 
 ORIGINS = st.sampled_from(
-    [None, f"https://{HOST}", f"http://{HOST}", LISTED, FOREIGN, "null", "", "nonsense"]
-    + [f"https://{HOST}:444", f"{LISTED}/", f"https://user@{HOST}", f"{LISTED}.evil.example"]
-    + [LISTED.upper(), "file://", "https://", f"{LISTED} {FOREIGN}"]
+    [
+        *(None, f"https://{HOST}", f"http://{HOST}", f"https://{HOST}:444", LISTED, FOREIGN),
+        *("null", "", "nonsense", "file://", "https://", f"{LISTED}/", f"https://user@{HOST}"),
+        *(f"{LISTED}.evil.example", LISTED.upper(), f"{LISTED} {FOREIGN}"),
+    ]
 )
 SITES = st.sampled_from([None, "same-origin", "same-site", "cross-site", "none", "", "Same-Origin"])
 
