@@ -242,7 +242,8 @@ def test_any_other_bytes_are_malformed_and_nothing_else(raw: bytes) -> None:
 
 @pytest.mark.parametrize("path", ["/signup", "/login"])
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     body=JSON_VALUES
