@@ -14,7 +14,6 @@ from service.api.client_address import ClientAddresses
 from service.api.credentials import SessionCookie
 from service.api.documents import DocumentController
 from service.api.json_body import FieldParsers
-from service.api.origin_rule import require_known_origin
 from service.api.problems import problem_response
 from service.api.response_headers import add_headers
 from service.api.routes import CONTROLLERS, Parts, dependencies
@@ -69,7 +68,6 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
                 "allowed_origins": settings.allowed_origins,
             }
         ),
-        guards=[require_known_origin],
         cors_config=cors_of(settings),
         exception_handlers={Exception: problem_response},
         before_send=[add_headers],

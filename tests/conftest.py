@@ -11,7 +11,6 @@ from hypothesis import settings as hypothesis_settings
 from tests.databases import TestServer
 from tests.services import Service, running
 
-
 # No test is about time: a machine that is busy makes none fail.
 hypothesis_settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -32,6 +32,7 @@ from service.api.operations import (
     SETS_COOKIE,
     problem_responses,
 )
+from service.api.origin_rule import require_known_origin
 from service.api.problems import (
     ALREADY_AUTHENTICATED,
     DATABASE_UNAVAILABLE,
@@ -59,6 +60,7 @@ class AccountController(Controller):
 
     @post(
         "/signup",
+        guards=[require_known_origin],
         dto=StrictJSON[SignUp],
         return_dto=None,
         before_request=require_json_body,
@@ -91,6 +93,7 @@ class AccountController(Controller):
     @post(
         "/login",
         status_code=200,
+        guards=[require_known_origin],
         dto=StrictJSON[LogIn],
         return_dto=None,
         before_request=require_json_body,
@@ -140,7 +143,7 @@ class AccountController(Controller):
         dto=StrictJSON[ChangePassword],
         return_dto=None,
         before_request=require_json_body,
-        guards=[require_session],
+        guards=[require_known_origin, require_session],
         security=SESSION_SECURITY,
         operation_id="changePassword",
         summary="Change the password",
@@ -172,7 +175,7 @@ class AccountController(Controller):
         dto=StrictJSON[Leave],
         return_dto=None,
         before_request=require_json_body,
-        guards=[require_session],
+        guards=[require_known_origin, require_session],
         security=SESSION_SECURITY,
         operation_id="deleteMe",
         summary="Leave for good",
@@ -200,7 +203,7 @@ class AccountController(Controller):
     @post(
         "/logout",
         status_code=204,
-        guards=[require_session],
+        guards=[require_known_origin, require_session],
         security=SESSION_SECURITY,
         operation_id="logOut",
         summary="Log out",

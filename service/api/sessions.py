@@ -21,6 +21,7 @@ from service.api.operations import (
     SESSION_SECURITY,
     problem_responses,
 )
+from service.api.origin_rule import require_known_origin
 from service.api.problems import (
     DATABASE_UNAVAILABLE,
     NOT_AUTHENTICATED,
@@ -43,10 +44,10 @@ class SessionController(Controller):
 
     path = "/sessions"
     tags = ("Sessions",)
-    guards = (require_session,)
     security = SESSION_SECURITY
 
     @get(
+        guards=[require_session],
         operation_id="listSessions",
         summary="Where am I logged in?",
         response_headers=[RENEWS_COOKIE],
@@ -73,6 +74,7 @@ class SessionController(Controller):
 
     @delete(
         "/{session_id:str}",
+        guards=[require_known_origin, require_session],
         operation_id="endSession",
         summary="Log out one device",
         response_headers=[CLEARS_COOKIE],
@@ -97,6 +99,7 @@ class SessionController(Controller):
 
     @delete(
         status_code=200,
+        guards=[require_known_origin, require_session],
         operation_id="endOtherSessions",
         summary="Log out all other devices",
         response_headers=[RENEWS_COOKIE],

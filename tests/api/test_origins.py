@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.api.origin_rule import is_known
+from service.api.origin_rule import is_known, require_known_origin
+from service.app import create_app
+from service.settings import Settings
 from tests.factories import PASSWORD, sign_up
 from tests.services import Service, running
 
@@ -80,6 +83,19 @@ UNSAFE = [
     ("PUT", "/me/password", {"current_password": PASSWORD, "new_password": "another one of them"}),
     ("DELETE", "/me", {"password": PASSWORD}),
 ]
+
+
+def test_every_route_that_changes_something_has_the_guard() -> None:
+    app = create_app(Settings(), "postgresql://nobody@nowhere/nothing")
+    unsafe = set()
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            methods = handler.http_methods - {"GET", "HEAD", "OPTIONS"}
+            if methods:
+                assert handler.resolve_guards()[0] is require_known_origin
+                unsafe |= {(method, route.path_format) for method in methods}
+    tried = {(method, path.replace(str(UUID(int=0)), "{session_id}")) for method, path, _ in UNSAFE}
+    assert unsafe == tried
 
 
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
