@@ -31,7 +31,6 @@ class Hasher:
     def __init__(
         self, cost: Argon2Cost, *, processes: int, queue_length: int, patience: float
     ) -> None:
-        self._cost = cost
         self._argon2 = cost.hasher()
         self._room = processes + queue_length
         self._patience = patience

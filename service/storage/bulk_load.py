@@ -13,9 +13,7 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from service.storage.database import DatabaseUnavailable, Limits, connect_once
-
-PATIENT = Limits(pool_size=1, connect=10.0, statement=600.0, pool_wait=10.0)
+from service.storage.database import PATIENT, DatabaseUnavailable, connect_once
 
 INCOMING = """
 CREATE TEMPORARY TABLE incoming_user (id uuid);

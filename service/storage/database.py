@@ -44,6 +44,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     through_pgbouncer: bool = False
 
 
+# For work that nobody waits for at the other end of a request: migrations, imports.
+PATIENT = Limits(pool_size=1, connect=10.0, statement=600.0, pool_wait=10.0)
+
+
 @contextmanager
 def faults_named() -> Iterator[None]:
     """Turn the many faces of an absent database into `DatabaseUnavailable`; let defects through."""

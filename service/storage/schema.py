@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from service.storage.database import Limits, connect_once, faults_named
+from service.storage.database import PATIENT, connect_once, faults_named
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -20,8 +20,6 @@ MIGRATION_LOCK = 0x6F737469617279
 
 HAS_HISTORY = text("SELECT to_regclass('alembic_version')")
 CURRENT_REVISION = text("SELECT version_num FROM alembic_version")
-
-PATIENT = Limits(pool_size=1, connect=10.0, statement=600.0, pool_wait=10.0)
 
 
 class UnknownRevision(Exception):

@@ -23,7 +23,8 @@ from service.storage.sessions import FIND_LIVE_SESSION, FIND_LIVE_SESSIONS
 
 Statement: TypeAlias = "PreparedStatement[asyncpg.Record]"
 
-# Beyond this an array costs more than a second question.
+# While PostgreSQL answers so many, the service sends off those before. More would come back all
+# at once, with both sides waiting for each other.
 MOST_AT_ONCE = 32
 
 
@@ -69,28 +70,26 @@ class SessionLookups:
         return {row[0]: found_session(row) for row in rows}
 
     async def _fetch(self, session_ids: list[UUID]) -> list[asyncpg.Record]:
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            connection = await self._connect()
         if self._limits.through_pgbouncer:
-            return await self._fetch_unprepared(session_ids)
-        if self._connection is None or self._connection.is_closed():
-            await self._connect()
+            async with connection.transaction(readonly=True):
+                return await connection.fetch(FIND_MANY, session_ids)
         if len(session_ids) == 1:
             row = await self._find_one.fetchrow(session_ids[0])
             return [] if row is None else [row]
         return await self._find_many.fetch(session_ids)
 
-    async def _fetch_unprepared(self, session_ids: list[UUID]) -> list[asyncpg.Record]:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect_once(self._url, self._limits)
-        async with self._connection.transaction(readonly=True):
-            return await self._connection.fetch(FIND_MANY, session_ids)
-
-    async def _connect(self) -> None:
+    async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
         connection = await connect_once(self._url, self._limits)
-        # An array is planned anew each time otherwise, which takes longer than the look-up.
-        await connection.execute("SET plan_cache_mode = force_generic_plan")
-        self._find_one = await connection.prepare(FIND_ONE)
-        self._find_many = await connection.prepare(FIND_MANY)
+        if not self._limits.through_pgbouncer:
+            # An array is planned anew each time otherwise, which takes longer than the look-up.
+            await connection.execute("SET plan_cache_mode = force_generic_plan")
+            self._find_one = await connection.prepare(FIND_ONE)
+            self._find_many = await connection.prepare(FIND_MANY)
         self._connection = connection
+        return connection
 
     def _hang_up(self) -> None:
         if self._connection is not None:
