@@ -164,7 +164,10 @@ class Bench:
             with serving(url, OSTIARY_WORKERS="2"):
                 self.get(ME, tokens, 16, 1)
                 command = [sys.executable, str(HERE / "burn.py"), str(self.seconds + 2)]
-                burners = [subprocess.Popen(command) for _ in os.sched_getaffinity(0)]
+                burners = [
+                    subprocess.Popen(command, start_new_session=True)
+                    for _ in os.sched_getaffinity(0)
+                ]
                 time.sleep(1)
                 p99.append(self.get(ME, tokens, 16).p99)
                 for burner in burners:

@@ -11,8 +11,9 @@ process ends with its input, however the other side came to its end.
 from __future__ import annotations
 
 import os
-import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import argon2
 import msgspec
@@ -82,7 +83,13 @@ def _matches(hasher: argon2.PasswordHasher, password_hash: str, form: str) -> bo
 
 
 def give_way() -> None:
-    """Take the time that nobody else wants (SCHED_IDLE, see sched(7))."""
+    """Take the time that nobody else wants (SCHED_IDLE, see sched(7)).
+
+    Linux shares time out among sessions before it looks at their processes (autogroups). So this
+    must be a session of its own, and last of all; else its time would be taken from PostgreSQL's.
+    """
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError):
@@ -90,8 +97,6 @@ def give_way() -> None:
 
 
 def main() -> None:
-    # Ctrl-C reaches every process of the terminal; this one ends when its input does.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     give_way()
     hasher = msgspec.json.decode(sys.argv[1], type=Argon2Cost).hasher()
     decode = msgspec.json.Decoder(Job).decode

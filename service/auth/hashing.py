@@ -117,6 +117,8 @@ class HashProcess:
                 stdin=PIPE,
                 stdout=PIPE,
                 limit=LONGEST_LINE,
+                # Ctrl-C does not reach it then, and it can give way (see `give_way`).
+                start_new_session=True,
             )
         return self._process
 
