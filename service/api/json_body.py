@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
@@ -20,6 +21,9 @@ from msgspec.structs import FieldInfo
 
 from service.api.problems import MalformedJSON, UnsupportedMediaType
 from service.auth.errors import FieldError, InvalidField, ValidationFailed
+
+# They never change, and are asked for with every body.
+fields_of = cache(msgspec.structs.fields)
 
 FieldParsers = Mapping[type, Callable[[str], object]]
 
@@ -76,7 +80,7 @@ def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
     members = parse_json_object(raw)
     values: dict[str, Any] = {}
     errors: list[FieldError] = []
-    fields = msgspec.structs.fields(model)
+    fields = fields_of(model)
     for field in fields:
         try:
             values[field.name] = _value_of(field, members, parsers)

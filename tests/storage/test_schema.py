@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
+import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
@@ -20,6 +22,7 @@ from service.storage.schema import (
     revision_of,
     revisions,
 )
+from service.storage.session_lookups import FIND_ONE
 from service.storage.tables import metadata
 from tests.databases import TestServer, execute, fetch
 
@@ -108,6 +111,20 @@ def test_a_renewal_touches_no_indexed_column(database_url: str) -> None:
     )
     indexed = {row["attname"] for row in rows}
     assert indexed.isdisjoint({"renewed_at", "active_expires_at", "idle_expires_at"})
+
+
+def test_a_look_up_takes_what_it_wants_of_a_user_from_indexes_alone(database_url: str) -> None:
+    async def plan() -> str:
+        connection = await asyncpg.connect(database_url)
+        await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        rows = await connection.fetch(f"EXPLAIN {FIND_ONE}", uuid4())
+        await connection.close()
+        return "\n".join(row[0] for row in rows)
+
+    found = asyncio.run(plan())
+    assert 'Index Only Scan using user_pkey on "user"' in found
+    assert "Index Only Scan using key_user_id_provider_created_at_name_idx on key" in found
+    assert "Sort" not in found
 
 
 def test_deleting_a_user_deletes_keys_and_sessions(database_url: str) -> None:
