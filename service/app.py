@@ -18,6 +18,8 @@ from service.api.problems import problem_response
 from service.api.response_headers import add_headers
 from service.api.routes import CONTROLLERS, Parts, dependencies
 from service.auth.accounts import Accounts
+from service.auth.even_refusals import keep_learning_times
+from service.auth.guessing import Guessing, GuessingLimits
 from service.auth.hash_process import Argon2Cost
 from service.auth.hashing import Hasher
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
@@ -25,7 +27,8 @@ from service.auth.readiness import Readiness
 from service.auth.sessions import Sessions
 from service.auth.sweeping import keep_sweeping
 from service.auth.usernames import ClaimedUsername, Username
-from service.model import SessionPeriods
+from service.model import Rate, SessionPeriods
+from service.settings import Rate as RateSetting
 from service.settings import Settings
 from service.storage.database import Database, Limits
 from service.storage.session_lookups import SessionLookups
@@ -40,7 +43,9 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
     hasher = hasher_of(settings)
     sessions = Sessions(database, lookups, periods_of(settings))
     parts = Parts(
-        accounts=Accounts(database, hasher, sessions),
+        accounts=Accounts(
+            database, hasher, sessions, Guessing(database, guessing_limits_of(settings))
+        ),
         sessions=sessions,
         readiness=Readiness(database),
         session_cookie=SessionCookie(settings),
@@ -49,10 +54,15 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(keep_sweeping(database, settings.sweep_interval))
+        interval = settings.sweep_interval
+        background = [
+            asyncio.create_task(keep_sweeping(database, interval)),
+            asyncio.create_task(keep_learning_times(database, hasher, interval)),
+        ]
         yield
-        sweeping.cancel()
-        await asyncio.wait([sweeping])
+        for task in background:
+            task.cancel()
+        await asyncio.wait(background)
         await hasher.close()
         await lookups.close()
         await database.close()
@@ -111,6 +121,17 @@ def hasher_of(settings: Settings) -> Hasher:
         processes=settings.hash_processes_of_a_worker,
         queue_length=settings.hash_queue_length,
         patience=settings.hash_queue_patience,
+    )
+
+
+def guessing_limits_of(settings: Settings) -> GuessingLimits:
+    def rate(setting: RateSetting) -> Rate:
+        return Rate(setting.attempts, setting.period)
+
+    return GuessingLimits(
+        log_ins_per_name=rate(settings.log_in_failures_per_name),
+        log_ins_per_address=rate(settings.log_in_failures_per_address),
+        sign_ups_per_address=rate(settings.sign_ups_per_address),
     )
 
 

@@ -7,13 +7,18 @@ import sys
 
 import structlog
 
+from service.auth.audit import LOGGER as AUDIT_LOGGER
 from service.settings import LogFormat, Settings
 
 
 def set_up_logs(settings: Settings) -> None:
-    """Send our events and those of libraries through one form. Local variables are never shown."""
+    """Send our events and those of libraries through one form. Local variables are never shown.
+
+    The audit trail is written at every level.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
@@ -28,6 +33,7 @@ def set_up_logs(settings: Settings) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

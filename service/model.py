@@ -99,6 +99,13 @@ class Device(Struct, frozen=True, kw_only=True):
     address: Address | None = None
 
 
+class Caller(Struct, frozen=True, kw_only=True):
+    """Who asks for something: by which device, and in which request."""
+
+    device: Device = Device()
+    request_id: str | None = None
+
+
 class ListedSession(Struct, frozen=True, kw_only=True):
     """A session as its user sees it among the others."""
 
@@ -117,3 +124,10 @@ class SessionPeriods(Struct, frozen=True, kw_only=True):
     active: float
     idle: float
     lifetime: float
+
+
+class Rate(Struct, frozen=True):
+    """So many attempts in ``period`` seconds; they come back one by one. No attempts: no limit."""
+
+    attempts: int
+    period: float

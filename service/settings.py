@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 PREFIX = "OSTIARY_"
 
 _DURATION = regular_expression(r"([1-9][0-9]{0,8})(s|m|h|d)")
+_RATE = regular_expression(r"([1-9][0-9]{0,5})/([0-9]+[a-z])")
 # As browsers write it: in lower case, without a path, and without the port that goes by itself.
 _ORIGIN = regular_expression(
     r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?"
@@ -45,6 +46,28 @@ class Duration(float):
         whole = (unit for unit in reversed(_SECONDS) if self % _SECONDS[unit] == 0)
         unit = next(whole)
         return f"{self / _SECONDS[unit]:.0f}{unit}"
+
+
+class Rate:
+    """So many times in a length of time, written ``10/15m``; ``0`` is no limit."""
+
+    __slots__ = ("attempts", "period")
+
+    def __init__(self, attempts: int, period: float) -> None:
+        self.attempts = attempts
+        self.period = period
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        if text == "0":
+            return cls(0, 0.0)
+        match = _RATE.fullmatch(text)
+        if match is None:
+            raise ValueError("must look like 10/15m, or be 0 for no limit")
+        return cls(int(match[1]), Duration.parse(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.attempts}/{self.period}" if self.attempts else "0"
 
 
 class Origins(frozenset[str]):
@@ -226,6 +249,25 @@ class Settings(Struct, frozen=True, kw_only=True):
     hash_queue_patience: Annotated[
         Duration, Meta(description="How long one may wait, until it gets 503.")
     ] = Duration.parse("3s")
+    log_in_failures_per_name: Annotated[
+        Rate,
+        Meta(
+            description="How often logging in with one user name may fail; they come back one by "
+            "one. Then only an address that has not failed with it in that time has an attempt. "
+            "`0`: no limit."
+        ),
+    ] = Rate.parse("10/15m")
+    log_in_failures_per_address: Annotated[
+        Rate,
+        Meta(
+            description="How often logging in may fail from one address (of IPv6: one /64). "
+            "`0`: no limit."
+        ),
+    ] = Rate.parse("50/15m")
+    sign_ups_per_address: Annotated[
+        Rate,
+        Meta(description="How often one address (of IPv6: one /64) may sign up. `0`: no limit."),
+    ] = Rate.parse("20/1h")
     database_pool_size: Annotated[
         int, Meta(description="Connections to PostgreSQL, for each worker.", ge=1, le=200)
     ] = 8
@@ -330,7 +372,7 @@ def settings_table() -> str:
 
 
 def _parse(kind: Any, text: str) -> object:
-    return kind.parse(text) if kind in {Duration, Networks, Origins} else kind(text)
+    return kind.parse(text) if kind in {Duration, Networks, Origins, Rate} else kind(text)
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -49,7 +49,7 @@ class TestServer:
 
     def statements(self, database_url: str) -> list[str]:
         """The first word of each statement that was sent to a database, so far."""
-        logged = rf"^{name_of(database_url)}: LOG:  (?:execute [^:]*|statement): (\w+)"
+        logged = rf"^{name_of(database_url)}: LOG:  (?:execute [^:]*|statement):\s+(\w+)"
         return re.findall(logged, self.embedded.log.read_text(), re.MULTILINE)
 
     @contextmanager

@@ -18,7 +18,7 @@ from service.api.bodies import (
     SignUp,
     authenticated,
 )
-from service.api.client_address import ClientAddresses
+from service.api.callers import GivenCaller
 from service.api.credentials import SessionCookie, Transport, credential_of
 from service.api.guard import AuthenticatedRequest, require_session
 from service.api.json_body import StrictJSON, require_json_body
@@ -40,16 +40,14 @@ from service.api.problems import (
     NOT_AUTHENTICATED,
     ORIGIN_REJECTED,
     OVERLOADED,
+    RATE_LIMITED,
     USERNAME_TAKEN,
 )
 from service.auth.accounts import Accounts
 from service.auth.sessions import OpenedSession, Sessions
 from service.auth.tokens import Token
-from service.model import Device
 
 AnyRequest = Request[Any, Any, State]
-
-LONGEST_USER_AGENT = 512
 
 
 class AccountController(Controller):
@@ -69,22 +67,27 @@ class AccountController(Controller):
         response_headers=[SETS_COOKIE, LOCATION],
         response_description="The user was made and is logged in.",
         responses=problem_responses(
-            *BODY_PROBLEMS, USERNAME_TAKEN, ALREADY_AUTHENTICATED, OVERLOADED, DATABASE_UNAVAILABLE
+            *BODY_PROBLEMS,
+            USERNAME_TAKEN,
+            ALREADY_AUTHENTICATED,
+            RATE_LIMITED,
+            OVERLOADED,
+            DATABASE_UNAVAILABLE,
         ),
     )
     async def sign_up(
         self,
         request: AnyRequest,
         data: JSONBody[SignUp],
+        caller: GivenCaller,
         accounts: NamedDependency[Accounts],
         session_cookie: NamedDependency[SessionCookie],
-        client_addresses: NamedDependency[ClientAddresses],
     ) -> Response[Authenticated]:
         """Make a user with a user name and a password, and log them in."""
         opened = await accounts.sign_up(
             data.username,
             data.password,
-            device=device_of(request, client_addresses),
+            caller=caller,
             carried=token_carried_by(request, session_cookie),
         )
         answer = hand_over(request, opened, data.transport, session_cookie)
@@ -102,22 +105,22 @@ class AccountController(Controller):
         response_headers=[SETS_COOKIE],
         response_description="The user is logged in.",
         responses=problem_responses(
-            *BODY_PROBLEMS, INVALID_CREDENTIALS, OVERLOADED, DATABASE_UNAVAILABLE
+            *BODY_PROBLEMS, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED, DATABASE_UNAVAILABLE
         ),
     )
     async def log_in(
         self,
         request: AnyRequest,
         data: JSONBody[LogIn],
+        caller: GivenCaller,
         accounts: NamedDependency[Accounts],
         session_cookie: NamedDependency[SessionCookie],
-        client_addresses: NamedDependency[ClientAddresses],
     ) -> Authenticated:
         """Open a session. A live one that the request carries ends."""
         opened = await accounts.log_in(
             data.username,
             data.password,
-            device=device_of(request, client_addresses),
+            caller=caller,
             carried=token_carried_by(request, session_cookie),
         )
         return hand_over(request, opened, data.transport, session_cookie)
@@ -153,6 +156,7 @@ class AccountController(Controller):
             *BODY_PROBLEMS,
             INVALID_CREDENTIALS,
             NOT_AUTHENTICATED,
+            RATE_LIMITED,
             OVERLOADED,
             DATABASE_UNAVAILABLE,
         ),
@@ -161,12 +165,13 @@ class AccountController(Controller):
         self,
         request: AuthenticatedRequest,
         data: JSONBody[ChangePassword],
+        caller: GivenCaller,
         accounts: NamedDependency[Accounts],
         session_cookie: NamedDependency[SessionCookie],
     ) -> Authenticated:
         """Set another password. Every other session ends, and this one gets a new token."""
         opened = await accounts.change_password(
-            request.auth.live, data.current_password, data.new_password
+            request.auth.live, data.current_password, data.new_password, caller
         )
         return hand_over(request, opened, request.auth.transport, session_cookie)
 
@@ -185,6 +190,7 @@ class AccountController(Controller):
             *BODY_PROBLEMS,
             INVALID_CREDENTIALS,
             NOT_AUTHENTICATED,
+            RATE_LIMITED,
             OVERLOADED,
             DATABASE_UNAVAILABLE,
         ),
@@ -193,11 +199,12 @@ class AccountController(Controller):
         self,
         request: AuthenticatedRequest,
         data: JSONBody[Leave],
+        caller: GivenCaller,
         accounts: NamedDependency[Accounts],
         session_cookie: NamedDependency[SessionCookie],
     ) -> None:
         """Delete the user with all keys and sessions. The user name is free again."""
-        await accounts.delete(request.auth.live.user, data.password)
+        await accounts.delete(request.auth.live, data.password, caller)
         forget(request, session_cookie)
 
     @post(
@@ -214,11 +221,12 @@ class AccountController(Controller):
     async def log_out(
         self,
         request: AuthenticatedRequest,
+        caller: GivenCaller,
         sessions: NamedDependency[Sessions],
         session_cookie: NamedDependency[SessionCookie],
     ) -> None:
         """End the session, in the database, at once."""
-        await sessions.end(request.auth.live.session)
+        await sessions.end(request.auth.live.session, caller)
         forget(request, session_cookie)
 
 
@@ -236,14 +244,6 @@ def forget(request: AuthenticatedRequest, session_cookie: SessionCookie) -> None
     """Have the client forget the cookie of a session that ended, if that is how it came."""
     if request.auth.transport is Transport.COOKIE:
         session_cookie.clear(request.scope)
-
-
-def device_of(request: AnyRequest, client_addresses: ClientAddresses) -> Device:
-    user_agent = request.headers.get("user-agent")
-    return Device(
-        user_agent=user_agent and user_agent.replace("\0", "")[:LONGEST_USER_AGENT],
-        address=client_addresses.of(request.scope),
-    )
 
 
 def token_carried_by(request: AnyRequest, session_cookie: SessionCookie) -> Token | None:

@@ -154,6 +154,14 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     detail="The body must be application/json.",
     when="the body is anything but `application/json`",
 )
+RATE_LIMITED = ProblemType(
+    code=auth.RateLimited.code,
+    raised_as=auth.RateLimited,
+    status=429,
+    title="Rate limited",
+    detail="Too many attempts; `Retry-After` tells in how many seconds there is another.",
+    when="too many attempts; `Retry-After` tells when the next one is",
+)
 INTERNAL_ERROR = ProblemType(
     code="internal_error",
     status=500,
@@ -203,6 +211,7 @@ PROBLEM_TYPES = (
     ALREADY_AUTHENTICATED,
     PAYLOAD_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
+    RATE_LIMITED,
     INTERNAL_ERROR,
     OVERLOADED,
     DATABASE_UNAVAILABLE,
@@ -259,6 +268,8 @@ def problem_type_of(error: Exception) -> ProblemType:
 
 def headers_of(error: Exception, kind: ProblemType) -> dict[str, str]:
     """The headers of the answer; for a method that is not allowed, Litestar tells which are."""
+    if isinstance(error, auth.RateLimited):
+        return {"Retry-After": str(error.retry_after)}
     if isinstance(error, MethodNotAllowedException):
         return {"Allow": (error.headers or {}).get("allow", "")}
     return kind.headers

@@ -6,6 +6,7 @@ from litestar.di import Provide
 from msgspec import Struct
 
 from service.api.accounts import AccountController
+from service.api.callers import caller_of
 from service.api.client_address import ClientAddresses
 from service.api.credentials import SessionCookie
 from service.api.health import HealthController
@@ -29,7 +30,8 @@ class Parts(Struct, frozen=True, kw_only=True):
 
 def dependencies(parts: Parts | None = None) -> dict[str, Provide]:
     """Hand the parts to Litestar. Without parts the endpoints can be described, not called."""
-    return {name: _provide(parts, name) for name in Parts.__struct_fields__}
+    handed = {name: _provide(parts, name) for name in Parts.__struct_fields__}
+    return {**handed, "caller": Provide(caller_of)}
 
 
 def _provide(parts: Parts | None, name: str) -> Provide:

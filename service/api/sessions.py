@@ -13,6 +13,7 @@ from litestar.params import FromPath, QueryParameter
 
 from service.api.accounts import forget
 from service.api.bodies import Ended, ListedSessionInfo, SessionPage
+from service.api.callers import GivenCaller
 from service.api.credentials import SessionCookie
 from service.api.guard import AuthenticatedRequest, require_session
 from service.api.operations import (
@@ -87,13 +88,14 @@ class SessionController(Controller):
         self,
         request: AuthenticatedRequest,
         session_id: FromPath[str],
+        caller: GivenCaller,
         sessions: NamedDependency[Sessions],
         session_cookie: NamedDependency[SessionCookie],
     ) -> None:
         """End one of the user's sessions. One of somebody else's is not found."""
         live = request.auth.live
         ended = parse_session_id(session_id)
-        await sessions.end_one(ended, live.user.id)
+        await sessions.end_one(ended, live.user.id, caller)
         if ended == live.session.id:
             forget(request, session_cookie)
 
@@ -107,10 +109,13 @@ class SessionController(Controller):
         responses=problem_responses(NOT_AUTHENTICATED, ORIGIN_REJECTED, DATABASE_UNAVAILABLE),
     )
     async def end_other_sessions(
-        self, request: AuthenticatedRequest, sessions: NamedDependency[Sessions]
+        self,
+        request: AuthenticatedRequest,
+        caller: GivenCaller,
+        sessions: NamedDependency[Sessions],
     ) -> Ended:
         """End all of the user's sessions but this one."""
-        return Ended(ended=await sessions.end_others(request.auth.live.session))
+        return Ended(ended=await sessions.end_others(request.auth.live.session, caller))
 
 
 def session_info(listed: ListedSession, current: UUID) -> ListedSessionInfo:

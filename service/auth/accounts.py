@@ -5,20 +5,24 @@ from __future__ import annotations
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.auth.audit import Event, record, refusals_recorded, throttling_recorded
 from service.auth.errors import (
     AlreadyAuthenticated,
     FieldError,
     InvalidCredentials,
     InvalidField,
+    Overloaded,
     UsernameTaken,
     ValidationFailed,
 )
+from service.auth.even_refusals import even_refusals
+from service.auth.guessing import Guessing
 from service.auth.hashing import Hasher
 from service.auth.passwords import NewPassword, Password, refuse_username_in_password
 from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.tokens import Token
 from service.auth.usernames import ClaimedUsername, Username
-from service.model import Device, Key, PasswordHash, Provider, User
+from service.model import Caller, Key, PasswordHash, Provider, User
 from service.storage import users as storage
 from service.storage.database import Database
 
@@ -26,85 +30,123 @@ from service.storage.database import Database
 class Accounts:
     """The users in ``database``."""
 
-    def __init__(self, database: Database, hasher: Hasher, sessions: Sessions) -> None:
+    def __init__(
+        self, database: Database, hasher: Hasher, sessions: Sessions, guessing: Guessing
+    ) -> None:
         self._database = database
         self._hasher = hasher
         self._sessions = sessions
+        self._guessing = guessing
 
     async def sign_up(
         self,
         username: Username,
         password: NewPassword,
         *,
-        device: Device,
+        caller: Caller,
         carried: Token | None = None,
     ) -> OpenedSession:
         """Make a user with a user name and a password, and log them in.
 
         Raises `AlreadyAuthenticated` if the ``carried`` token opens a session, `ValidationFailed`,
-        `UsernameTaken` and `Overloaded`.
+        `UsernameTaken`, `RateLimited` and `Overloaded`.
         """
         if errors := errors_between(username.name, password):
             raise ValidationFailed(errors)
         if carried is not None and await self._sessions.find(carried) is not None:
             raise AlreadyAuthenticated
+        with throttling_recorded(Event.SIGN_UP_THROTTLED, caller):
+            await self._guessing.admit_sign_up(caller)
         password_hash = await self._hasher.hash(password)
         async with self._database.transaction() as connection:
             key = await add_user(connection, username, password_hash)
-            return await self._sessions.open(connection, key, device)
+            opened = await self._sessions.open(connection, key, caller.device)
+        record(Event.SIGNED_UP, caller, user_id=key.user.id, session_id=opened.session.id)
+        return opened
 
     async def log_in(
         self,
         username: ClaimedUsername,
         password: Password,
         *,
-        device: Device,
+        caller: Caller,
         carried: Token | None = None,
     ) -> OpenedSession:
         """Open a session for who knows the password; the one that ``carried`` opens ends with it.
 
         A name that nobody has costs the same work as a wrong password. Raises `InvalidCredentials`
-        for both, and `Overloaded`.
+        for both, `RateLimited` and `Overloaded`.
         """
-        verified = await self._verified(await self._find_key(username), password)
+        # An empty name is nobody's, and is looked up all the same.
+        name = username.name or ""
+        found = await self._find_key(name)
+        user_id = found.user.id if found is not None else None
+        with refusals_recorded(
+            Event.LOG_IN_FAILED, Event.LOG_IN_THROTTLED, caller, user_id=user_id
+        ):
+            verified = await self._prove(found, name, password, caller)
         key = await self._with_current_hash(verified, password)
         if key is None:
-            key = await self._verified(await self._find_key(username), password)
+            key = await self._verified(await self._find_key(name), password)
         async with self._database.connect() as connection:
-            return await self._sessions.open(connection, key, device, replaces=carried)
+            opened = await self._sessions.open(connection, key, caller.device, replaces=carried)
+        record(Event.LOGGED_IN, caller, user_id=key.user.id, session_id=opened.session.id)
+        return opened
 
     async def change_password(
-        self, live: LiveSession, current: Password, new: NewPassword
+        self, live: LiveSession, current: Password, new: NewPassword, caller: Caller
     ) -> OpenedSession:
         """Give the user another password and the session another token; all other sessions end.
 
         Raises `InvalidCredentials` if ``current`` is not the password, `ValidationFailed`,
-        `Overloaded`, and `NotAuthenticated` if the session ended meanwhile.
+        `RateLimited`, `Overloaded`, and `NotAuthenticated` if the session ended meanwhile.
         """
         if errors := errors_between(live.user.username, new, "new_password"):
             raise ValidationFailed(errors)
-        key = await self._verified_key(live.user, current)
+        key = await self._proven_key(live.user, current, caller)
         password_hash = await self._hasher.hash(new)
         async with self._database.transaction() as connection:
             # The verified key first: a log-in by the old password waits for it, then finds it gone.
             if not await storage.replace_password_hash(connection, key, password_hash):
                 raise InvalidCredentials
             await storage.set_password_hash(connection, live.user.id, password_hash)
-            return await self._sessions.keep_only(connection, live)
+            opened = await self._sessions.keep_only(connection, live)
+        record(Event.PASSWORD_CHANGED, caller, user_id=live.user.id, session_id=live.session.id)
+        return opened
 
-    async def delete(self, user: User, password: Password) -> None:
+    async def delete(self, live: LiveSession, password: Password, caller: Caller) -> None:
         """Delete the user, with keys and sessions; the user name is free again.
 
-        Raises `InvalidCredentials` and `Overloaded`.
+        Raises `InvalidCredentials`, `RateLimited` and `Overloaded`.
         """
-        await self._verified_key(user, password)
+        await self._proven_key(live.user, password, caller)
         async with self._database.connect() as connection:
-            await storage.delete_user(connection, user.id)
+            await storage.delete_user(connection, live.user.id)
+        record(Event.USER_DELETED, caller, user_id=live.user.id, session_id=live.session.id)
 
-    async def _verified_key(self, user: User, password: Password) -> Key:
+    async def _proven_key(self, user: User, password: Password, caller: Caller) -> Key:
         async with self._database.connect() as connection:
             key = await storage.find_password_key(connection, user.id)
-        return await self._verified(key, password)
+        name = key.name if key is not None else str(user.id)
+        with refusals_recorded(
+            Event.PASSWORD_REFUSED, Event.PASSWORD_THROTTLED, caller, user_id=user.id
+        ):
+            return await self._prove(key, name, password, caller)
+
+    async def _prove(self, key: Key | None, name: str, password: Password, caller: Caller) -> Key:
+        """The key, if the password is its own and nobody has guessed at it too often.
+
+        All refusals take equally long; an attempt that was right, or not looked at, is given back.
+        """
+        async with even_refusals(self._hasher):
+            attempt = await self._guessing.admit_log_in(name, caller)
+            try:
+                verified = await self._verified(key, password)
+            except Overloaded:
+                await self._guessing.give_back(attempt)
+                raise
+        await self._guessing.give_back(attempt)
+        return verified
 
     async def _verified(self, key: Key | None, password: Password) -> Key:
         """The key, if the password is its own. Without a key the same work is done, for nothing."""
@@ -113,10 +155,9 @@ class Accounts:
             raise InvalidCredentials
         return key
 
-    async def _find_key(self, username: ClaimedUsername) -> Key | None:
-        # An empty name is nobody's, and is looked up all the same: it must not answer faster.
+    async def _find_key(self, name: str) -> Key | None:
         async with self._database.connect() as connection:
-            return await storage.find_key(connection, Provider.USERNAME, username.name or "")
+            return await storage.find_key(connection, Provider.USERNAME, name)
 
     async def _with_current_hash(self, key: Key, password: Password) -> Key | None:
         """The key, hashed anew if its hash is not as ours are; nothing if it changed meanwhile.

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 from service.auth.accounts import add_user, errors_between
+from service.auth.audit import OPERATOR, Event, record
 from service.auth.errors import InvalidField, NoSuchUser, ValidationFailed
 from service.auth.hashing import Hasher
 from service.auth.passwords import NewPassword
@@ -32,6 +33,7 @@ class Administration:
         password_hash = await self._hasher.hash(password)
         async with self._database.transaction() as connection:
             key = await add_user(connection, username, password_hash)
+        record(Event.SIGNED_UP, OPERATOR, user_id=key.user.id)
         return key.user
 
     async def find(self, name_or_id: str) -> User:
@@ -62,6 +64,7 @@ class Administration:
         """Delete a user with keys and sessions."""
         async with self._database.connect() as connection:
             await storage.delete_user(connection, user.id)
+        record(Event.USER_DELETED, OPERATOR, user_id=user.id)
 
     async def set_password(self, user: User, password: NewPassword) -> int:
         """Give a user another password and end all their sessions; tell how many those were.
@@ -73,12 +76,16 @@ class Administration:
         password_hash = await self._hasher.hash(password)
         async with self._database.transaction() as connection:
             await storage.set_password_hash(connection, user.id, password_hash)
-            return await session_storage.end_all_sessions(connection, user.id)
+            ended = await session_storage.end_all_sessions(connection, user.id)
+        record(Event.PASSWORD_CHANGED, OPERATOR, user_id=user.id, ended=ended)
+        return ended
 
     async def end_all_sessions(self, user: User) -> int:
         """Log a user out everywhere; tell how many sessions that were."""
         async with self._database.connect() as connection:
-            return await session_storage.end_all_sessions(connection, user.id)
+            ended = await session_storage.end_all_sessions(connection, user.id)
+        record(Event.ALL_SESSIONS_REVOKED, OPERATOR, user_id=user.id, ended=ended)
+        return ended
 
 
 def _name(text: str) -> str:

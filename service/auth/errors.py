@@ -23,6 +23,7 @@ __all__ = [
     "NoSuchUser",
     "NotAuthenticated",
     "Overloaded",
+    "RateLimited",
     "SchemaBehind",
     "UsernameTaken",
     "ValidationFailed",
@@ -93,6 +94,16 @@ class Overloaded(AuthError):
     """More passwords wait to be hashed than will be hashed soon; nothing was done."""
 
     code = "overloaded"
+
+
+class RateLimited(AuthError):
+    """Too many attempts; ``retry_after`` is the number of seconds until the next one."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"the next attempt is in {retry_after} s")
+        self.retry_after = retry_after
 
 
 class NoSuchSession(AuthError):

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from hmac import compare_digest
+from re import Match
 from re import compile as regular_expression
 from unicodedata import normalize
 
@@ -37,6 +38,16 @@ def is_foreign(password_hash: str) -> bool:
     return any(form.fullmatch(password_hash) for form in (_SCRYPT, _BCRYPT))
 
 
+def kind_of(password_hash: str) -> str:
+    """Who made a hash, and with which cost: all hashes of a kind take equally long to verify."""
+    scrypt = _SCRYPT.fullmatch(password_hash)
+    if scrypt is not None:
+        return f"scrypt r={_block_size(scrypt)}"
+    if _BCRYPT.fullmatch(password_hash):
+        return password_hash[: len("$2b$12$")]
+    return password_hash.rpartition("$")[0].rpartition("$")[0]
+
+
 def verify_foreign(password_hash: str, text: str) -> bool:
     """Tell whether a foreign hash is one of the password, as it was typed."""
     try:
@@ -47,6 +58,10 @@ def verify_foreign(password_hash: str, text: str) -> bool:
         return False
 
 
+def _block_size(scrypt: Match[str]) -> int:
+    return 16 if scrypt["version"] or _OSLO_SALT.fullmatch(scrypt["salt"]) else 8
+
+
 def _verify_scrypt(password_hash: str, password: bytes) -> bool:
     match = _SCRYPT.fullmatch(password_hash)
     if match is None:
@@ -55,7 +70,7 @@ def _verify_scrypt(password_hash: str, password: bytes) -> bool:
         password,
         salt=match["salt"].encode(),
         n=16384,
-        r=16 if match["version"] or _OSLO_SALT.fullmatch(match["salt"]) else 8,
+        r=_block_size(match),
         p=1,
         maxmem=_SCRYPT_MEMORY,
         dklen=64,

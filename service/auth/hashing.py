@@ -6,15 +6,24 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections import deque
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from time import monotonic
 
 import msgspec
 
 from service.auth.errors import Overloaded
-from service.auth.foreign_hashes import is_foreign
+from service.auth.foreign_hashes import is_foreign, kind_of
 from service.auth.hash_process import Argon2Cost, Job, MakeHash, Result, Verify
 from service.auth.passwords import NewPassword, Password
 from service.model import PasswordHash
+
+# How long verifying takes is told by so many of the last times, and at first by so few.
+REMEMBERED = 64
+LEARNED_FROM = 5
+
+NOBODYS_PASSWORD = "nobody's password"  # noqa: S105
 
 # A job with a password of 1,024 characters, each escaped, twice.
 LONGEST_LINE = 64 * 1024
@@ -39,7 +48,8 @@ class Hasher:
         self._all = tuple(self._idle)
         self._turns = asyncio.Semaphore(processes)
         # A hash of a random password, of the same cost: what unknown users are verified against.
-        self._nobodys_hash = self._argon2.hash(os.urandom(16))
+        self._nobodys_hash = PasswordHash(self._argon2.hash(os.urandom(16)))
+        self._times: dict[str, deque[float]] = {}
 
     async def hash(self, password: NewPassword) -> PasswordHash:
         """Raises `Overloaded`."""
@@ -52,6 +62,22 @@ class Hasher:
         """
         job = Verify(password_hash or self._nobodys_hash, password.forms, password.text)
         return bool(await self._do(job)) and password_hash is not None
+
+    @property
+    def usual_time(self) -> float:
+        """The seconds that verifying takes, nearly always, with the slowest kind of hash."""
+        return max((_nearly_always(times) for times in self._times.values()), default=0.0)
+
+    async def learn(self, hashes: Sequence[PasswordHash]) -> None:
+        """Learn how long verifying takes with hashes of these kinds and ours, and forget others.
+
+        Raises `Overloaded`.
+        """
+        samples = {kind_of(each): each for each in (*hashes, self._nobodys_hash)}
+        for sample in samples.values():
+            for _ in range(LEARNED_FROM):
+                await self._do(Verify(sample, [NOBODYS_PASSWORD], NOBODYS_PASSWORD))
+        self._times = {kind: times for kind, times in self._times.items() if kind in samples}
 
     async def rehash(self, password_hash: PasswordHash, password: Password) -> PasswordHash | None:
         """Hash a verified password anew, if ours would come out differently today.
@@ -95,10 +121,19 @@ class Hasher:
         try:
             if self._closed:
                 raise Overloaded
-            return await process.do(job)
+            begun = monotonic()
+            result = await process.do(job)
+            if isinstance(job, Verify) and len(job.forms) == 1:
+                times = self._times.setdefault(kind_of(job.password_hash), deque(maxlen=REMEMBERED))
+                times.append(monotonic() - begun)
+            return result
         finally:
             self._idle.append(process)
             self._turns.release()
+
+
+def _nearly_always(times: Collection[float]) -> float:
+    return sorted(times)[len(times) * 9 // 10]
 
 
 class HashProcess:

@@ -8,9 +8,11 @@ from uuid import UUID
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.auth.audit import Event, record
 from service.auth.errors import InvalidCredentials, NoSuchSession, NotAuthenticated
 from service.auth.tokens import Token
 from service.model import (
+    Caller,
     Device,
     FoundSession,
     Key,
@@ -97,16 +99,20 @@ class Sessions:
         async with self._database.connect() as connection:
             return await storage.list_sessions(connection, user_id, how_many, older_than)
 
-    async def end_one(self, session_id: UUID, user_id: UUID) -> None:
+    async def end_one(self, session_id: UUID, user_id: UUID, caller: Caller) -> None:
         """End a live session of that user. Raises `NoSuchSession` if it is none, or another's."""
         async with self._database.connect() as connection:
             if not await storage.end_session_of_user(connection, session_id, user_id):
                 raise NoSuchSession
+        record(Event.SESSION_REVOKED, caller, user_id=user_id, session_id=session_id)
 
-    async def end_others(self, kept: Session) -> int:
+    async def end_others(self, kept: Session, caller: Caller) -> int:
         """End all live sessions of a user but one; tell how many that were."""
         async with self._database.connect() as connection:
-            return await storage.end_other_sessions(connection, kept.user_id, kept.id)
+            ended = await storage.end_other_sessions(connection, kept.user_id, kept.id)
+        event = Event.OTHER_SESSIONS_REVOKED
+        record(event, caller, user_id=kept.user_id, session_id=kept.id, ended=ended)
+        return ended
 
     async def keep_only(self, connection: AsyncConnection, live: LiveSession) -> OpenedSession:
         """End all sessions of a user but one, and have a new token open that one.
@@ -120,10 +126,11 @@ class Sessions:
             raise NotAuthenticated
         return OpenedSession(session=session, user=live.user, token=token)
 
-    async def end(self, session: Session) -> None:
+    async def end(self, session: Session, caller: Caller) -> None:
         """End the session; from here on its token opens nothing, in any process."""
         async with self._database.connect() as connection:
             await storage.end_session(connection, session.id)
+        record(Event.LOGGED_OUT, caller, user_id=session.user_id, session_id=session.id)
 
     async def _renew(self, token: Token, user: User) -> LiveSession:
         async with self._database.connect() as connection:

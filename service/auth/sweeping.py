@@ -1,4 +1,4 @@
-"""Dead sessions are swept away in small batches, by one process at a time."""
+"""What is over is swept away in small batches: dead sessions, and attempts that came back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from service.storage import attempts as attempt_storage
 from service.storage import sessions as storage
 from service.storage.database import Database, DatabaseUnavailable
 
@@ -13,6 +14,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Pages of the table in one batch: some ten thousands of rows, a few milliseconds.
 PAGES = 256
+
+ATTEMPTS = 10_000
 
 
 async def sweep(database: Database) -> int:
@@ -32,6 +35,14 @@ async def sweep(database: Database) -> int:
     return swept
 
 
+async def sweep_attempts(database: Database) -> None:
+    """Forget who failed long ago. Raises `DatabaseUnavailable`."""
+    swept = ATTEMPTS
+    while swept == ATTEMPTS:
+        async with database.connect() as connection:
+            swept = await attempt_storage.sweep_attempts(connection, ATTEMPTS)
+
+
 async def keep_sweeping(database: Database, interval: float) -> None:
     """Sweep every ``interval`` seconds until cancelled. A database that is away is waited for."""
     while True:
@@ -39,5 +50,6 @@ async def keep_sweeping(database: Database, interval: float) -> None:
         try:
             if swept := await sweep(database):
                 log.info("sessions_swept", sessions=swept)
+            await sweep_attempts(database)
         except DatabaseUnavailable as error:
             log.warning("sweep_failed", reason=str(error))

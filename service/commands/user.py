@@ -11,6 +11,7 @@ from uuid import UUID
 import click
 import msgspec
 
+from service.auth.audit import OPERATOR
 from service.auth.errors import InvalidField, ValidationFailed
 from service.auth.passwords import NewPassword, PasswordPolicy
 from service.auth.usernames import Username
@@ -115,7 +116,7 @@ def sessions(who: str, *, session_id: UUID | None, end_all: bool, json: bool) ->
         if end_all:
             return await parts.administration.end_all_sessions(found)
         if session_id is not None:
-            await parts.sessions.end_one(session_id, found.id)
+            await parts.sessions.end_one(session_id, found.id, OPERATOR)
             return 1
         return await parts.sessions.list(found.id, MOST_SESSIONS)
 

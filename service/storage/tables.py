@@ -50,6 +50,18 @@ key = Table(
     Index(None, "user_id", "provider", "created_at", "name", postgresql_include=["display_name"]),
 )
 
+# Who made a hash, and with which cost: all hashes of a kind take equally long to verify. There is
+# an index on it, ``key_hash_kind_idx``, which the migrations alone know.
+HASH_KIND = """
+    CASE
+        WHEN password_hash LIKE '$argon2%'
+            THEN substring(password_hash FROM '^.[^$]+.[^$]+.[^$]+')
+        WHEN password_hash LIKE '$2%' THEN left(password_hash, 7)
+        WHEN password_hash ~ '^(s2|[0-9a-f]{32}):' THEN 'scrypt r=16'
+        ELSE 'scrypt r=8'
+    END
+"""
+
 # Room is left on every page so that a renewal, which touches no indexed column, stays on its page
 # and writes no index entry (a heap-only update).
 session = Table(
@@ -67,4 +79,14 @@ session = Table(
     Column("address", INET),
     Index(None, "user_id", "created_at", "id"),
     postgresql_with={"fillfactor": 85},
+)
+
+# ``free_at`` is when all that a subject has spent has come back. Nothing here has to survive a
+# power cut, and so nobody waits for a disk.
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("subject", LargeBinary, primary_key=True),
+    Column("free_at", MOMENT, nullable=False),
+    prefixes=["UNLOGGED"],
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, delete, insert, literal_column, select, update
+from sqlalchemy import Row, bindparam, delete, insert, literal_column, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model import Key, KeyInfo, PasswordHash, Provider, User
-from service.storage.tables import key, user
+from service.storage.tables import HASH_KIND, key, user
 
 UNIQUE_VIOLATION = "23505"
 
@@ -111,6 +111,26 @@ LOCK_USER = select(user.c.id).where(user.c.id == bindparam("user_id")).with_for_
 
 DELETE_USER = delete(user).where(user.c.id == bindparam("user_id"))
 
+# From one kind to the next in the index, for there are few kinds of many hashes.
+FIND_HASHES_OF_EACH_KIND = text(
+    f"""
+    WITH RECURSIVE found (kind) AS (
+        (SELECT {HASH_KIND} AS kind FROM key WHERE password_hash IS NOT NULL ORDER BY 1 LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT {HASH_KIND} FROM key
+            WHERE password_hash IS NOT NULL AND {HASH_KIND} > found.kind ORDER BY 1 LIMIT 1
+        )
+        FROM found WHERE found.kind IS NOT NULL
+    )
+    SELECT (
+        SELECT password_hash FROM key
+        WHERE password_hash IS NOT NULL AND {HASH_KIND} = found.kind LIMIT 1
+    )
+    FROM found WHERE found.kind IS NOT NULL
+    """  # noqa: S608
+)
+
 
 class KeyTaken(Exception):
     """Somebody has a key of that provider and name already."""
@@ -197,6 +217,12 @@ async def replace_password_hash(
         },
     )
     return result.rowcount == 1
+
+
+async def find_hashes_of_each_kind(connection: AsyncConnection) -> list[PasswordHash]:
+    """One hash of each kind that users have: of each maker and cost."""
+    result = await connection.execute(FIND_HASHES_OF_EACH_KIND)
+    return [PasswordHash(row.password_hash) for row in result if row.password_hash is not None]
 
 
 async def list_keys(connection: AsyncConnection, user_id: UUID) -> list[KeyInfo]:

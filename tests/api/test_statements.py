@@ -37,16 +37,19 @@ def delete_me(client: httpx.Client) -> httpx.Response:
     [
         (lambda client: client.get("/me"), ["SELECT"]),
         (lambda client: client.post("/logout"), ["SELECT", "DELETE"]),
-        (log_in, ["SELECT", "WITH"]),
-        (sign_up_another, ["BEGIN", "INSERT", "INSERT", "WITH", "COMMIT"]),
+        (log_in, ["SELECT", "WITH", "UPDATE", "WITH"]),
+        (sign_up_another, ["WITH", "BEGIN", "INSERT", "INSERT", "WITH", "COMMIT"]),
         (lambda client: client.get("/sessions"), ["SELECT", "SELECT"]),
         (lambda client: client.delete("/sessions"), ["SELECT", "DELETE"]),
         (end_this_session, ["SELECT", "SELECT", "DELETE"]),
         (
             change_password,
-            ["SELECT", "SELECT", "BEGIN", "UPDATE", "UPDATE", "DELETE", "UPDATE", "COMMIT"],
+            [
+                *("SELECT", "SELECT", "WITH", "UPDATE"),
+                *("BEGIN", "UPDATE", "UPDATE", "DELETE", "UPDATE", "COMMIT"),
+            ],
         ),
-        (delete_me, ["SELECT", "SELECT", "DELETE"]),
+        (delete_me, ["SELECT", "SELECT", "WITH", "UPDATE", "DELETE"]),
     ],
     ids=[
         *("me", "logout", "login", "signup", "list", "end others", "end one"),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service.app import limits_of
-from service.auth.sweeping import PAGES, keep_sweeping, sweep
+from service.auth.sweeping import PAGES, keep_sweeping, sweep, sweep_attempts
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.sessions import SWEEP_LOCK
@@ -80,3 +80,18 @@ async def test_sweeping_goes_on_by_itself_and_outlives_a_fault(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_whoever_owes_nothing_any_more_is_forgotten(
+    database_url: str, database: Database
+) -> None:
+    await run(
+        execute,
+        database_url,
+        """INSERT INTO attempt SELECT sha256(int4send(n)), now() + (n % 2 - 0.5) * interval '1 hour'
+           FROM generate_series(1, 30000) AS n""",
+    )
+    await sweep_attempts(database)
+    left = "SELECT count(*) FROM attempt WHERE free_at > now()"
+    assert await run(fetch_value, database_url, left) == 15_000
+    assert await run(fetch_value, database_url, "SELECT count(*) FROM attempt") == 15_000
