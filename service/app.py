@@ -14,7 +14,7 @@ from service.api.client_address import ClientAddresses
 from service.api.credentials import SessionCookie
 from service.api.documents import DocumentController
 from service.api.json_body import FieldParsers
-from service.api.problems import problem_response
+from service.api.problems import LARGEST_BODY, problem_response
 from service.api.response_headers import add_headers
 from service.api.routes import CONTROLLERS, Parts, dependencies
 from service.auth.accounts import Accounts
@@ -32,8 +32,6 @@ from service.settings import Rate as RateSetting
 from service.settings import Settings
 from service.storage.database import Database, Limits
 from service.storage.session_lookups import SessionLookups
-
-LARGEST_BODY = 16 * 1024
 
 
 def create_app(settings: Settings, database_url: str) -> Litestar:

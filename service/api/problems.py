@@ -58,6 +58,9 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 SOON = {"Retry-After": "1"}
+CLOSE = {"Connection": "close"}
+
+LARGEST_BODY = 16 * 1024
 
 MALFORMED_JSON = ProblemType(
     code="malformed_json",
@@ -255,8 +258,14 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         ),
         status_code=kind.status,
         media_type=MEDIA_TYPE,
-        headers=headers_of(error, kind),
+        headers=headers_of(error, kind) | (CLOSE if may_have_more_to_say(request) else {}),
     )
+
+
+def may_have_more_to_say(request: Request[Any, Any, Any]) -> bool:
+    """Tell whether a body may be left unread, after which no other request can come."""
+    length = request.headers.get("content-length", "0")
+    return "transfer-encoding" in request.headers or int(length) > LARGEST_BODY
 
 
 def problem_type_of(error: Exception) -> ProblemType:

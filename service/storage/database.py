@@ -30,6 +30,13 @@ class DatabaseUnavailable(Exception):
     """The database gave no answer, or not in time. Whether the statement took effect is unknown."""
 
 
+class StatementRefused(Exception):
+    """PostgreSQL can make nothing of a statement, or a constraint forbids it: a defect."""
+
+    def __init__(self, message: str, statement: str | None = None) -> None:
+        super().__init__(message if statement is None else f"{message} in: {statement}")
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """Connections of one process, and how long it waits for what, in seconds.
 
@@ -50,24 +57,33 @@ PATIENT = Limits(pool_size=1, connect=10.0, statement=600.0, pool_wait=10.0)
 
 @contextmanager
 def faults_named() -> Iterator[None]:
-    """Turn the many faces of an absent database into `DatabaseUnavailable`; let defects through."""
+    """Turn the many faces of an absent database into `DatabaseUnavailable`.
+
+    A statement that PostgreSQL refuses is a defect, `StatementRefused`. What it tells beside its
+    message, such as the row that broke a constraint, goes no further: hashes may be in it.
+    """
     try:
         yield
     except DBAPIError as error:
         lost = error.connection_invalidated or isinstance(error, InterfaceError)
         if lost or _is_passing(error.orig):
-            raise DatabaseUnavailable(str(error.orig)) from error
-        raise
+            raise DatabaseUnavailable(_message_of(error.orig)) from None
+        refused = StatementRefused(_message_of(error.orig), error.statement)
+        raise refused.with_traceback(error.__traceback__) from None
     except asyncpg.PostgresError as error:
         if _is_passing(error):
-            raise DatabaseUnavailable(str(error)) from error
-        raise
+            raise DatabaseUnavailable(_message_of(error)) from None
+        raise StatementRefused(_message_of(error)).with_traceback(error.__traceback__) from None
     except (OSError, TimeoutError, NoFreeConnection, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
 
 def _is_passing(error: BaseException | None) -> bool:
     return (getattr(error, "sqlstate", None) or "").startswith(PASSING_FAULTS)
+
+
+def _message_of(error: BaseException | None) -> str:
+    return str(error).partition("\n")[0]
 
 
 class Database:

@@ -207,6 +207,24 @@ def test_a_statement_that_takes_too_long_is_503(
         assert client.get("/me").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/signup", "/me/password", "/nowhere"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_after_a_body_that_was_not_read_the_connection_ends(
+    client: httpx.Client, path: str, *, chunked: bool
+) -> None:
+    body = b"x" * 1_000_000
+    for _ in range(3):
+        response = client.request(
+            "PUT" if path == "/me/password" else "POST",
+            path,
+            content=iter([body]) if chunked else body,
+            headers={"Content-Type": "application/json"},
+        )
+        assert response.status_code in {401, 404, 413}
+        assert response.headers["connection"] == "close"
+        assert client.get("/healthz").status_code == 200
+
+
 def test_a_schema_that_is_behind_is_not_ready(service: Service, client: httpx.Client) -> None:
     execute(service.database_url, "DELETE FROM alembic_version")
     assert_problem(client.get("/readyz"), 503, "schema_behind")
