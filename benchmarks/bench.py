@@ -22,6 +22,7 @@ from typing import Any
 
 import argon2
 import asyncpg
+import httpx
 import psutil
 from chart import bar_chart
 from seeding import seed
@@ -34,6 +35,17 @@ HERE = Path(__file__).parent
 PORT = 8111
 URL = f"http://127.0.0.1:{PORT}"
 PASSWORD = "correct horse battery staple"  # noqa: S105
+
+# Of another password than those that are tried.
+LUCIAS_HASH = f"s2:kHxTOVcQNWmdbGQn:{'ab' * 64}"
+
+# What is refused, by which name, and with which status.
+REFUSED = {
+    "unknown name": ("nobody-{}", 401),
+    "wrong password": ("{}", 401),
+    "foreign hash": ("moved-{}", 401),
+    "throttled": ("throttled", 429),
+}
 
 NOTHING, ME = "/healthz", "/me"
 
@@ -121,7 +133,8 @@ class Bench:
         self.ratio(f"/me, {self.growth:,} sessions : 10,000, rate", ratio, 0.9)
 
     def log_ins(self, url: str) -> None:
-        asyncio.run(make_users(url))
+        names = [f"bench{n}" for n in range(1, 201)]
+        asyncio.run(make_users(url, names, argon2_hasher().hash(PASSWORD)))
         verifications, log_ins = [], []
         for _ in range(self.rounds):
             verifications.append(verifications_per_second(self.seconds))
@@ -174,6 +187,30 @@ class Bench:
                     burner.wait()
         return p99
 
+    def refusals(self, url: str) -> None:
+        """What a guesser could tell by the clock: one log-in of each sort after the other."""
+        names = [f"bench{n}" for n in range(1, 61 * self.rounds + 1)]
+        asyncio.run(make_users(url, names, LUCIAS_HASH, prefix="moved-"))
+        times: dict[str, list[float]] = {sort: [] for sort in REFUSED}
+        with (
+            serving(url, OSTIARY_LOG_IN_FAILURES_PER_ADDRESS="0"),
+            httpx.Client(base_url=URL, timeout=10) as client,
+        ):
+            for _ in range(12):
+                log_in(client, "throttled")
+            time.sleep(3)
+            for name in names:
+                for sort, (form, status) in REFUSED.items():
+                    begun = time.perf_counter()
+                    response = log_in(client, form.format(name))
+                    times[sort].append(time.perf_counter() - begun)
+                    require_none(response.status_code != status, f"log-ins of {sort} went wrong")
+        medians = {sort: median(found) * 1000 for sort, found in times.items()}
+        self.results["refusals"] = medians
+        print(f"refusals, medians in ms: {medians}")
+        ratio = max(medians.values()) / min(medians.values())
+        self.ratio("refusals, slowest median : fastest", ratio, -1.05)
+
     def memory(self, url: str, tokens: Path) -> None:
         with serving(url, OSTIARY_ENV="production", OSTIARY_COOKIE_HOST_PREFIX="false") as pid:
             (worker,) = psutil.Process(pid).children()
@@ -218,7 +255,9 @@ def serving(url: str, program: list[str] | None = None, **settings: str) -> Iter
         **settings,
     }
     command = [sys.executable, *(program or ["-m", "service"]), "serve"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         if process.stdout is None or not process.stdout.readline():
             raise SystemExit("The service did not start.")
         time.sleep(0.5)
@@ -228,17 +267,24 @@ def serving(url: str, program: list[str] | None = None, **settings: str) -> Iter
             process.terminate()
 
 
-async def make_users(url: str) -> None:
-    password_hash = argon2_hasher().hash(PASSWORD)
+async def make_users(url: str, names: list[str], password_hash: str, prefix: str = "") -> None:
     connection = await asyncpg.connect(url)
     await connection.execute(
-        """WITH made AS (INSERT INTO "user" (id)
-           SELECT gen_random_uuid() FROM generate_series(1, 200) RETURNING id)
+        """WITH made AS (
+               INSERT INTO "user" (id) SELECT gen_random_uuid() FROM unnest($1::text[]) RETURNING id
+           )
            INSERT INTO key (provider, name, user_id, display_name, password_hash)
-           SELECT 'username', 'bench' || row_number() OVER (), id, 'Bench', $1 FROM made""",
+           SELECT 'username', $3 || ($1::text[])[row_number() OVER ()], id, 'Bench', $2
+           FROM made""",
+        names,
         password_hash,
+        prefix,
     )
     await connection.close()
+
+
+def log_in(client: httpx.Client, username: str) -> httpx.Response:
+    return client.post("/login", json={"username": username, "password": "not the right one"})
 
 
 def argon2_hasher() -> argon2.PasswordHasher:
@@ -314,6 +360,7 @@ def main() -> None:
             url, tokens = bench.database("bench", 100_000)
             bench.look_ups(url, tokens)
             bench.log_ins(url)
+            bench.refusals(url)
             bench.flood(url, tokens)
             bench.growth_of_the_table()
             bench.memory(url, tokens)

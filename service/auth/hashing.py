@@ -68,6 +68,11 @@ class Hasher:
         """The seconds that verifying takes, nearly always, with the slowest kind of hash."""
         return max((_nearly_always(times) for times in self._times.values()), default=0.0)
 
+    @property
+    def known_kinds(self) -> set[str]:
+        """The kinds of hashes of which it is known how long they take."""
+        return set(self._times)
+
     async def learn(self, hashes: Sequence[PasswordHash]) -> None:
         """Learn how long verifying takes with hashes of these kinds and ours, and forget others.
 

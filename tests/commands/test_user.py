@@ -145,3 +145,19 @@ def test_sweep_tells_how_many_were_dead(service: Service, client: httpx.Client) 
     fetch_value(service.database_url, "UPDATE session SET idle_expires_at = now() RETURNING true")
     result = run("sweep", DATABASE_URL=service.database_url)
     assert result.stdout == "1 dead sessions were deleted.\n"
+
+
+def test_what_the_person_on_call_does_is_in_the_audit_trail(database_url: str) -> None:
+    variables = {"DATABASE_URL": database_url, "OSTIARY_LOG_FORMAT": "json"}
+    done = [
+        run("user", "create", "Alice", typed=f"{PASSWORD}\n", **variables),
+        run("user", "set-password", "Alice", typed="an entirely different one\n", **variables),
+        run("user", "sessions", "Alice", "--end-all", **variables),
+        run("user", "delete", "Alice", "--yes", **variables),
+    ]
+    events = [json.loads(each.stderr.splitlines()[-1]) for each in done]
+    assert [event["event"] for event in events] == [
+        *("signed_up", "password_changed", "all_sessions_revoked", "user_deleted")
+    ]
+    assert {event["by"] for event in events} == {"operator"}
+    assert len({event["user_id"] for event in events}) == 1
