@@ -79,7 +79,9 @@ def fetch(url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
         finally:
             await connection.close()
 
-    return asyncio.run(run())
+    # In a thread of its own, for tests that have an event loop running.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, run()).result()
 
 
 def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
