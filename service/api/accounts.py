@@ -8,6 +8,7 @@ from litestar import Controller, Request, Response, delete, post, put
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
 from service.api.bodies import (
@@ -30,6 +31,7 @@ from service.api.operations import (
     RENEWS_COOKIE,
     SESSION_SECURITY,
     SETS_COOKIE,
+    answer_to_options,
     problem_responses,
 )
 from service.api.origin_rule import require_known_origin
@@ -124,6 +126,12 @@ class AccountController(Controller):
             carried=token_carried_by(request, session_cookie),
         )
         return hand_over(request, opened, data.transport, session_cookie)
+
+    @HTTPRouteHandler(
+        "/me", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False
+    )
+    async def a_list_of_methods(self) -> Response[None]:
+        return answer_to_options("DELETE", "GET")
 
     @LeanRoute(
         "/me",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from litestar import Response
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
@@ -60,6 +61,15 @@ def problem_responses(*kinds: ProblemType) -> dict[int, ResponseSpec]:
         status: _response(list(group))
         for status, group in groupby(ordered, key=lambda kind: kind.status)
     }
+
+
+def answer_to_options(*methods: str) -> Response[None]:
+    """List the methods of a path that has several; of these, Litestar itself lists one or another.
+
+    It takes the first handler of a path, by name, for all of them: hence the ``a_`` in the names of
+    those that answer so.
+    """
+    return Response(None, status_code=204, headers={"Allow": ", ".join([*methods, "OPTIONS"])})
 
 
 def _response(kinds: list[ProblemType]) -> ResponseSpec:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Controller, delete, get
+from litestar import Controller, Response, delete, get
 from litestar.di import NamedDependency
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, QueryParameter
 
 from service.api.accounts import forget
@@ -20,6 +22,7 @@ from service.api.operations import (
     CLEARS_COOKIE,
     RENEWS_COOKIE,
     SESSION_SECURITY,
+    answer_to_options,
     problem_responses,
 )
 from service.api.origin_rule import require_known_origin
@@ -46,6 +49,10 @@ class SessionController(Controller):
     path = "/sessions"
     tags = ("Sessions",)
     security = SESSION_SECURITY
+
+    @HTTPRouteHandler("/", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False)
+    async def a_list_of_methods(self) -> Response[None]:
+        return answer_to_options("DELETE", "GET")
 
     @get(
         guards=[require_session],

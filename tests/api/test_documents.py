@@ -102,3 +102,13 @@ def test_the_page_may_ask_no_other_host(client: httpx.Client) -> None:
 def test_the_page_gives_out_none_of_its_other_files(client: httpx.Client) -> None:
     for name in ("index.html", "..%2f__init__.py", "swagger-ui.js.map"):
         assert client.get(f"/docs/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("path", [path for path in COMMITTED["paths"] if "{" not in path])
+def test_options_lists_the_methods_that_a_path_has(client: httpx.Client, path: str) -> None:
+    response = client.options(path)
+    assert response.status_code == 204
+    expected = {method.upper() for method in COMMITTED["paths"][path]} | {"OPTIONS"}
+    assert set(response.headers["allow"].split(", ")) == expected
+    assert client.patch(path).status_code == 405
+    assert set(client.patch(path).headers["allow"].split(", ")) == expected
