@@ -74,6 +74,7 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
                 "session_cookie": parts.session_cookie,
                 "field_parsers": field_parsers_of(settings),
                 "allowed_origins": settings.allowed_origins,
+                "client_timeout": settings.client_timeout,
             }
         ),
         cors_config=cors_of(settings),

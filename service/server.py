@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 from litestar import Litestar
@@ -25,6 +26,9 @@ from service.settings import Settings
 
 # How long a worker may take to finish its requests when it is told to stop, in seconds.
 GRACE = 10
+
+# The most bytes of a request's first line and headers.
+LARGEST_HEAD = 32 * 1024
 
 
 class AddressInUse(Exception):
@@ -44,6 +48,10 @@ def serve(settings: Settings, database_url: str, on_listening: Callable[[], None
         workers=settings.workers_in_use,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=int(settings.client_timeout * 1000),
+            max_buffer_size=LARGEST_HEAD,
+        ),
         websockets=False,
         respawn_failed_workers=True,
         workers_kill_timeout=GRACE,

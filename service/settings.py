@@ -162,6 +162,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     host: Annotated[str, Meta(description="The address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="The port to listen on.", ge=1, le=65535)] = 8000
+    client_timeout: Annotated[
+        Duration,
+        Meta(
+            description="How long a client may take to send a request's head, and as long again "
+            "for its body; and how long a connection may lie idle."
+        ),
+    ] = Duration.parse("30s")
     trusted_proxies: Annotated[
         Networks,
         Meta(

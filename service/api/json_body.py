@@ -6,6 +6,7 @@ each field is converted by itself; the struct still tells OpenAPI what the body 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -14,12 +15,13 @@ from typing import Any, Generic, NoReturn, TypeVar
 import msgspec
 from litestar import Request
 from litestar.dto import AbstractDTO
+from litestar.exceptions import InternalServerException
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 from msgspec import Struct
 from msgspec.structs import FieldInfo
 
-from service.api.problems import MalformedJSON, UnsupportedMediaType
+from service.api.problems import BodyCutShort, BodyTooSlow, MalformedJSON, UnsupportedMediaType
 from service.auth.errors import FieldError, InvalidField, ValidationFailed
 
 # They never change, and are asked for with every body.
@@ -64,14 +66,23 @@ class StrictJSON(AbstractDTO[BodyT], Generic[BodyT]):
 
 
 async def require_json_body(request: Request[Any, Any, Any]) -> None:
-    """Litestar's ``before_request`` hook. Raises `UnsupportedMediaType` and `MalformedJSON`.
+    """Litestar's ``before_request`` hook, which waits until the body is there.
 
-    A ``charset`` changes nothing: JSON is UTF-8 (RFC 8259).
+    A ``charset`` changes nothing: JSON is UTF-8 (RFC 8259). Raises `UnsupportedMediaType`,
+    `MalformedJSON`, `BodyTooSlow` and `BodyCutShort`.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0]
     if media_type.strip().lower() != "application/json":
         raise UnsupportedMediaType
-    if not await request.body():
+    try:
+        async with asyncio.timeout(request.app.state.client_timeout):
+            body = await request.body()
+    except TimeoutError as error:
+        raise BodyTooSlow from error
+    except InternalServerException as error:
+        # How Litestar says that the client went away, or sent chunks that are none.
+        raise BodyCutShort from error
+    if not body:
         raise MalformedJSON("There is no body.")
 
 

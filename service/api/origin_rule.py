@@ -54,7 +54,7 @@ def is_known(headers: Any, allowed_origins: frozenset[str]) -> bool:
         return True
     if sites:
         return sites[0] in OUR_OWN_SITE
-    return origin is None or urlsplit(origin).netloc.encode() in found[b"host"]
+    return origin is None or [urlsplit(origin).netloc.encode()] == found[b"host"]
 
 
 def _parsed(raw: bytes) -> str | None:

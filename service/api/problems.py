@@ -28,6 +28,14 @@ class UnsupportedMediaType(Exception):
     """The body does not call itself ``application/json``."""
 
 
+class BodyTooSlow(Exception):
+    """The body did not come in time."""
+
+
+class BodyCutShort(Exception):
+    """The client went away before the end of the body, or sent chunks that are none."""
+
+
 class ProblemType(Struct, frozen=True, kw_only=True):
     """One kind of error. ``when`` is for the documents, ``detail`` for who meets it."""
 
@@ -80,10 +88,11 @@ VALIDATION_FAILED = ProblemType(
 )
 BAD_REQUEST = ProblemType(
     code="bad_request",
+    raised_as=BodyCutShort,
     status=400,
     title="Bad request",
     detail="The request is not one that HTTP allows.",
-    when="the request breaks HTTP itself, such as by its `Host`",
+    when="the request breaks HTTP itself, such as by its `Host` or its chunks",
 )
 INVALID_CREDENTIALS = ProblemType(
     code=auth.InvalidCredentials.code,
@@ -125,6 +134,15 @@ METHOD_NOT_ALLOWED = ProblemType(
     title="Method not allowed",
     detail="This method is not allowed here; `Allow` lists those that are.",
     when="the path is right, the method is not; see `Allow`",
+)
+REQUEST_TIMEOUT = ProblemType(
+    code="request_timeout",
+    raised_as=BodyTooSlow,
+    status=408,
+    title="Request timeout",
+    detail="The body did not come in time.",
+    when="the body did not come in time",
+    headers=CLOSE,
 )
 USERNAME_TAKEN = ProblemType(
     code=auth.UsernameTaken.code,
@@ -210,6 +228,7 @@ PROBLEM_TYPES = (
     ORIGIN_REJECTED,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
     USERNAME_TAKEN,
     ALREADY_AUTHENTICATED,
     PAYLOAD_TOO_LARGE,

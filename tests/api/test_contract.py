@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from schemathesis.checks import CHECKS, load_all_checks
 
 from service.cli import DOCUMENT
 from tests.databases import TestServer
-from tests.factories import bearer, sign_up
+from tests.factories import PASSWORD, bearer, sign_up
 from tests.services import Service, running
 
 # A schema cannot say which passwords are common, nor all that RFC 8265 wants of names: who keeps to
@@ -27,6 +29,9 @@ CONFIG = {
 }
 
 schema = schemathesis.openapi.from_path(DOCUMENT, config=schemathesis.Config.from_dict(CONFIG))
+# Each endpoint by itself; HYPOTHESIS_PROFILE=thorough tries more of them.
+INPUTS = settings().max_examples // 3
+
 load_all_checks()
 ALL_CHECKS: list[Any] = CHECKS.get_all()
 AnyCase: TypeAlias = schemathesis.Case[Any]
@@ -64,8 +69,50 @@ def somebody_new(service: Service) -> dict[str, str]:
 
 
 @schema.parametrize()
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@settings(max_examples=INPUTS, suppress_health_check=list(HealthCheck))
 def test_the_service_keeps_to_its_document(case: AnyCase, service: Service) -> None:
     if case.headers.items() >= SOMEBODY.items():
         case.headers.update(somebody_new(service))
     case.call_and_validate(base_url=service.url, checks=ALL_CHECKS)
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+STRINGS = JSON_VALUES | st.text() | st.just(PASSWORD)
+ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
+    {},
+    optional={
+        "username": STRINGS,
+        "password": STRINGS,
+        "current_password": STRINGS,
+        "new_password": STRINGS,
+        "transport": JSON_VALUES | st.sampled_from(["cookie", "bearer"]),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [(method, path) for path, methods in schema.items() for method in methods],
+)
+@settings(max_examples=INPUTS, suppress_health_check=list(HealthCheck))
+@given(body=ANY_BODY)
+def test_no_json_gets_an_answer_outside_the_document(
+    service: Service, method: str, path: str, body: Any
+) -> None:
+    with service.client() as client:
+        response = client.request(
+            method,
+            path.format(session_id=uuid4()),
+            content=json.dumps(body).encode(),
+            headers={**somebody_new(service), "Content-Type": "application/json"},
+        )
+    assert response.status_code < 500
+    schema[path][method].validate_response(response)

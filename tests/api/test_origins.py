@@ -67,6 +67,13 @@ def test_two_origins_are_one_too_many() -> None:
     assert not judge([], ["same-origin", "same-origin"])
 
 
+def test_two_hosts_are_nobodys_origin() -> None:
+    headers = [(b"host", HOST.encode()), (b"host", b"evil.example")]
+    for host in (HOST, "evil.example"):
+        origin = (b"origin", f"https://{host}".encode())
+        assert not is_known([*headers, origin], frozenset())
+
+
 @pytest.fixture
 def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
     environment = {"OSTIARY_ALLOWED_ORIGINS": LISTED}

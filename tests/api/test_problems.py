@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.api.json_body import parse_json_object
@@ -256,25 +256,3 @@ def test_a_json_object_is_read_as_it_was_written(members: dict[str, Any]) -> Non
 def test_any_other_bytes_are_malformed_and_nothing_else(raw: bytes) -> None:
     with suppress(MalformedJSON):
         parse_json_object(raw)
-
-
-@pytest.mark.parametrize("path", ["/signup", "/login"])
-@settings(
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
-    body=JSON_VALUES
-    | st.fixed_dictionaries(
-        {},
-        optional={
-            "username": JSON_VALUES | st.text(),
-            "password": JSON_VALUES | st.text(),
-            "transport": JSON_VALUES | st.sampled_from(["cookie", "bearer"]),
-        },
-    )
-)
-def test_no_json_makes_the_service_fail(client: httpx.Client, path: str, body: Any) -> None:
-    client.cookies.clear()
-    response = client.post(path, content=json.dumps(body).encode(), headers=JSON)
-    assert response.status_code in {200, 201, 400, 401, 409}, response.text

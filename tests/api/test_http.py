@@ -1,0 +1,190 @@
+"""HTTP itself: heads, bodies and connections that no well-meaning client sends."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.databases import TestServer
+from tests.factories import sign_up, token_of
+from tests.services import PATIENCE, Service, running
+
+POST = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+CLOSE = b"Connection: close\r\n"
+BODY = b'{"username": "Alice", "password": "wrong"}'
+
+
+@pytest.fixture(scope="module")
+def service(postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    log = tmp_path_factory.mktemp("http") / "service.log"
+    environment = {
+        "OSTIARY_CLIENT_TIMEOUT": "1s",
+        "OSTIARY_LOG_IN_FAILURES_PER_NAME": "0",
+        "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
+    }
+    with postgresql.database() as url, running(url, log, environment) as service:
+        yield service
+
+
+def connect(service: Service) -> socket.socket:
+    parts = urlsplit(service.url)
+    return socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE)
+
+
+def read(connection: socket.socket) -> bytes:
+    """All that comes until the service ends the connection."""
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    return received
+
+
+def send(service: Service, *parts: bytes) -> bytes:
+    with closing(connect(service)) as connection:
+        for part in parts:
+            connection.sendall(part)
+        return read(connection)
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answers)]
+
+
+def chunk(body: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(body), body)
+
+
+CHUNKED = POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"hello\r\n\r\n", 400),
+        (GET + b"X: a\r\n b\r\n\r\n", 400),
+        (GET + b"X: a\0b\r\n\r\n", 400),
+        (GET + b"X : a\r\n\r\n", 400),
+        (b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (POST + b"Content-Length: x\r\n\r\n", 400),
+        (POST + b"Content-Length: -5\r\n\r\n", 400),
+        (POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400),
+        (GET + b"X: " + b"a" * 100_000 + b"\r\n\r\n", 431),
+        (GET + b"".join(b"X%d: 1\r\n" % n for n in range(120)) + b"\r\n", 431),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
+    ],
+)
+def test_what_is_not_http_is_refused_and_the_connection_ends(
+    service: Service, sent: bytes, status: int
+) -> None:
+    assert statuses(send(service, sent)) == [status]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (CHUNKED + chunk(BODY) + b"0\r\n\r\n", 401),
+        (CHUNKED + b"".join(chunk(bytes([byte])) for byte in BODY) + b"0\r\n\r\n", 401),
+        (CHUNKED + b"zz\r\n" + BODY, 400),
+        (CHUNKED + b"ffffffffffffffff\r\n" + BODY, 408),
+        (CHUNKED + chunk(BODY) + b"0", 408),
+        (CHUNKED + chunk(b" " * 20_000) + b"0\r\n\r\n", 413),
+        (CHUNKED + chunk(b" " * 9_000) * 2 + b"0\r\n\r\n", 413),
+        # Which of the two counts has been the way past many a proxy: here, the chunks.
+        (POST + CLOSE + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(BODY)
+         + b"0\r\n\r\n", 401),
+    ],
+)  # fmt: skip
+def test_chunks_are_put_together_and_those_that_are_none_are_refused(
+    service: Service, sent: bytes, status: int
+) -> None:
+    assert statuses(send(service, sent)) == [status]
+
+
+def test_a_body_that_ends_too_soon_is_no_defect_of_ours(service: Service) -> None:
+    with closing(connect(service)) as connection:
+        connection.sendall(POST + b"Content-Length: 100\r\n\r\n" + BODY)
+        connection.shutdown(socket.SHUT_WR)
+        read(connection)
+    assert "internal_error" not in service.log.read_text()
+
+
+def test_a_body_that_does_not_come_is_408(service: Service) -> None:
+    answer = send(service, POST + b"Content-Length: 100\r\n\r\n" + BODY)
+    assert statuses(answer) == [408]
+    assert b'"request_timeout"' in answer
+    assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", GET])
+def test_a_head_that_does_not_come_ends_the_connection(service: Service, sent: bytes) -> None:
+    assert statuses(send(service, sent)) in ([], [408])
+
+
+def test_a_connection_that_lies_idle_is_ended(service: Service) -> None:
+    assert statuses(send(service, GET + b"\r\n")) == [200]
+
+
+def test_requests_in_a_row_are_answered_in_their_order(service: Service) -> None:
+    me = b"GET /me HTTP/1.1\r\nHost: x\r\n\r\n"
+    log_in = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    last = GET + CLOSE + b"\r\n"
+    assert statuses(send(service, me + log_in + GET + b"\r\n" + me + last)) == [
+        *(401, 401, 200, 401, 200)
+    ]
+
+
+def test_a_body_in_many_pieces_is_one_body(service: Service) -> None:
+    head = POST + CLOSE + b"Content-Length: %d\r\n\r\n" % len(BODY)
+    assert statuses(send(service, head, *(bytes([byte]) for byte in BODY))) == [401]
+
+
+def me_with(service: Service, cookies: bytes) -> int:
+    sent = b"GET /me HTTP/1.1\r\nHost: x\r\n" + CLOSE + cookies + b"\r\n"
+    (status,) = statuses(send(service, sent))
+    return status
+
+
+def test_cookies_of_others_are_passed_over_however_many_and_odd(service: Service) -> None:
+    with service.client() as client:
+        ours = b"auth_session=" + token_of(sign_up(client, "Cookie")).encode()
+    many = b"; ".join(b"c%d=1" % n for n in range(2000))
+    for others in (many, b"\xe9=\xff", b"=", b";;;", b"a", b'"', b"__Host-auth_session=x"):
+        assert me_with(service, b"Cookie: " + others + b"; " + ours + b"\r\n") == 200
+        assert me_with(service, b"Cookie: " + ours + b";" + others + b"\r\n") == 200
+        assert me_with(service, b"Cookie: " + others + b"\r\nCookie: " + ours + b"\r\n") == 200
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"", b"x", b"\xff" * 64, b"=" * 64, b"A" * 63, b"A" * 65, b"A" * 20_000, b"A" * 64),
+        *(b"+/" * 32, b"A" * 60 + b"====", b"A A" * 21, b'"' + b"A" * 62 + b'"', b"%41" * 21),
+    ],
+)
+def test_a_cookie_that_is_no_token_is_nobodys(service: Service, value: bytes) -> None:
+    assert me_with(service, b"Cookie: auth_session=" + value + b"\r\n") == 401
+
+
+@pytest.mark.parametrize("method", [b"HEAD", b"TRACE", b"CONNECT", b"FOO", b"PRI", b"get", b"\xe9"])
+def test_odd_methods_are_refused(service: Service, method: bytes) -> None:
+    (status,) = statuses(send(service, method + b" /me HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n"))
+    assert status in {400, 404, 405}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(b"/../../etc/passwd", b"/docs/..%2f..%2fpyproject.toml", b"/docs/%2e%2e/x", b"//me"),
+        *(b"/sessions/%00", b"/sessions/%ff", b"/sessions/a%2fb", b"/me/", b"/ME", b"/%6de", b"*"),
+    ],
+)
+def test_odd_paths_lead_nowhere(service: Service, path: bytes) -> None:
+    sent = b"DELETE " + path + b" HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n"
+    (status,) = statuses(send(service, sent))
+    assert 400 <= status < 500
