@@ -12,6 +12,7 @@ from service.commands.import_lucia import import_lucia
 from service.commands.surroundings import database_of, fail, failures_told, opened, settings
 from service.commands.user import user
 from service.settings import Settings
+from service.storage.privileges import grant_to
 from service.storage.schema import is_behind, migrate, revision_of
 
 DOCUMENT = Path(__file__).parent.parent / "openapi" / "openapi.json"
@@ -50,11 +51,16 @@ def serve() -> None:
 
 @main.command(name="migrate")
 @click.option("--to", "revision", default="head", show_default=True, help="`base`, or a revision.")
-def migrate_command(revision: str) -> None:
+@click.option("--grant-to", "role", help="The role by which the service runs; see SECURITY.md.")
+def migrate_command(revision: str, role: str | None) -> None:
     """Bring the database's schema up to date, or to a revision."""
     with database_of(settings()) as (url, _), failures_told():
         move = asyncio.run(migrate(url, revision))
+        if role is not None:
+            asyncio.run(grant_to(url, role))
     click.echo(f"The schema was at {move.before or 'nothing'} and is at {move.after or 'nothing'}.")
+    if role is not None:
+        click.echo(f"{role} may do what the service needs, and no more.")
 
 
 @main.command(name="sweep")

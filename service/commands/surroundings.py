@@ -18,6 +18,7 @@ from service.auth.sessions import Sessions
 from service.logs import set_up_logs
 from service.settings import InvalidSettings, Settings, read_settings
 from service.storage.database import Database, DatabaseUnavailable
+from service.storage.privileges import NoSuchRole
 from service.storage.schema import UnknownRevision
 from service.storage.session_lookups import SessionLookups
 
@@ -89,6 +90,8 @@ def failures_told() -> Iterator[None]:
         fail(f"The database does not answer: {error}")
     except UnknownRevision as error:
         fail(f"The schema is not one of this version's: {error}")
+    except NoSuchRole as error:
+        fail(f"The database has no role {error}; make it first: CREATE ROLE {error} LOGIN …")
     except ValidationFailed as error:
         fail("\n".join(each.message for each in error.errors))
     except AuthError as error:

@@ -57,7 +57,7 @@ async def current_revision(connection: AsyncConnection) -> str | None:
 
 async def revision_of(url: str) -> str | None:
     """The revision of the database at ``url``. Raises `DatabaseUnavailable`."""
-    async with _connection_to(url) as connection:
+    async with connection_to(url) as connection:
         return await current_revision(connection)
 
 
@@ -67,12 +67,17 @@ async def migrate(url: str, revision: str = "head") -> Move:
     All steps are one transaction, under an advisory lock, so that machines which start together
     take turns. Raises `DatabaseUnavailable` and `UnknownRevision`.
     """
-    async with _connection_to(url) as connection:
+    async with connection_to(url) as connection:
         return await connection.run_sync(_move, revision)
 
 
 @asynccontextmanager
-async def _connection_to(url: str) -> AsyncIterator[AsyncConnection]:
+async def connection_to(url: str) -> AsyncIterator[AsyncConnection]:
+    """Connect for a piece of work on the schema, all of it in one transaction.
+
+    Raises `DatabaseUnavailable`.
+    """
+
     async def open_connection() -> asyncpg.Connection[asyncpg.Record]:
         return await connect_once(url, PATIENT)
 

@@ -1,0 +1,39 @@
+"""What the role may do by which the service runs. The role that migrates owns the tables."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from service.storage.schema import connection_to
+from service.storage.tables import attempt, key, session, user
+
+# No more than the statements of this package need: no structure, no other column. Keys go with
+# their users, by the foreign key.
+PRIVILEGES = {
+    user.name: "SELECT, INSERT, DELETE",
+    key.name: "SELECT, INSERT, UPDATE (password_hash)",
+    session.name: "SELECT, INSERT, DELETE, "
+    "UPDATE (secret_hash, renewed_at, active_expires_at, idle_expires_at)",
+    attempt.name: "SELECT, INSERT, DELETE, UPDATE (free_at)",
+    "alembic_version": "SELECT",
+}
+
+FIND_ROLE = text("SELECT quote_ident(rolname) FROM pg_roles WHERE rolname = :role")
+
+
+class NoSuchRole(Exception):
+    """The server has no role of that name."""
+
+
+async def grant_to(url: str, role: str) -> None:
+    """Give a role these privileges on the tables in the database at ``url``, and take all others.
+
+    Raises `DatabaseUnavailable` and `NoSuchRole`.
+    """
+    async with connection_to(url) as connection:
+        quoted = (await connection.execute(FIND_ROLE, {"role": role})).scalar_one_or_none()
+        if quoted is None:
+            raise NoSuchRole(role)
+        for table, privileges in PRIVILEGES.items():
+            await connection.execute(text(f'REVOKE ALL ON "{table}" FROM {quoted}'))
+            await connection.execute(text(f'GRANT {privileges} ON "{table}" TO {quoted}'))

@@ -1,0 +1,118 @@
+"""The service runs by a role that can do no more than it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from service.storage.tables import metadata
+from tests.commands.running import run
+from tests.databases import TestServer, execute, fetch_value
+from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
+from tests.services import running
+
+NEW_PASSWORD = "an entirely different one"
+
+
+@pytest.fixture
+def role(postgresql: TestServer, database_url: str) -> Iterator[str]:
+    name = f"Service-{uuid4()}"
+    execute(database_url, f'CREATE ROLE "{name}" LOGIN')
+    yield name
+    execute(database_url, f'DROP OWNED BY "{name}"')
+    execute(database_url, f'DROP ROLE "{name}"')
+
+
+@pytest.fixture
+def restricted_url(database_url: str, role: str) -> str:
+    """The database, by the role of the service."""
+    result = run("migrate", "--grant-to", role, DATABASE_URL=database_url)
+    assert result.returncode == 0, result.stderr
+    return database_url.replace("postgres@", f"{role}@")
+
+
+def header_of(response: httpx.Response) -> dict[str, str]:
+    """The header that shows the token that was answered."""
+    return bearer(response.json()["session"]["token"])
+
+
+def test_it_is_enough_for_everything_that_the_service_does(
+    restricted_url: str, database_url: str, tmp_path: Path
+) -> None:
+    environment = {"OSTIARY_ENV": "production", "OSTIARY_COOKIE_HOST_PREFIX": "false"}
+    with (
+        running(restricted_url, tmp_path / "service.log", environment) as service,
+        service.client() as client,
+    ):
+        mine = header_of(sign_up(client, transport="bearer"))
+        assert client.get("/readyz").status_code == 200
+        age_sessions(database_url, days=2)
+        assert client.get("/me", headers=mine).json()["session"]["fresh"] is True
+        other = log_in(client, transport="bearer")
+        assert log_in(client, password="wrong").status_code == 401
+        assert client.get("/sessions", headers=mine).status_code == 200
+        path = f"/sessions/{other.json()['session']['id']}"
+        assert client.delete(path, headers=mine).status_code == 204
+        assert client.delete("/sessions", headers=mine).status_code == 200
+        change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        mine = header_of(client.put("/me/password", json=change, headers=mine))
+        leave = {"password": NEW_PASSWORD}
+        assert client.request("DELETE", "/me", json=leave, headers=mine).status_code == 204
+        sign_up(client, transport="bearer")
+        mine = header_of(log_in(client, transport="bearer"))
+        assert client.post("/logout", headers=mine).status_code == 204
+        assert "refused" not in service.log.read_text()
+        age_sessions(database_url, days=40)
+    assert run("sweep", DATABASE_URL=restricted_url).stdout.startswith("1 dead")
+    assert fetch_value(database_url, "SELECT count(*) FROM session") == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE mine (id int)",
+        "DROP TABLE session",
+        "TRUNCATE session",
+        "ALTER TABLE key DROP COLUMN password_hash",
+        "CREATE INDEX ON session (address)",
+        "CREATE RULE spy AS ON INSERT TO session DO NOTHING",
+        'UPDATE "user" SET created_at = now()',
+        "UPDATE key SET user_id = gen_random_uuid()",
+        "UPDATE key SET name = 'mallory'",
+        "DELETE FROM key",
+        "UPDATE session SET user_id = gen_random_uuid()",
+        "UPDATE session SET absolute_expires_at = now() + interval '1 year'",
+        "UPDATE alembic_version SET version_num = '9999'",
+        "SELECT * FROM pg_authid",
+        "COPY key TO PROGRAM 'cat'",
+        "CREATE ROLE mallory",
+    ],
+)  # fmt: skip
+def test_it_is_no_more(restricted_url: str, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        execute(restricted_url, statement)
+
+
+def test_granting_takes_what_was_granted_before(
+    restricted_url: str, database_url: str, role: str
+) -> None:
+    execute(database_url, f'GRANT ALL ON session TO "{role}"')
+    run("migrate", "--grant-to", role, DATABASE_URL=database_url)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        execute(restricted_url, "TRUNCATE session")
+
+
+def test_every_table_is_thought_of(restricted_url: str) -> None:
+    for table in metadata.tables:
+        assert fetch_value(restricted_url, f'SELECT count(*) FROM "{table}"') == 0
+
+
+def test_a_role_that_does_not_exist_is_told(database_url: str) -> None:
+    result = run("migrate", "--grant-to", "nobody", DATABASE_URL=database_url)
+    assert result.returncode == 1
+    assert "no role nobody" in result.stderr
