@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: serve test test-pgbouncer test-browser bench bench-quick lint format openapi lock clean
+.PHONY: serve test test-pgbouncer test-browser bench bench-quick lint format openapi audit sbom lock clean
 
 serve: $(VENV)/serve.installed  ## Start the service on http://127.0.0.1:8000, with a PostgreSQL of its own
 	$(BIN)/ostiary serve
@@ -40,6 +40,12 @@ format: $(VENV)/development.installed  ## Put the code into shape
 openapi: $(VENV)/serve.installed  ## Write openapi/openapi.json
 	$(BIN)/ostiary openapi
 
+audit: $(VENV)/audit.installed  ## Look for known vulnerabilities; needs the network
+	$(BIN)/pip-audit --vulnerability-service osv --disable-pip --require-hashes -r requirements/serve.txt
+
+sbom: $(VENV)/audit.installed  ## Write the bill of materials (CycloneDX) of what production installs
+	$(BIN)/python requirements/sbom.py
+
 lock: $(VENV)/development.installed  ## Take the newest versions that pyproject.toml allows
 	$(PIP) install uv
 	$(UV_COMPILE) --upgrade pyproject.toml -o requirements/production.txt
@@ -48,6 +54,8 @@ lock: $(VENV)/development.installed  ## Take the newest versions that pyproject.
 		pyproject.toml -o requirements/serve.txt
 	$(UV_COMPILE) --upgrade -c requirements/serve.txt --extra embedded --group build \
 		--group development pyproject.toml -o requirements/development.txt
+	$(UV_COMPILE) --upgrade -c requirements/development.txt --group audit -o requirements/audit.txt
+	$(MAKE) sbom
 
 clean:  ## Remove the virtual environment and caches; the data in .ostiary stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -58,6 +66,10 @@ $(BIN)/python:
 $(VENV)/serve.installed: requirements/serve.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --require-hashes -r requirements/serve.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/audit.installed: requirements/audit.txt | $(VENV)/development.installed
+	$(PIP) install --require-hashes -r requirements/audit.txt
 	touch $@
 
 $(VENV)/development.installed: requirements/development.txt pyproject.toml | $(BIN)/python

@@ -15,7 +15,7 @@ from service.api.credentials import SessionCookie
 from service.api.documents import DocumentController
 from service.api.json_body import FieldParsers
 from service.api.problems import LARGEST_BODY, problem_response
-from service.api.response_headers import add_headers
+from service.api.response_headers import headers_adder
 from service.api.routes import CONTROLLERS, Parts, dependencies
 from service.auth.accounts import Accounts
 from service.auth.even_refusals import keep_learning_times
@@ -79,7 +79,7 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
         ),
         cors_config=cors_of(settings),
         exception_handlers={Exception: problem_response},
-        before_send=[add_headers],
+        before_send=[headers_adder(over_tls=settings.is_production)],
         lifespan=[lifespan],
         request_max_body_size=LARGEST_BODY,
         openapi_config=None,

@@ -6,7 +6,7 @@ import json
 from functools import cache
 from typing import Any
 
-from litestar import Controller, Litestar, MediaType, Response, get
+from litestar import Controller, Litestar, MediaType, Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -20,6 +20,7 @@ from swagger_ui_bundle import swagger_ui_path
 
 import service
 from service.api import routes
+from service.api.response_headers import allow_content
 from service.auth import passwords, usernames
 
 DESCRIPTION = """\
@@ -170,8 +171,9 @@ class DocumentController(Controller):
         return openapi_document()
 
     @get("/docs", media_type=MediaType.HTML)
-    async def get_page(self) -> Response[str]:
-        return Response(PAGE, headers={"Content-Security-Policy": PAGE_POLICY})
+    async def get_page(self, request: Request[Any, Any, Any]) -> Response[str]:
+        allow_content(request.scope, PAGE_POLICY)
+        return Response(PAGE, headers={"Cross-Origin-Opener-Policy": "same-origin"})
 
     @get("/docs/page.js", media_type="text/javascript")
     async def get_page_script(self) -> str:

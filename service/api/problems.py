@@ -263,6 +263,8 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     request_id = request_id_of(request.scope)
     if kind is INTERNAL_ERROR:
         log.error("internal_error", request_id=request_id, exc_info=error)
+    elif kind is ORIGIN_REJECTED:
+        log.warning("origin_rejected", request_id=request_id)
     elif kind is DATABASE_UNAVAILABLE:
         log.warning("database_unavailable", request_id=request_id, reason=str(error))
     return Response(

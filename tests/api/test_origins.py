@@ -107,11 +107,12 @@ def test_every_route_that_changes_something_has_the_guard() -> None:
 
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
 def test_a_foreign_page_gets_nowhere(
-    client: httpx.Client, method: str, path: str, body: dict[str, str] | None
+    service: Service, client: httpx.Client, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     sign_up(client)
     response = client.request(method, path, json=body, headers={"Origin": FOREIGN})
     assert (response.status_code, response.json()["code"]) == (403, "origin_rejected")
+    assert response.headers["x-request-id"] in service.log.read_text()
     assert "access-control-allow-origin" not in response.headers
     assert client.get("/me").status_code == 200
 

@@ -142,8 +142,23 @@ def test_every_answer_has_the_headers_of_every_answer(client: httpx.Client) -> N
     for answer in answers:
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        (policy,) = answer.headers.get_list("content-security-policy")
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "strict-transport-security" not in answer.headers
         assert len(answer.headers["x-request-id"]) == 32
     assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
+
+
+def test_in_production_browsers_are_told_to_insist_on_https(
+    database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    log = tmp_path_factory.mktemp("production") / "service.log"
+    with running(database_url, log, {"OSTIARY_ENV": "production"}) as service:
+        answer = httpx.get(f"{service.url}/nothing")
+    assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
 
 
 def test_a_clients_request_id_is_not_taken_over(client: httpx.Client) -> None:

@@ -1,0 +1,44 @@
+"""What is installed, and why: the locks, the bill of materials and the README agree."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BILL = json.loads((ROOT / "requirements" / "sbom.cdx.json").read_text(encoding="utf-8"))
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked() -> dict[str, str]:
+    """What production installs on Linux, by name."""
+    text = (ROOT / "requirements" / "production.txt").read_text(encoding="utf-8")
+    found = re.findall(r"^([\w.-]+)==([^\s;]+)(?: ; ([^\\\n]+))?", text, re.MULTILINE)
+    return {
+        normal(name): version
+        for name, version, marker in found
+        if "== 'win32'" not in marker and "== 'Windows'" not in marker
+    }
+
+
+def test_the_bill_of_materials_is_that_of_the_lock() -> None:
+    listed = {normal(each["name"]): each["version"] for each in BILL["components"]}
+    assert listed == locked()
+
+
+def test_every_part_says_under_which_licence_it_comes() -> None:
+    assert [each["name"] for each in BILL["components"] if not each.get("licenses")] == []
+
+
+def test_the_readme_says_why_of_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
+    names = {re.split(r"[\[><;]", each)[0] for each in needed}
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Dependencies")[2]
+    told = re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)
+    assert sorted(told) == sorted(names)
