@@ -3,7 +3,7 @@
 What counts is failures: whoever shows the right password gets the attempt back. An address may fail
 so often at whatever names, a name so often from whatever addresses. Once a name has failed too
 often, an address that has not failed at it within that time still has an attempt: so nobody can
-lock the owner out, and a guesser needs a new address for each guess.
+lock the owner out, and a guesser needs a new address for each guess (of IPv6, a new site).
 
 A name that nobody has is treated as any other. The attempts are counted before the password is
 looked at, in the database: no number of simultaneous guesses, in whatever process, gets past.
@@ -26,8 +26,10 @@ from service.storage import attempts as storage
 from service.storage.attempts import Purse, Purses
 from service.storage.database import Database
 
-# The part of an IPv6 address that one household has all of (RFC 6177).
-IPV6_PREFIX_BITS = 64
+# The bits of an IPv6 address that name a network, and a site: whoever has a site has 65,536 networks
+# to guess from (RFC 6177).
+IPV6_NETWORK = 64
+IPV6_SITE = 48
 
 # Without a limit attempts cost nothing; the credit is for clocks that differ among connections.
 UNLIMITED = {"price": 0.0, "credit": 86400.0}
@@ -65,19 +67,21 @@ class Guessing:
 
     async def admit_sign_up(self, caller: Caller) -> None:
         """Count a sign-up. Raises `RateLimited`."""
-        place = _place_of(caller.device.address)
+        place = _place(caller.device.address)
         purse = _purse(self._limits.sign_ups_per_address, "sign-up from", place)
         async with self._database.connect() as connection:
             with _refusals_named():
                 await storage.pay(connection, purse)
 
     def _purses(self, name: str, caller: Caller) -> Purses:
-        place = _place_of(caller.device.address)
+        address = caller.device.address
         per_name = self._limits.log_ins_per_name
         one_per_pair = Rate(min(per_name.attempts, 1), per_name.period)
         return Purses(
-            address=_purse(self._limits.log_ins_per_address, "log-in from", place),
-            pair=_purse(one_per_pair, "log-in from and as", place, name.encode()),
+            address=_purse(self._limits.log_ins_per_address, "log-in from", _place(address)),
+            pair=_purse(
+                one_per_pair, "log-in from and as", _place(address, IPV6_SITE), name.encode()
+            ),
             name=_purse(per_name, "log-in as", name.encode()),
         )
 
@@ -95,9 +99,9 @@ def _digest(*parts: str | bytes) -> bytes:
     return sha256(b"".join(len(part).to_bytes(4) + part for part in encoded)).digest()
 
 
-def _place_of(address: Address | None) -> bytes:
+def _place(address: Address | None, ipv6_bits: int = IPV6_NETWORK) -> bytes:
     if isinstance(address, IPv6Address):
-        return address.packed[: IPV6_PREFIX_BITS // 8]
+        return address.packed[: ipv6_bits // 8]
     return address.packed if address is not None else b""
 
 

@@ -137,6 +137,13 @@ def test_an_ipv6_network_of_64_bits_is_one_address(start: Start) -> None:
     assert [guess(service, address) for address in addresses] == [401, 401, 429, 401]
 
 
+def test_under_attack_an_ipv6_site_of_48_bits_is_one_address(start: Start) -> None:
+    service = start(log_in_failures_per_name="1/15m")
+    assert guess(service, HOME) == 401
+    addresses = ["2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:1::1"]
+    assert [guess(service, address) for address in addresses] == [401, 429, 401]
+
+
 def test_all_processes_count_together(start: Start) -> None:
     services = [start(log_in_failures_per_name="3/15m") for _ in range(2)]
     assert [guess(services[n % 2], HOME) for n in range(5)] == [401, 401, 401, 429, 429]
