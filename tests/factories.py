@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import httpx
+from hypothesis import strategies as st
 
 from tests.databases import execute, fetch
 
@@ -14,6 +15,16 @@ PASSWORD = "correct horse battery staple"
 COOKIE = "auth_session"
 
 DAY = 86400
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
 
 
 def sign_up(client: httpx.Client, username: str = "Alice", **fields: Any) -> httpx.Response:

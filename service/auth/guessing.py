@@ -26,8 +26,8 @@ from service.storage import attempts as storage
 from service.storage.attempts import Purse, Purses
 from service.storage.database import Database
 
-# The bits of an IPv6 address that name a network, and a site: whoever has a site has 65,536 networks
-# to guess from (RFC 6177).
+# The bits of an IPv6 address that name a network, and a site: whoever has a site has 65,536
+# networks to guess from (RFC 6177).
 IPV6_NETWORK = 64
 IPV6_SITE = 48
 

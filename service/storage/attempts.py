@@ -50,49 +50,35 @@ def _statement(sql: str, *names: str) -> TextClause:
     )
 
 
-PAY = _statement(
-    """
-    WITH address_pays AS (
+def _pays(name: str, condition: str = "") -> str:
+    """One purse pays, if its credit allows and ``condition``, a FROM clause, yields a row."""
+    return f"""
+    {name}_pays AS (
         INSERT INTO attempt AS spent (subject, free_at)
-        VALUES (:address, now() + :address_price)
+        SELECT :{name}, now() + :{name}_price {condition}
         ON CONFLICT (subject)
-        DO UPDATE SET free_at = greatest(spent.free_at, now()) + :address_price
-        WHERE spent.free_at <= now() + :address_credit
+        DO UPDATE SET free_at = greatest(spent.free_at, now()) + :{name}_price
+        WHERE spent.free_at <= now() + :{name}_credit
         RETURNING true
-    )
+    )"""
+
+
+PAY = _statement(
+    f"""
+    WITH {_pays("address")}
     SELECT EXISTS (SELECT FROM address_pays) AS is_paid,
            (SELECT free_at FROM attempt WHERE subject = :address)
                - :address_credit - now() AS wait
-    """,
+    """,  # noqa: S608
     "address",
 )
 
 # The name's purse is everybody's; whoever has not failed on the name of late needs it not.
 PAY_FOR_NAME = _statement(
-    """
-    WITH address_pays AS (
-        INSERT INTO attempt AS spent (subject, free_at)
-        VALUES (:address, now() + :address_price)
-        ON CONFLICT (subject)
-        DO UPDATE SET free_at = greatest(spent.free_at, now()) + :address_price
-        WHERE spent.free_at <= now() + :address_credit
-        RETURNING true
-    ), pair_pays AS (
-        INSERT INTO attempt AS spent (subject, free_at)
-        SELECT :pair, now() + :pair_price FROM address_pays
-        ON CONFLICT (subject)
-        DO UPDATE SET free_at = greatest(spent.free_at, now()) + :pair_price
-        WHERE spent.free_at <= now() + :pair_credit
-        RETURNING true
-    ), name_pays AS (
-        INSERT INTO attempt AS spent (subject, free_at)
-        SELECT :name, now() + :name_price
-        FROM address_pays, (SELECT count(*) FROM pair_pays) AS pair_first
-        ON CONFLICT (subject)
-        DO UPDATE SET free_at = greatest(spent.free_at, now()) + :name_price
-        WHERE spent.free_at <= now() + :name_credit
-        RETURNING true
-    )
+    f"""
+    WITH {_pays("address")},
+    {_pays("pair", "FROM address_pays")},
+    {_pays("name", "FROM address_pays, (SELECT count(*) FROM pair_pays) AS after_the_pair")}
     SELECT EXISTS (SELECT FROM pair_pays) OR EXISTS (SELECT FROM name_pays) AS is_paid,
            EXISTS (SELECT FROM name_pays) AS is_paid_by_name,
            CASE WHEN EXISTS (SELECT FROM address_pays)
@@ -102,7 +88,7 @@ PAY_FOR_NAME = _statement(
                )
                ELSE (SELECT free_at FROM attempt WHERE subject = :address) - :address_credit
            END - now() AS wait
-    """,
+    """,  # noqa: S608
     "address",
     "pair",
     "name",

@@ -15,7 +15,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from service.cli import DOCUMENT
 from tests.databases import TestServer
-from tests.factories import PASSWORD, bearer, sign_up
+from tests.factories import JSON_VALUES, PASSWORD, bearer, sign_up
 from tests.services import Service, running
 
 # A schema cannot say which passwords are common, nor all that RFC 8265 wants of names: who keeps to
@@ -76,15 +76,6 @@ def test_the_service_keeps_to_its_document(case: AnyCase, service: Service) -> N
     case.call_and_validate(base_url=service.url, checks=ALL_CHECKS)
 
 
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
 STRINGS = JSON_VALUES | st.text() | st.just(PASSWORD)
 ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
     {},

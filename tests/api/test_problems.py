@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from service.api.json_body import parse_json_object
 from service.api.problems import PROBLEM_TYPES, MalformedJSON
 from tests.databases import execute, locked, name_of
-from tests.factories import PASSWORD, sign_up
+from tests.factories import JSON_VALUES, PASSWORD, sign_up
 from tests.services import Service, running
 
 JSON = {"Content-Type": "application/json"}
@@ -249,17 +249,6 @@ def test_a_schema_that_is_behind_is_not_ready(service: Service, client: httpx.Cl
 
 def test_no_two_problems_share_a_code() -> None:
     assert len({kind.code for kind in PROBLEM_TYPES}) == len(PROBLEM_TYPES)
-
-
-JSON_VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=10,
-)
 
 
 @given(st.dictionaries(st.text(), JSON_VALUES))
