@@ -139,6 +139,8 @@ class EmbeddedServer:
             "listen_addresses": "",
             "unix_socket_directories": str(self._sockets),
             "unix_socket_permissions": "0700",
+            # No rows in the log: names and hashes are in them.
+            "log_error_verbosity": "terse",
             **self._options,
         }
         flags = shlex.join(f"--{name}={value}" for name, value in options.items())

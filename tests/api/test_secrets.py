@@ -15,7 +15,7 @@ from service.auth.passwords import Password, PasswordPolicy
 from service.auth.tokens import Token
 from service.model import PasswordHash, SecretHash
 from service.settings import Settings
-from tests.databases import execute, fetch
+from tests.databases import TestServer, execute, fetch
 from tests.factories import COOKIE, bearer, cookie, log_in, sign_up, token_of, with_other_secret
 from tests.services import Service, running
 
@@ -68,7 +68,9 @@ def every_body() -> Iterator[bytes]:
     yield f'"{CANARY}"'.encode() * 2000
 
 
-def test_what_clients_send_reaches_no_log(service: Service, client: httpx.Client) -> None:
+def test_what_clients_send_reaches_no_log(
+    service: Service, client: httpx.Client, postgresql: TestServer
+) -> None:
     token = token_of(sign_up(client))
     secrets = {CANARY, token, with_other_secret(token)}
     for method, path in ENDPOINTS:
@@ -84,12 +86,14 @@ def test_what_clients_send_reaches_no_log(service: Service, client: httpx.Client
     again = log_in(client)
     secrets |= {again.cookies[COOKIE]} if again.is_success else set()
     secrets |= hashes_in(service.database_url)
-    written = service.log.read_text()
+    written = service.log.read_text() + postgresql.embedded.log.read_text()
     assert "audit" in written
     assert [secret for secret in secrets if secret in written] == []
 
 
-def test_a_defect_tells_the_log_no_secret(service: Service, client: httpx.Client) -> None:
+def test_a_defect_tells_the_log_no_secret(
+    service: Service, client: httpx.Client, postgresql: TestServer
+) -> None:
     token = token_of(sign_up(client, password=CANARY))
     secrets = {CANARY, token, *hashes_in(service.database_url)}
     execute(service.database_url, "ALTER TABLE session ADD CHECK (id IS NULL) NOT VALID")
@@ -109,6 +113,7 @@ def test_a_defect_tells_the_log_no_secret(service: Service, client: httpx.Client
     answers.append(client.get("/me", headers=cookie(token)))
     assert {answer.status_code for answer in answers} == {500}
     written = service.log.read_text() + "".join(answer.text for answer in answers)
+    written += postgresql.embedded.log.read_text()
     assert "Traceback" in written
     assert "violates check constraint" in written
     assert [secret for secret in secrets if secret in written] == []
