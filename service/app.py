@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
@@ -18,14 +19,15 @@ from service.api.problems import LARGEST_BODY, problem_response
 from service.api.response_headers import headers_adder
 from service.api.routes import CONTROLLERS, Parts, dependencies
 from service.auth.accounts import Accounts
-from service.auth.even_refusals import keep_learning_times
+from service.auth.chores import keep_doing
+from service.auth.even_refusals import learn_times
 from service.auth.guessing import Guessing, GuessingLimits
 from service.auth.hash_process import Argon2Cost
 from service.auth.hashing import Hasher
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.auth.readiness import Readiness
 from service.auth.sessions import Sessions
-from service.auth.sweeping import keep_sweeping
+from service.auth.sweeping import sweep_all
 from service.auth.usernames import ClaimedUsername, Username
 from service.model import Rate, SessionPeriods
 from service.settings import Rate as RateSetting
@@ -52,10 +54,13 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        interval = settings.sweep_interval
+        chores = {
+            "sweep": partial(sweep_all, database),
+            "learn_times": partial(learn_times, database, hasher),
+        }
         background = [
-            asyncio.create_task(keep_sweeping(database, interval)),
-            asyncio.create_task(keep_learning_times(database, hasher, interval)),
+            asyncio.create_task(keep_doing(name, chore, settings.sweep_interval))
+            for name, chore in chores.items()
         ]
         yield
         for task in background:

@@ -226,7 +226,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         Duration, Meta(description="How long after the log-in it ends in any case.")
     ] = Duration.parse("30d")
     sweep_interval: Annotated[
-        Duration, Meta(description="How often dead sessions are deleted.")
+        Duration,
+        Meta(
+            description="How often dead sessions are deleted, and the time of hashing is learned."
+        ),
     ] = Duration.parse("10m")
     password_min_length: Annotated[
         int, Meta(description="The fewest characters of a new password.", ge=8, le=64)
@@ -254,8 +257,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = 32
     hash_queue_patience: Annotated[
-        Duration, Meta(description="How long one may wait, until it gets 503.")
-    ] = Duration.parse("3s")
+        Duration,
+        Meta(description="How long one may wait and be hashed, all in all, until it gets 503."),
+    ] = Duration.parse("4s")
     log_in_failures_per_name: Annotated[
         Rate,
         Meta(

@@ -57,7 +57,11 @@ class Accounts:
             raise AlreadyAuthenticated
         with throttling_recorded(Event.SIGN_UP_THROTTLED, caller):
             await self._guessing.admit_sign_up(caller)
-        password_hash = await self._hasher.hash(password)
+        try:
+            password_hash = await self._hasher.hash(password)
+        except Overloaded:
+            await self._guessing.give_back_sign_up(caller)
+            raise
         async with self._database.transaction() as connection:
             key = await add_user(connection, username, password_hash)
             opened = await self._sessions.open(connection, key, caller.device)

@@ -14,10 +14,10 @@ from time import monotonic
 
 import structlog
 
-from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
+from service.auth.errors import InvalidCredentials, RateLimited
 from service.auth.hashing import Hasher
 from service.storage import users as storage
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage.database import Database
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -34,21 +34,11 @@ async def even_refusals(hasher: Hasher) -> AsyncIterator[None]:
 
 
 async def learn_times(database: Database, hasher: Hasher) -> None:
-    """Learn how long verifying takes with the hashes that users have.
+    """Learn how long verifying takes with the hashes that users have, as a chore.
 
     Raises `DatabaseUnavailable` and `Overloaded`.
     """
     async with database.connect() as connection:
         hashes = await storage.find_hashes_of_each_kind(connection)
     await hasher.learn(hashes)
-
-
-async def keep_learning_times(database: Database, hasher: Hasher, interval: float) -> None:
-    """Learn at once and every ``interval`` seconds, until cancelled."""
-    while True:
-        try:
-            await learn_times(database, hasher)
-            log.debug("times_learned", usual_seconds=round(hasher.usual_time, 4))
-        except (DatabaseUnavailable, Overloaded) as error:
-            log.warning("times_not_learned", reason=str(error) or type(error).__name__)
-        await asyncio.sleep(interval)
+    log.debug("times_learned", usual_seconds=round(hasher.usual_time, 4))

@@ -67,11 +67,18 @@ class Guessing:
 
     async def admit_sign_up(self, caller: Caller) -> None:
         """Count a sign-up. Raises `RateLimited`."""
-        place = _place(caller.device.address)
-        purse = _purse(self._limits.sign_ups_per_address, "sign-up from", place)
         async with self._database.connect() as connection:
             with _refusals_named():
-                await storage.pay(connection, purse)
+                await storage.pay(connection, self._purse_for_sign_up(caller))
+
+    async def give_back_sign_up(self, caller: Caller) -> None:
+        """Count a sign-up no more: nobody had the time for it."""
+        async with self._database.connect() as connection:
+            await storage.give_back_to_one(connection, self._purse_for_sign_up(caller))
+
+    def _purse_for_sign_up(self, caller: Caller) -> Purse:
+        place = _place(caller.device.address)
+        return _purse(self._limits.sign_ups_per_address, "sign-up from", place)
 
     def _purses(self, name: str, caller: Caller) -> Purses:
         address = caller.device.address

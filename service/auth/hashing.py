@@ -32,9 +32,9 @@ LONGEST_LINE = 64 * 1024
 class Hasher:
     """Hashes and verifies passwords in ``processes`` at low priority, which start when needed.
 
-    At most ``queue_length`` passwords wait, none of them longer than ``patience`` seconds; whoever
-    would have to is refused with `Overloaded`, for an answer that comes too late costs as much as
-    one in time.
+    At most ``queue_length`` passwords wait, and none takes longer than ``patience`` seconds, with
+    hashing; whoever would have to wait is refused with `Overloaded`, for an answer that comes too
+    late costs as much as one in time.
     """
 
     def __init__(
@@ -108,18 +108,14 @@ class Hasher:
             raise Overloaded
         self._room -= 1
         try:
-            await self._wait_for_turn()
-            # Shielded: a process whose result nobody reads would give it to the next one.
-            return await asyncio.shield(asyncio.ensure_future(self._do_in_turn(job)))
-        finally:
-            self._room += 1
-
-    async def _wait_for_turn(self) -> None:
-        try:
             async with asyncio.timeout(self._patience):
                 await self._turns.acquire()
+                # Shielded: a process whose result nobody reads would give it to the next one.
+                return await asyncio.shield(asyncio.ensure_future(self._do_in_turn(job)))
         except TimeoutError as error:
             raise Overloaded from error
+        finally:
+            self._room += 1
 
     async def _do_in_turn(self, job: Job) -> Result:
         process = self._idle.pop()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from service.storage import attempts as attempt_storage
 from service.storage import sessions as storage
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage.database import Database
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -43,13 +41,8 @@ async def sweep_attempts(database: Database) -> None:
             swept = await attempt_storage.sweep_attempts(connection, ATTEMPTS)
 
 
-async def keep_sweeping(database: Database, interval: float) -> None:
-    """Sweep every ``interval`` seconds until cancelled. A database that is away is waited for."""
-    while True:
-        await asyncio.sleep(interval)
-        try:
-            if swept := await sweep(database):
-                log.info("sessions_swept", sessions=swept)
-            await sweep_attempts(database)
-        except DatabaseUnavailable as error:
-            log.warning("sweep_failed", reason=str(error))
+async def sweep_all(database: Database) -> None:
+    """Sweep sessions and attempts, as a chore. Raises `DatabaseUnavailable`."""
+    if swept := await sweep(database):
+        log.info("sessions_swept", sessions=swept)
+    await sweep_attempts(database)

@@ -94,6 +94,10 @@ PAY_FOR_NAME = _statement(
     "name",
 )
 
+GIVE_BACK_TO_ONE = text(
+    "UPDATE attempt SET free_at = free_at - :price WHERE subject = :subject"
+).bindparams(bindparam("subject", type_=LargeBinary), bindparam("price", type_=Interval))
+
 GIVE_BACK = _statement(
     """
     UPDATE attempt SET free_at = attempt.free_at - paid.price
@@ -138,6 +142,12 @@ async def pay_for_name(connection: AsyncConnection, purses: Purses) -> Purses:
     if row.is_paid_by_name:
         return purses
     return replace(purses, name=replace(purses.name, price=0))
+
+
+async def give_back_to_one(connection: AsyncConnection, purse: Purse) -> None:
+    """Give back to one purse what it has paid."""
+    price = timedelta(seconds=purse.price)
+    await connection.execute(GIVE_BACK_TO_ONE, {"subject": purse.subject, "price": price})
 
 
 async def give_back(connection: AsyncConnection, purses: Purses) -> None:

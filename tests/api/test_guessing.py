@@ -179,13 +179,8 @@ def test_zero_is_no_limit(start: Start) -> None:
     assert {guess(service, HOME) for _ in range(60)} == {401}
 
 
-def test_an_attempt_that_nobody_had_time_for_is_given_back(start: Start) -> None:
-    service = start(
-        log_in_failures_per_address="2/15m",
-        hash_processes="1",
-        hash_queue_length="0",
-        log_level="debug",
-    )
+def send_twice_with_time_for_one(service: Service, send: Callable[[], int]) -> list[int]:
+    """Send two requests at once to a service that hashes one at a time and has no queue."""
     while "times_learned" not in service.log.read_text():
         """The service hashes to learn how long it takes."""
     (hashing,) = [
@@ -195,12 +190,31 @@ def test_an_attempt_that_nobody_had_time_for_is_given_back(start: Start) -> None
     ]
     with ThreadPoolExecutor(2) as pool:
         hashing.suspend()
-        both = [pool.submit(guess, service, HOME) for _ in range(2)]
-        (refused,), _ = wait(both, return_when=FIRST_COMPLETED)
+        both = [pool.submit(send) for _ in range(2)]
+        wait(both, return_when=FIRST_COMPLETED)
         hashing.resume()
-        assert refused.result() == 503
-        assert sorted(each.result() for each in both) == [401, 503]
+    return sorted(each.result() for each in both)
+
+
+ONE_AT_A_TIME = {"hash_processes": "1", "hash_queue_length": "0", "log_level": "debug"}
+
+
+def test_an_attempt_that_nobody_had_time_for_is_given_back(start: Start) -> None:
+    service = start(log_in_failures_per_address="2/15m", **ONE_AT_A_TIME)
+    assert send_twice_with_time_for_one(service, lambda: guess(service, HOME)) == [401, 503]
     assert [guess(service, HOME) for _ in range(2)] == [401, 429]
+
+
+def test_a_sign_up_that_nobody_had_time_for_is_given_back(start: Start) -> None:
+    service = start(sign_ups_per_address="2/1h", **ONE_AT_A_TIME)
+    usernames = iter(["Alice", "Bobby", "Carol", "David"])
+
+    def join() -> int:
+        with at(service, HOME) as client:
+            return sign_up(client, next(usernames)).status_code
+
+    assert send_twice_with_time_for_one(service, join) == [201, 503]
+    assert [join() for _ in range(2)] == [201, 429]
 
 
 def test_what_was_typed_is_not_kept(start: Start, database_url: str) -> None:
