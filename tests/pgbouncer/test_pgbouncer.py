@@ -62,7 +62,11 @@ def pgbouncer(postgresql: TestServer, database_url: str, tmp_path: Path) -> Iter
 
 @pytest.fixture
 def service(pgbouncer: str, database_url: str, tmp_path: Path) -> Iterator[Service]:
-    environment = {"OSTIARY_DATABASE_PGBOUNCER": "true", "OSTIARY_DATABASE_POOL_SIZE": "6"}
+    environment = {
+        "OSTIARY_DATABASE_PGBOUNCER": "true",
+        "OSTIARY_DATABASE_POOL_SIZE": "6",
+        "OSTIARY_SIGN_UPS_PER_ADDRESS": "36/1h",
+    }
     with running(pgbouncer, tmp_path / "service.log", environment) as service:
         service.database_url = database_url
         yield service
