@@ -122,9 +122,9 @@ class Hasher:
         try:
             if self._closed:
                 raise Overloaded
-            begun = monotonic()
+            was_warm, begun = process.is_warm, monotonic()
             result = await process.do(job)
-            if isinstance(job, Verify) and len(job.forms) == 1:
+            if was_warm and isinstance(job, Verify) and len(job.forms) == 1:
                 times = self._times.setdefault(kind_of(job.password_hash), deque(maxlen=REMEMBERED))
                 times.append(monotonic() - begun)
             return result
@@ -138,14 +138,19 @@ def _nearly_always(times: Collection[float]) -> float:
 
 
 class HashProcess:
-    """One process that hashes, from this side. It is started when it is not there."""
+    """One process that hashes, from this side. It is started when it is not there.
+
+    It is warm once it has done something: the first job takes as long as starting does.
+    """
 
     def __init__(self, cost: Argon2Cost) -> None:
+        self.is_warm = False
         self._cost = cost
         self._process: Process | None = None
 
     async def _started(self) -> Process:
         if self._process is None or self._process.returncode is not None:
+            self.is_warm = False
             self._process = await asyncio.create_subprocess_exec(
                 # Not from where the service was started: another "service" may lie there.
                 *(sys.executable, "-P", "-m", "service.auth.hash_process"),
@@ -182,6 +187,7 @@ class HashProcess:
         if not line:
             await process.wait()
             raise HashProcessDied
+        self.is_warm = True
         result: Result = msgspec.json.decode(line, type=Result)
         return result
 

@@ -190,9 +190,11 @@ def send_twice_with_time_for_one(service: Service, send: Callable[[], int]) -> l
     ]
     with ThreadPoolExecutor(2) as pool:
         hashing.suspend()
-        both = [pool.submit(send) for _ in range(2)]
-        wait(both, return_when=FIRST_COMPLETED)
-        hashing.resume()
+        try:
+            both = [pool.submit(send) for _ in range(2)]
+            wait(both, return_when=FIRST_COMPLETED)
+        finally:
+            hashing.resume()
     return sorted(each.result() for each in both)
 
 

@@ -13,6 +13,7 @@ from service.auth.even_refusals import even_refusals, learn_times
 from service.auth.foreign_hashes import kind_of
 from service.auth.hash_process import Argon2Cost
 from service.auth.hashing import Hasher
+from service.auth.passwords import Password
 from service.settings import Settings
 from service.storage.database import Database
 from tests.auth.test_foreign_hashes import FOREIGN, OSLO_ARGON2ID, lucia_v1
@@ -82,6 +83,13 @@ async def test_the_usual_time_is_that_of_the_slowest_kind(
     await asyncio.to_thread(add_hashes, database_url, HASHES)
     await learn_times(database, hasher)
     assert hasher.usual_time > ours
+
+
+async def test_the_time_that_starting_takes_is_none_of_verifying(hasher: Hasher) -> None:
+    await hasher.verify(None, Password("x"))
+    assert hasher.known_kinds == set()
+    await hasher.verify(None, Password("x"))
+    assert len(hasher.known_kinds) == 1
 
 
 @pytest.mark.parametrize("error", [InvalidCredentials(), RateLimited(1)])
