@@ -19,7 +19,7 @@ from service.api.problems import LARGEST_BODY, problem_response
 from service.api.response_headers import headers_adder
 from service.api.routes import CONTROLLERS, Parts, dependencies
 from service.auth.accounts import Accounts
-from service.auth.chores import keep_doing
+from service.auth.chores import keep_doing, stop_doing
 from service.auth.even_refusals import learn_times
 from service.auth.guessing import Guessing, GuessingLimits
 from service.auth.hash_process import Argon2Cost
@@ -63,9 +63,7 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
             for name, chore in chores.items()
         ]
         yield
-        for task in background:
-            task.cancel()
-        await asyncio.wait(background)
+        await stop_doing(background)
         await hasher.close()
         await lookups.close()
         await database.close()

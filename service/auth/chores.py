@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
@@ -25,3 +25,12 @@ async def keep_doing(name: str, chore: Callable[[], Awaitable[object]], interval
         except Exception:
             log.exception("chore_failed", chore=name)
         await asyncio.sleep(interval)
+
+
+async def stop_doing(chores: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel chores until they end: a driver may take the first time for a fault of its own."""
+    running = set(chores)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.1)

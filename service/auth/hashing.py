@@ -101,7 +101,11 @@ class Hasher:
     async def close(self) -> None:
         """End the processes, after the passwords that they are at; who waits is refused."""
         self._closed = True
+        for _ in self._all:
+            await self._turns.acquire()
         await asyncio.gather(*(process.stop() for process in self._all))
+        for _ in self._all:
+            self._turns.release()
 
     async def _do(self, job: Job) -> Result:
         if self._room == 0:

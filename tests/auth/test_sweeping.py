@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service.app import limits_of
-from service.auth.chores import keep_doing
-from service.auth.sweeping import PAGES, sweep, sweep_all, sweep_attempts
+from service.auth.sweeping import PAGES, sweep, sweep_attempts
 from service.settings import Settings
-from service.storage.database import Database, DatabaseUnavailable
+from service.storage.database import Database
 from service.storage.sessions import SWEEP_LOCK
 from tests.databases import execute, fetch_value, held
 
@@ -68,30 +67,6 @@ async def test_a_row_that_somebody_holds_is_passed_over(
     one = "SELECT id FROM session ORDER BY id LIMIT 1 FOR UPDATE"
     with held(database_url, one):
         assert await sweep(database) == 9
-
-
-async def test_sweeping_goes_on_by_itself_and_outlives_a_fault(
-    database_url: str, database: Database
-) -> None:
-    await run(execute, database_url, FILL, 10, 1)
-    calls = 0
-
-    async def sweep_after_two_faults() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            raise DatabaseUnavailable("for a moment")
-        if calls == 2:
-            raise ZeroDivisionError
-        await sweep_all(database)
-
-    task = asyncio.create_task(keep_doing("sweep", sweep_after_two_faults, interval=0.01))
-    async with asyncio.timeout(10):
-        while await run(fetch_value, database_url, COUNT):
-            pass
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
 
 
 async def test_whoever_owes_nothing_any_more_is_forgotten(
