@@ -56,11 +56,11 @@ class Accounts:
         if carried is not None and await self._sessions.find(carried) is not None:
             raise AlreadyAuthenticated
         with throttling_recorded(Event.SIGN_UP_THROTTLED, caller):
-            await self._guessing.admit_sign_up(caller)
+            attempt = await self._guessing.admit_sign_up(caller)
         try:
             password_hash = await self._hasher.hash(password)
         except Overloaded:
-            await self._guessing.give_back_sign_up(caller)
+            await self._guessing.give_back(attempt)
             raise
         async with self._database.transaction() as connection:
             key = await add_user(connection, username, password_hash)

@@ -23,7 +23,7 @@ from msgspec import Struct
 from service.auth.errors import RateLimited
 from service.model import Address, Caller, Rate
 from service.storage import attempts as storage
-from service.storage.attempts import Purse, Purses
+from service.storage.attempts import Paid, Purse, Purses
 from service.storage.database import Database
 
 # The bits of an IPv6 address that name a network, and a site: whoever has a site has 65,536
@@ -31,12 +31,11 @@ from service.storage.database import Database
 IPV6_NETWORK = 64
 IPV6_SITE = 48
 
-# Without a limit attempts cost nothing; the credit is for clocks that differ among connections.
+# Without a limit attempts cost nothing; the credit is for a clock that is set back.
 UNLIMITED = {"price": 0.0, "credit": 86400.0}
 
-
-# An attempt that was admitted, with what it has cost.
-Attempt: TypeAlias = Purses
+# An attempt that was admitted, by who paid for it.
+Attempt: TypeAlias = Paid
 
 
 class GuessingLimits(Struct, frozen=True, kw_only=True):
@@ -60,25 +59,18 @@ class Guessing:
             with _refusals_named():
                 return await storage.pay_for_name(connection, self._purses(name, caller))
 
-    async def give_back(self, attempt: Attempt) -> None:
-        """Count an attempt no more: the password was right, or nobody looked at it."""
-        async with self._database.connect() as connection:
-            await storage.give_back(connection, attempt)
-
-    async def admit_sign_up(self, caller: Caller) -> None:
+    async def admit_sign_up(self, caller: Caller) -> Attempt:
         """Count a sign-up. Raises `RateLimited`."""
+        place = _place(caller.device.address)
+        purse = _purse(self._limits.sign_ups_per_address, "sign-up from", place)
         async with self._database.connect() as connection:
             with _refusals_named():
-                await storage.pay(connection, self._purse_for_sign_up(caller))
+                return await storage.pay(connection, purse)
 
-    async def give_back_sign_up(self, caller: Caller) -> None:
-        """Count a sign-up no more: nobody had the time for it."""
+    async def give_back(self, attempt: Attempt) -> None:
+        """Count an attempt no more: the password was right, or nobody had the time for it."""
         async with self._database.connect() as connection:
-            await storage.give_back_to_one(connection, self._purse_for_sign_up(caller))
-
-    def _purse_for_sign_up(self, caller: Caller) -> Purse:
-        place = _place(caller.device.address)
-        return _purse(self._limits.sign_ups_per_address, "sign-up from", place)
+            await storage.give_back(connection, attempt)
 
     def _purses(self, name: str, caller: Caller) -> Purses:
         address = caller.device.address

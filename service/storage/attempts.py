@@ -4,16 +4,17 @@ The ``free_at`` of a subject moves on by the price of each attempt; it is in deb
 lies ahead, and may not spend more than its credit (the generic cell rate algorithm, ITU-T I.371).
 
 Statements that meet take the rows in one order (address, pair, name), lest they wait for each other
-in a circle.
+in a circle. The time is that of the row's turn, not of the transaction's beginning: among those who
+had to wait for a row, the one who began last may well be the first to have it.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 from sqlalchemy import Interval, LargeBinary, TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,6 +33,12 @@ class Purses(Struct, frozen=True, kw_only=True):
     address: Purse
     pair: Purse
     name: Purse
+
+
+# The purses that paid for an attempt, in the order of their rows.
+Paid: TypeAlias = tuple[Purse, ...]
+TURNS = ("first", "second", "third")
+NOBODY = Purse(subject=b"", price=0, credit=0)
 
 
 class Spent(Exception):
@@ -55,10 +62,10 @@ def _pays(name: str, condition: str = "") -> str:
     return f"""
     {name}_pays AS (
         INSERT INTO attempt AS spent (subject, free_at)
-        SELECT :{name}, now() + :{name}_price {condition}
+        SELECT :{name}, clock_timestamp() + :{name}_price {condition}
         ON CONFLICT (subject)
-        DO UPDATE SET free_at = greatest(spent.free_at, now()) + :{name}_price
-        WHERE spent.free_at <= now() + :{name}_credit
+        DO UPDATE SET free_at = greatest(spent.free_at, clock_timestamp()) + :{name}_price
+        WHERE spent.free_at <= clock_timestamp() + :{name}_credit
         RETURNING true
     )"""
 
@@ -66,9 +73,9 @@ def _pays(name: str, condition: str = "") -> str:
 PAY = _statement(
     f"""
     WITH {_pays("address")}
-    SELECT EXISTS (SELECT FROM address_pays) AS is_paid,
+    SELECT EXISTS (SELECT FROM address_pays) AS address_pays,
            (SELECT free_at FROM attempt WHERE subject = :address)
-               - :address_credit - now() AS wait
+               - :address_credit - clock_timestamp() AS wait
     """,  # noqa: S608
     "address",
 )
@@ -79,24 +86,20 @@ PAY_FOR_NAME = _statement(
     WITH {_pays("address")},
     {_pays("pair", "FROM address_pays")},
     {_pays("name", "FROM address_pays, (SELECT count(*) FROM pair_pays) AS after_the_pair")}
-    SELECT EXISTS (SELECT FROM pair_pays) OR EXISTS (SELECT FROM name_pays) AS is_paid,
-           EXISTS (SELECT FROM name_pays) AS is_paid_by_name,
+    SELECT EXISTS (SELECT FROM pair_pays) AS pair_pays,
+           EXISTS (SELECT FROM name_pays) AS name_pays,
            CASE WHEN EXISTS (SELECT FROM address_pays)
                THEN least(
                    (SELECT free_at FROM attempt WHERE subject = :pair) - :pair_credit,
                    (SELECT free_at FROM attempt WHERE subject = :name) - :name_credit
                )
                ELSE (SELECT free_at FROM attempt WHERE subject = :address) - :address_credit
-           END - now() AS wait
+           END - clock_timestamp() AS wait
     """,  # noqa: S608
     "address",
     "pair",
     "name",
 )
-
-GIVE_BACK_TO_ONE = text(
-    "UPDATE attempt SET free_at = free_at - :price WHERE subject = :subject"
-).bindparams(bindparam("subject", type_=LargeBinary), bindparam("price", type_=Interval))
 
 GIVE_BACK = _statement(
     """
@@ -105,16 +108,14 @@ GIVE_BACK = _statement(
         SELECT spent.subject, payment.price
         FROM attempt AS spent
         JOIN (
-            VALUES (1, :address, :address_price), (2, :pair, :pair_price), (3, :name, :name_price)
+            VALUES (1, :first, :first_price), (2, :second, :second_price), (3, :third, :third_price)
         ) AS payment (turn, subject, price) ON spent.subject = payment.subject
         ORDER BY payment.turn
         FOR UPDATE OF spent
     ) AS paid
     WHERE attempt.subject = paid.subject
     """,
-    "address",
-    "pair",
-    "name",
+    *TURNS,
 )
 
 SWEEP_ATTEMPTS = text(
@@ -126,33 +127,31 @@ SWEEP_ATTEMPTS = text(
 )
 
 
-async def pay(connection: AsyncConnection, address: Purse) -> None:
+async def pay(connection: AsyncConnection, address: Purse) -> Paid:
     """Have an address pay for an attempt. Raises `Spent`."""
     row = (await connection.execute(PAY, _parameters(address=address))).one()
-    _require_paid(row)
+    if not row.address_pays:
+        raise _spent(row)
+    return (address,)
 
 
-async def pay_for_name(connection: AsyncConnection, purses: Purses) -> Purses:
-    """Have an address pay, and for the name either the two of them or the name itself.
-
-    The purses that come back have the prices that were paid. Raises `Spent`.
-    """
+async def pay_for_name(connection: AsyncConnection, purses: Purses) -> Paid:
+    """Have an address pay, and either the two of them or the name, or both. Raises `Spent`."""
     row = (await connection.execute(PAY_FOR_NAME, _parameters(**asdict(purses)))).one()
-    _require_paid(row)
-    if row.is_paid_by_name:
-        return purses
-    return replace(purses, name=replace(purses.name, price=0))
+    if not row.pair_pays and not row.name_pays:
+        raise _spent(row)
+    return (
+        purses.address,
+        *((purses.pair,) if row.pair_pays else ()),
+        *((purses.name,) if row.name_pays else ()),
+    )
 
 
-async def give_back_to_one(connection: AsyncConnection, purse: Purse) -> None:
-    """Give back to one purse what it has paid."""
-    price = timedelta(seconds=purse.price)
-    await connection.execute(GIVE_BACK_TO_ONE, {"subject": purse.subject, "price": price})
-
-
-async def give_back(connection: AsyncConnection, purses: Purses) -> None:
-    """Give back what was paid."""
-    await connection.execute(GIVE_BACK, _parameters(**asdict(purses)))
+async def give_back(connection: AsyncConnection, paid: Paid) -> None:
+    """Give back what was paid for an attempt."""
+    nobody = (NOBODY,) * (len(TURNS) - len(paid))
+    purses = dict(zip(TURNS, paid + nobody, strict=True))
+    await connection.execute(GIVE_BACK, _parameters(**purses))
 
 
 async def sweep_attempts(connection: AsyncConnection, how_many: int) -> int:
@@ -169,7 +168,6 @@ def _parameters(**purses: Purse) -> dict[str, bytes | timedelta]:
     return parameters
 
 
-def _require_paid(row: Any) -> None:
-    if not row.is_paid:
-        # Without a row that tells, whoever owed has paid meanwhile.
-        raise Spent(0 if row.wait is None else row.wait.total_seconds())
+def _spent(row: Any) -> Spent:
+    # Without a row that tells, whoever owed has paid meanwhile.
+    return Spent(0 if row.wait is None else row.wait.total_seconds())
