@@ -25,6 +25,13 @@ FRUGAL = {
     "OSTIARY_ARGON2_MEMORY_KIB": "64",
 }
 
+# Guess, and sign up, as often as you like.
+NO_LIMITS = {
+    "OSTIARY_LOG_IN_FAILURES_PER_NAME": "0",
+    "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
+    "OSTIARY_SIGN_UPS_PER_ADDRESS": "0",
+}
+
 PATIENCE = 10
 
 

@@ -10,7 +10,7 @@ import argon2
 import httpx
 import pytest
 
-from tests.databases import fetch, fetch_value
+from tests.databases import execute, fetch, fetch_value
 from tests.factories import (
     COOKIE,
     PASSWORD,
@@ -215,7 +215,7 @@ def test_wrong_credentials_all_look_the_same(
 def test_a_key_without_a_password_cannot_log_in(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     client.cookies.clear()
-    fetch(service.database_url, "UPDATE key SET password_hash = NULL")
+    execute(service.database_url, "UPDATE key SET password_hash = NULL")
     assert log_in(client).json()["code"] == "invalid_credentials"
 
 
@@ -225,12 +225,17 @@ def test_a_password_is_the_same_in_every_way_to_type_it(client: httpx.Client) ->
     assert log_in(client, password="Ame\u0301lie's pass").status_code == 200
 
 
+def age_hashes(database_url: str) -> None:
+    """Make all hashes as they were at a lower cost."""
+    hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    execute(database_url, "UPDATE key SET password_hash = $1", hasher.hash(PASSWORD))
+
+
 def test_log_in_hashes_anew_when_the_cost_has_changed(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
-    old = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-    fetch(service.database_url, "UPDATE key SET password_hash = $1", old)
+    age_hashes(service.database_url)
     client.cookies.clear()
     assert log_in(client).status_code == 200
     new = fetch_value(service.database_url, "SELECT password_hash FROM key")
@@ -243,8 +248,7 @@ def test_simultaneous_log_ins_that_all_hash_anew_all_succeed(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
-    old = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
-    fetch(service.database_url, "UPDATE key SET password_hash = $1", old)
+    age_hashes(service.database_url)
 
     def attempt(_: int) -> int:
         with service.client() as another:

@@ -16,7 +16,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from service.cli import DOCUMENT
 from tests.databases import TestServer
 from tests.factories import JSON_VALUES, PASSWORD, bearer, sign_up
-from tests.services import Service, running
+from tests.services import NO_LIMITS, Service, running
 
 # A schema cannot say which passwords are common, nor all that RFC 8265 wants of names: who keeps to
 # it may still hear of wrong fields.
@@ -42,13 +42,8 @@ SOMEBODY = bearer("somebody")
 
 @pytest.fixture(scope="module")
 def service(postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    environment = {
-        "OSTIARY_SIGN_UPS_PER_ADDRESS": "0",
-        "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
-        "OSTIARY_LOG_IN_FAILURES_PER_NAME": "0",
-    }
     log = tmp_path_factory.mktemp("contract") / "service.log"
-    with postgresql.database() as url, running(url, log, environment) as service:
+    with postgresql.database() as url, running(url, log, NO_LIMITS) as service:
         yield service
 
 

@@ -14,14 +14,9 @@ import pytest
 
 from tests.databases import execute, fetch_value
 from tests.factories import PASSWORD, log_in, sign_up
-from tests.services import Service, running
+from tests.services import NO_LIMITS, Service, running
 
-NO_LIMITS = {
-    "OSTIARY_TRUSTED_PROXIES": "127.0.0.1",
-    "OSTIARY_LOG_IN_FAILURES_PER_NAME": "0",
-    "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
-    "OSTIARY_SIGN_UPS_PER_ADDRESS": "0",
-}
+BEHIND_A_PROXY = {"OSTIARY_TRUSTED_PROXIES": "127.0.0.1", **NO_LIMITS}
 
 HOME = "192.0.2.1"
 
@@ -36,7 +31,7 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
         def run(**limits: str) -> Service:
             settings = {f"OSTIARY_{name.upper()}": value for name, value in limits.items()}
             log = tmp_path / "service.log"
-            return stack.enter_context(running(database_url, log, {**NO_LIMITS, **settings}))
+            return stack.enter_context(running(database_url, log, {**BEHIND_A_PROXY, **settings}))
 
         yield run
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.databases import TestServer
 from tests.factories import sign_up, token_of
-from tests.services import PATIENCE, Service, running
+from tests.services import NO_LIMITS, PATIENCE, Service, running
 
 POST = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
@@ -23,11 +23,7 @@ BODY = b'{"username": "Alice", "password": "wrong"}'
 @pytest.fixture(scope="module")
 def service(postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     log = tmp_path_factory.mktemp("http") / "service.log"
-    environment = {
-        "OSTIARY_CLIENT_TIMEOUT": "1s",
-        "OSTIARY_LOG_IN_FAILURES_PER_NAME": "0",
-        "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
-    }
+    environment = {"OSTIARY_CLIENT_TIMEOUT": "1s", **NO_LIMITS}
     with postgresql.database() as url, running(url, log, environment) as service:
         yield service
 
