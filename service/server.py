@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from granian import loops
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -21,6 +22,7 @@ from litestar import Litestar
 
 from service.app import create_app
 from service.auth.passwords import common_passwords
+from service.event_loop import new_event_loop, signals_held
 from service.logs import set_up_logs
 from service.settings import Settings
 
@@ -40,13 +42,14 @@ def serve(settings: Settings, database_url: str, on_listening: Callable[[], None
     _require_free_address(settings.host, settings.port)
     # What all workers read and none changes is read before they are forked, to be shared.
     common_passwords()
+    loops.register(Loops.auto)(new_event_loop)
     server = AnnouncingServer(
         "ostiary",
         address=settings.host,
         port=settings.port,
         interface=Interfaces.ASGI,
         workers=settings.workers_in_use,
-        loop=Loops.uvloop,
+        loop=Loops.auto,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
             header_read_timeout=int(settings.client_timeout * 1000),
@@ -77,7 +80,9 @@ class AnnouncingServer(MPServer):
     on_listening: Callable[[], None]
 
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
-        super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+        # Workers hear of signals when their loops run, and not as long as our handlers are theirs.
+        with signals_held():
+            super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
         # Not before the workers are there: a process with threads is better not forked.
         threading.Thread(target=self._announce, name="announcer", daemon=True).start()
 
@@ -93,12 +98,6 @@ class AnnouncingServer(MPServer):
 
 
 def _worker_app(settings: Settings, database_url: str) -> Litestar:
-    # Ctrl-C reaches the whole group, and the parent then tells its workers as well: of two signals
-    # in a row Granian (2.8) can hang until it is killed. In a group of their own they get one.
-    os.setpgid(0, 0)
-    # Until Granian has set its own, the parent's handlers are in force, and would only take note.
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, signal.SIG_DFL)
     set_up_logs(settings)
     _stop_with_parent()
     app = create_app(settings, database_url)

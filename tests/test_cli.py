@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -48,6 +49,7 @@ def serving(data: Path, log: IO[str] | None = None, **variables: str) -> Iterato
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
+        start_new_session=True,
     )
     assert process.stdout is not None
     try:
@@ -86,6 +88,26 @@ def test_a_signal_stops_service_and_database_and_the_next_start_finds_the_data(
     assert servers_in(data) == []
     with serving(data) as service, service.client() as client:
         assert client.get("/me", headers=cookie(token)).status_code == 200
+
+
+def test_ctrl_c_reaches_everybody_and_stops_them_once(data: Path) -> None:
+    with serving(data) as service:
+        os.killpg(service.process.pid, signal.SIGINT)
+        assert service.process.wait(PATIENCE) == 0
+    assert servers_in(data) == []
+
+
+def test_who_is_told_to_stop_while_workers_start_stops(database_url: str) -> None:
+    process = subprocess.Popen(
+        [*OSTIARY, "serve"],
+        env=environment(DATABASE_URL=database_url, OSTIARY_PORT=str(free_port())),
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+    )
+    while not psutil.Process(process.pid).children():
+        """No worker is there that could miss it."""
+    process.terminate()
+    assert process.wait(PATIENCE) == 0
 
 
 def test_after_a_kill_the_next_start_recovers_without_help_and_without_loss(data: Path) -> None:
