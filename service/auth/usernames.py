@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from precis_i18n import get_profile
+from precis_i18n.profile import Profile
 
 from service.auth.errors import InvalidField
 
@@ -81,17 +82,24 @@ class ClaimedUsername:
 
 def prepare(text: str) -> str:
     """The form of a name that recognises its owner. Raises `InvalidField` for what has none."""
+    return _enforced(_CASE_MAPPED, text)
+
+
+def display(text: str) -> str:
+    """The form of a name that is shown. Raises `InvalidField`, for a name that has only the other.
+
+    As has one with a letter in title case (U+1F98), which is allowed in lower case alone.
+    """
+    return _enforced(_CASE_PRESERVED, text)
+
+
+def _enforced(profile: Profile, text: str) -> str:
     try:
-        return str(_CASE_MAPPED.enforce(text))
+        return str(profile.enforce(text))
     except UnicodeEncodeError as error:
         reason = error.reason.rpartition("/")[2]
         message = _REASONS.get(reason, "Username must not contain this character.")
         raise InvalidField("not_allowed", message) from error
-
-
-def display(text: str) -> str:
-    """The form of a name that is shown, for a text that `prepare` has taken."""
-    return str(_CASE_PRESERVED.enforce(text))
 
 
 def _too_short() -> InvalidField:

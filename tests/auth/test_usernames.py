@@ -43,6 +43,7 @@ def test_a_name_has_a_form_to_compare_and_a_form_to_show(
         ("ﬁve5", "not_allowed"),
         ("alice☃", "not_allowed"),
         ("\ud800lice", "not_allowed"),
+        ("alic\u1f98", "not_allowed"),
     ],
 )
 def test_a_name_that_cannot_be_one_is_refused(text: str, code: str) -> None:
