@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -9,6 +9,9 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from service.app import limits_of
+from service.settings import Settings
+from service.storage.database import Database
 from tests.databases import TestServer
 from tests.services import Service, running
 
@@ -34,6 +37,13 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]
 def database_url(postgresql: TestServer) -> Iterator[str]:
     with postgresql.database() as url:
         yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url, limits_of(Settings()))
+    yield database
+    await database.close()
 
 
 @pytest.fixture

@@ -18,12 +18,14 @@ import psutil
 from service import server
 from service.settings import Settings, read_settings
 
+PATIENCE = 10
+
 # One worker, and hashes that are Argon2id and nothing to wait for, but on a machine that is busy.
 FRUGAL = {
     "OSTIARY_WORKERS": "1",
     "OSTIARY_ARGON2_TIME_COST": "1",
     "OSTIARY_ARGON2_MEMORY_KIB": "64",
-    "OSTIARY_HASH_QUEUE_PATIENCE": "10s",
+    "OSTIARY_HASH_QUEUE_PATIENCE": f"{PATIENCE}s",
 }
 
 # Guess, and sign up, as often as you like.
@@ -32,8 +34,6 @@ NO_LIMITS = {
     "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
     "OSTIARY_SIGN_UPS_PER_ADDRESS": "0",
 }
-
-PATIENCE = 10
 
 
 class Service:

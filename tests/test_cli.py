@@ -40,11 +40,11 @@ class Serving:
 
 
 @contextmanager
-def serving(data: Path, log: IO[str] | None = None, **variables: str) -> Iterator[Serving]:
-    port = free_port()
+def started(log: IO[str] | None = None, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """``ostiary serve``, from its first moment on."""
     process = subprocess.Popen(
         [*OSTIARY, "serve"],
-        env=environment(OSTIARY_DATA_DIR=str(data), OSTIARY_PORT=str(port), **variables),
+        env=environment(**variables),
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=log,
@@ -53,12 +53,21 @@ def serving(data: Path, log: IO[str] | None = None, **variables: str) -> Iterato
     )
     assert process.stdout is not None
     try:
-        yield Serving(process, process.stdout.readline(), f"http://127.0.0.1:{port}")
+        yield process
     finally:
         if process.poll() is None:
             process.terminate()
         process.wait(PATIENCE)
         process.stdout.close()
+
+
+@contextmanager
+def serving(data: Path, log: IO[str] | None = None, **variables: str) -> Iterator[Serving]:
+    port = free_port()
+    place = {"OSTIARY_DATA_DIR": str(data), "OSTIARY_PORT": str(port)}
+    with started(log, **place, **variables) as process:
+        assert process.stdout is not None
+        yield Serving(process, process.stdout.readline(), f"http://127.0.0.1:{port}")
 
 
 @pytest.fixture
@@ -98,16 +107,11 @@ def test_ctrl_c_reaches_everybody_and_stops_them_once(data: Path) -> None:
 
 
 def test_who_is_told_to_stop_while_workers_start_stops(database_url: str) -> None:
-    process = subprocess.Popen(
-        [*OSTIARY, "serve"],
-        env=environment(DATABASE_URL=database_url, OSTIARY_PORT=str(free_port())),
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-    )
-    while not psutil.Process(process.pid).children():
-        """No worker is there that could miss it."""
-    process.terminate()
-    assert process.wait(PATIENCE) == 0
+    with started(DATABASE_URL=database_url, OSTIARY_PORT=str(free_port())) as process:
+        while process.poll() is None and not psutil.Process(process.pid).children():
+            """No worker is there that could miss it."""
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
 
 
 def test_after_a_kill_the_next_start_recovers_without_help_and_without_loss(data: Path) -> None:

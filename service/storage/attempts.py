@@ -37,8 +37,6 @@ class Purses(Struct, frozen=True, kw_only=True):
 
 # The purses that paid for an attempt, in the order of their rows.
 Paid: TypeAlias = tuple[Purse, ...]
-TURNS = ("first", "second", "third")
-NOBODY = Purse(subject=b"", price=0, credit=0)
 
 
 class Spent(Exception):
@@ -101,6 +99,9 @@ PAY_FOR_NAME = _statement(
     "name",
 )
 
+TURNS = ("first", "second", "third")
+NOBODY = Purse(subject=b"", price=0, credit=0)
+
 GIVE_BACK = _statement(
     """
     UPDATE attempt SET free_at = attempt.free_at - paid.price
@@ -140,11 +141,8 @@ async def pay_for_name(connection: AsyncConnection, purses: Purses) -> Paid:
     row = (await connection.execute(PAY_FOR_NAME, _parameters(**asdict(purses)))).one()
     if not row.pair_pays and not row.name_pays:
         raise _spent(row)
-    return (
-        purses.address,
-        *((purses.pair,) if row.pair_pays else ()),
-        *((purses.name,) if row.name_pays else ()),
-    )
+    payers = ((purses.address, True), (purses.pair, row.pair_pays), (purses.name, row.name_pays))
+    return tuple(purse for purse, pays in payers if pays)
 
 
 async def give_back(connection: AsyncConnection, paid: Paid) -> None:

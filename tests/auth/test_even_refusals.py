@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.app import limits_of
 from service.auth.errors import AuthError, InvalidCredentials, Overloaded, RateLimited
 from service.auth.even_refusals import even_refusals, learn_times
 from service.auth.foreign_hashes import kind_of
 from service.auth.hash_process import Argon2Cost
 from service.auth.hashing import Hasher
 from service.auth.passwords import Password
-from service.settings import Settings
 from service.storage.database import Database
 from tests.auth.test_foreign_hashes import FOREIGN, OSLO_ARGON2ID, lucia_v1
 from tests.databases import execute
@@ -54,13 +52,6 @@ def add_hashes(database_url: str, hashes: list[str]) -> None:
            SELECT 'username', hash, id, hash, hash FROM u, unnest($1::text[]) AS hash""",
         hashes,
     )
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, limits_of(Settings()))
-    yield database
-    await database.close()
 
 
 async def test_every_kind_of_hash_that_users_have_is_learned_and_no_other(

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
 
-from service.app import limits_of
 from service.auth.errors import KeyTaken, LastKey, NoSuchKey
 from service.auth.keys import Keys
 from service.model import PasswordHash
-from service.settings import Settings
 from service.storage.database import Database
 from tests.databases import execute
 
@@ -18,10 +15,8 @@ HASH = PasswordHash("a hash")
 
 
 @pytest.fixture
-async def keys(database_url: str) -> AsyncIterator[Keys]:
-    database = Database(database_url, limits_of(Settings()))
-    yield Keys(database)
-    await database.close()
+def keys(database: Database) -> Keys:
+    return Keys(database)
 
 
 @pytest.fixture

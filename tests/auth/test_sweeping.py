@@ -1,13 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
-
-from service.app import limits_of
 from service.auth.sweeping import PAGES, sweep, sweep_attempts
-from service.settings import Settings
 from service.storage.database import Database
 from service.storage.sessions import SWEEP_LOCK
 from tests.databases import execute, fetch_value, held
@@ -21,13 +16,6 @@ FROM u, generate_series(1, $1) AS n
 """
 COUNT = "SELECT count(*) FROM session"
 COUNT_DEAD = "SELECT count(*) FROM session WHERE idle_expires_at <= now()"
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, limits_of(Settings()))
-    yield database
-    await database.close()
 
 
 async def run(work: object, *arguments: object) -> object:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from sqlalchemy import text
 
-from service.app import limits_of
-from service.settings import Settings
 from service.storage.attempts import Purse, Purses, Spent, give_back, pay, pay_for_name
 from service.storage.database import Database
 
@@ -17,13 +13,6 @@ HOUR = 3600.0
 ADDRESS = Purse(subject=b"address", price=HOUR, credit=HOUR)
 PAIR = Purse(subject=b"pair", price=HOUR, credit=0)
 NAME = Purse(subject=b"name", price=HOUR, credit=3 * HOUR)
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, limits_of(Settings()))
-    yield database
-    await database.close()
 
 
 async def test_who_began_first_and_pays_last_is_no_worse_off(database: Database) -> None:
