@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +16,7 @@ import asyncpg
 
 from service.storage.embedded import EmbeddedServer
 from service.storage.schema import migrate
+from tests.services import PATIENCE
 
 TEMPLATE = "migrated"
 
@@ -93,8 +95,33 @@ def locked(url: str, table: str) -> AbstractContextManager[None]:
     return held(url, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
 
 
+def uncommitted(url: str, statement: str) -> AbstractContextManager[None]:
+    """Hold a change back, with its locks, which counts at the end."""
+    return held(url, statement, end="COMMIT")
+
+
+# How many wait for a lock, in this database.
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+"""
+
+
+def wait_until(url: str, condition: str) -> None:
+    """Ask a database again and again, until a condition is true there."""
+    deadline = time.monotonic() + PATIENCE
+    while not fetch_value(url, f"SELECT {condition}"):
+        assert time.monotonic() < deadline, f"this never became true: {condition}"
+        time.sleep(0.02)
+
+
+def wait_for_the_waiting(url: str, how_many: int = 1) -> None:
+    """Go on once so many wait for a lock."""
+    wait_until(url, f"({WAITING}) >= {how_many}")
+
+
 @contextmanager
-def held(url: str, statement: str) -> Iterator[None]:
+def held(url: str, statement: str, *, end: str = "ROLLBACK") -> Iterator[None]:
     """Hold the locks that a statement takes."""
     runner = asyncio.Runner()
     with ThreadPoolExecutor(1) as thread:
@@ -106,6 +133,6 @@ def held(url: str, statement: str) -> Iterator[None]:
         run(connection.execute("BEGIN"))
         run(connection.execute(statement))
         yield
-        run(connection.execute("ROLLBACK"))
+        run(connection.execute(end))
         run(connection.close())
         thread.submit(runner.close).result()
