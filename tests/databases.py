@@ -132,7 +132,9 @@ def held(url: str, statement: str, *, end: str = "ROLLBACK") -> Iterator[None]:
         connection = run(asyncpg.connect(url))
         run(connection.execute("BEGIN"))
         run(connection.execute(statement))
-        yield
-        run(connection.execute(end))
-        run(connection.close())
-        thread.submit(runner.close).result()
+        try:
+            yield
+            run(connection.execute(end))
+        finally:
+            run(connection.close())
+            thread.submit(runner.close).result()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from service.auth.sweeping import PAGES, sweep, sweep_attempts
 from service.storage.database import Database
 from service.storage.sessions import SWEEP_LOCK
-from tests.databases import execute, fetch_value, held
+from tests.databases import execute, fetch_value, held, wait_until
+from tests.services import running
 
 FILL = """
 WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
@@ -16,6 +18,15 @@ FROM u, generate_series(1, $1) AS n
 """
 COUNT = "SELECT count(*) FROM session"
 COUNT_DEAD = "SELECT count(*) FROM session WHERE idle_expires_at <= now()"
+
+
+FILL_ATTEMPTS = """
+INSERT INTO attempt SELECT sha256(int4send(n)), now() + (n % 2 - 0.5) * interval '1 hour'
+FROM generate_series(1, $1) AS n
+ON CONFLICT (subject) DO NOTHING
+"""
+COUNT_ATTEMPTS = "SELECT count(*) FROM attempt"
+COUNT_PAID = "SELECT count(*) FROM attempt WHERE free_at <= now()"
 
 
 async def run(work: object, *arguments: object) -> object:
@@ -60,13 +71,24 @@ async def test_a_row_that_somebody_holds_is_passed_over(
 async def test_whoever_owes_nothing_any_more_is_forgotten(
     database_url: str, database: Database
 ) -> None:
-    await run(
-        execute,
-        database_url,
-        """INSERT INTO attempt SELECT sha256(int4send(n)), now() + (n % 2 - 0.5) * interval '1 hour'
-           FROM generate_series(1, 30000) AS n""",
-    )
+    await run(execute, database_url, FILL_ATTEMPTS, 30_000)
     await sweep_attempts(database)
-    left = "SELECT count(*) FROM attempt WHERE free_at > now()"
-    assert await run(fetch_value, database_url, left) == 15_000
-    assert await run(fetch_value, database_url, "SELECT count(*) FROM attempt") == 15_000
+    assert await run(fetch_value, database_url, COUNT_ATTEMPTS) == 15_000
+    assert await run(fetch_value, database_url, COUNT_PAID) == 0
+
+
+def test_the_service_sweeps_when_it_starts_and_again_later(
+    database_url: str, tmp_path: Path
+) -> None:
+    def leave_something() -> None:
+        execute(database_url, FILL, 30, 3)
+        execute(database_url, FILL_ATTEMPTS, 30)
+
+    swept = f"({COUNT_DEAD}) + ({COUNT_PAID}) = 0"
+    leave_something()
+    with running(database_url, tmp_path / "service.log", {"OSTIARY_SWEEP_INTERVAL": "1s"}):
+        wait_until(database_url, swept)
+        leave_something()
+        wait_until(database_url, swept)
+    assert fetch_value(database_url, COUNT) == 20
+    assert fetch_value(database_url, COUNT_ATTEMPTS) == 15

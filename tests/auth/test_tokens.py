@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import hmac
+import secrets
+from base64 import urlsafe_b64decode
+from hashlib import sha256
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.auth import tokens
 from service.auth.tokens import Token
 
 
@@ -21,6 +28,33 @@ def test_a_token_opens_what_has_its_hash_and_nothing_else() -> None:
 
 def test_no_two_tokens_are_alike() -> None:
     assert len({Token.issue().text for _ in range(1000)}) == 1000
+
+
+def test_a_secret_is_32_bytes_of_the_systems_randomness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_bytes", lambda length: b"random!!" * (length // 8))
+    token = Token.issue()
+    secret = b"random!!" * 4
+    assert urlsafe_b64decode(token.text) == token.session_id.bytes + secret
+    assert token.secret_hash == sha256(secret).digest()
+
+
+def test_a_session_id_is_16_random_bytes_too() -> None:
+    token = Token.issue()
+    assert token.session_id.version == 4
+    assert len(token.session_id.bytes) == 16
+
+
+def test_a_secret_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(tokens, "compare_digest", compare)
+    token, other = Token.issue(), Token.issue()
+    assert not token.opens(other.secret_hash)
+    assert compared == [(token.secret_hash, other.secret_hash)]
 
 
 def test_a_token_does_not_show_itself() -> None:

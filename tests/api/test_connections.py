@@ -1,0 +1,44 @@
+"""The connections to PostgreSQL that a worker has."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
+from pathlib import Path
+
+from tests.databases import fetch_value, locked, wait_for_the_waiting
+from tests.factories import log_in, sign_up
+from tests.services import NO_LIMITS, running
+
+SIZE = 2
+REQUESTS = 8
+
+CONNECTIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'ostiary'
+"""
+
+
+def test_a_worker_has_no_more_connections_than_its_pool_and_one_for_look_ups(
+    database_url: str, tmp_path: Path
+) -> None:
+    environment = {
+        "OSTIARY_DATABASE_POOL_SIZE": str(SIZE),
+        "OSTIARY_DATABASE_POOL_WAIT": "1s",
+        "OSTIARY_DATABASE_STATEMENT_TIMEOUT": "1m",
+        **NO_LIMITS,
+    }
+    with (
+        running(database_url, tmp_path / "service.log", environment) as service,
+        service.client() as client,
+        ThreadPoolExecutor(REQUESTS) as pool,
+    ):
+        sign_up(client)
+        client.get("/me")
+        with locked(database_url, "attempt"):
+            log_ins = [pool.submit(log_in, client) for _ in range(REQUESTS)]
+            wait_for_the_waiting(database_url, SIZE)
+            # Whoever finds no connection free is told so, while the others wait for the lock.
+            refused = list(islice(as_completed(log_ins), REQUESTS - SIZE))
+            assert {each.result().status_code for each in refused} == {503}
+            assert fetch_value(database_url, CONNECTIONS) == SIZE + 1
