@@ -244,6 +244,37 @@ def test_log_in_hashes_anew_when_the_cost_has_changed(
     assert fetch_value(service.database_url, "SELECT password_hash FROM key") == new
 
 
+def add_others_with_the_same_hash(database_url: str) -> None:
+    """One with the same name by another provider, one with another name."""
+    execute(
+        database_url,
+        """WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
+           INSERT INTO key (provider, name, user_id, display_name, password_hash)
+           SELECT other.*, u.id, '', password_hash
+           FROM u, key, (VALUES ('email', 'alice'), ('username', 'bobby')) AS other""",
+    )
+
+
+def test_log_in_opens_a_session_for_the_owner_of_the_key_alone(
+    service: Service, client: httpx.Client
+) -> None:
+    user = sign_up(client, "Alice").json()["user"]
+    add_others_with_the_same_hash(service.database_url)
+    client.cookies.clear()
+    assert log_in(client, "Alice").json()["user"] == user
+    owners = [str(session["user_id"]) for session in sessions_in(service.database_url)]
+    assert owners == [user["id"]] * 2
+
+
+def test_log_in_hashes_nobody_elses_key_anew(service: Service, client: httpx.Client) -> None:
+    sign_up(client, "Alice")
+    add_others_with_the_same_hash(service.database_url)
+    age_hashes(service.database_url)
+    assert log_in(client, "Alice").status_code == 200
+    rows = fetch(service.database_url, "SELECT name FROM key WHERE password_hash LIKE '%m=8,%'")
+    assert sorted(row["name"] for row in rows) == ["alice", "bobby"]
+
+
 def test_simultaneous_log_ins_that_all_hash_anew_all_succeed(
     service: Service, client: httpx.Client
 ) -> None:

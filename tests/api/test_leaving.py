@@ -90,6 +90,42 @@ def test_all_keys_of_a_user_get_the_new_password(service: Service, client: httpx
     assert hashes["github"] is None
 
 
+def test_another_password_and_leaving_touch_nobody_else(client: httpx.Client) -> None:
+    alices = bearer(token_of(sign_up(client, "Alice")))
+    client.cookies.clear()
+    sign_up(client, "Bobby")
+    assert change(client, PASSWORD, ANOTHER).status_code == 200
+    assert client.get("/me", headers=alices).status_code == 200
+    assert leave(client, ANOTHER).status_code == 204
+    assert client.get("/me", headers=alices).status_code == 200
+    client.cookies.clear()
+    assert log_in(client, "Alice").status_code == 200
+
+
+def test_the_password_is_that_of_the_user_name_if_older_keys_have_another(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    execute(
+        service.database_url,
+        """INSERT INTO key SELECT 'email', 'alice@example.com', user_id, 'Alice', 'of another',
+           created_at - interval '1 day' FROM key""",
+    )
+    assert leave(client, PASSWORD).status_code == 204
+
+
+def test_the_password_is_that_of_whichever_key_has_one(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    execute(service.database_url, "UPDATE key SET provider = 'email'")
+    execute(
+        service.database_url,
+        "INSERT INTO key SELECT 'username', 'alice', user_id, 'Alice', NULL, created_at FROM key",
+    )
+    assert leave(client, PASSWORD).status_code == 204
+
+
 def test_leaving_deletes_user_keys_and_sessions(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     response = leave(client, PASSWORD)

@@ -8,6 +8,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from service.api.guard import require_session
+from service.app import create_app
+from service.settings import Settings
 from tests.databases import execute
 from tests.factories import COOKIE, age_sessions, bearer, codes, log_in, sign_up
 from tests.services import Service
@@ -154,6 +157,34 @@ def test_all_other_sessions_end_at_once(client: httpx.Client, alice: str, bobby:
         assert client.get("/me", headers=bearer(other)).status_code == 401
     assert client.get("/me", headers=bearer(alice)).status_code == 200
     assert client.get("/me", headers=bearer(bobby)).status_code == 200
+
+
+def test_dead_sessions_are_not_counted_among_those_that_end(
+    service: Service, client: httpx.Client, alice: str
+) -> None:
+    age_sessions(service.database_url, days=16)
+    now = log_in_elsewhere(client)
+    assert client.delete("/sessions", headers=bearer(now)).json() == {"ended": 0}
+
+
+# What needs no session: all else does.
+OPEN = {
+    *(("POST", "/signup"), ("POST", "/login"), ("GET", "/healthz"), ("GET", "/readyz")),
+    *(("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/page.js")),
+    ("GET", "/docs/{name}"),
+}
+
+
+def test_every_route_needs_a_session_but_those_that_are_open() -> None:
+    app = create_app(Settings(), "postgresql://nobody@nowhere/nothing")
+    unguarded = {
+        (method, route.path_format)
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+        for method in handler.http_methods - {"OPTIONS"}
+        if require_session not in handler.resolve_guards()
+    }
+    assert unguarded == OPEN
 
 
 @pytest.mark.parametrize(
