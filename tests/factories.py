@@ -80,3 +80,9 @@ def with_other_secret(token: str) -> str:
     """A token with the session id of another, and a secret that is not its."""
     raw = urlsafe_b64decode(token)
     return urlsafe_b64encode(raw[:16] + bytes(32)).decode()
+
+
+def with_other_id(token: str) -> str:
+    """A token with the secret of another, and a session id that is not its."""
+    raw = urlsafe_b64decode(token)
+    return urlsafe_b64encode(bytes(16) + raw[16:]).decode()

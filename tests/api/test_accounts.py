@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -22,6 +23,7 @@ from tests.factories import (
     sessions_in,
     sign_up,
     token_of,
+    with_other_id,
     with_other_secret,
 )
 from tests.services import Service
@@ -162,13 +164,16 @@ def test_log_in_leaves_other_devices_alone(client: httpx.Client) -> None:
     assert client.get("/me", headers=cookie(other_device)).status_code == 200
 
 
-def test_log_in_with_a_forged_token_ends_nobodys_session(client: httpx.Client) -> None:
+@pytest.mark.parametrize("forge", [with_other_secret, with_other_id])
+def test_log_in_with_a_forged_token_ends_nobodys_session(
+    client: httpx.Client, forge: Callable[[str], str]
+) -> None:
     token = token_of(sign_up(client))
     client.cookies.clear()
     client.post(
         "/login",
         json={"username": "Alice", "password": PASSWORD},
-        headers=cookie(with_other_secret(token)),
+        headers=cookie(forge(token)),
     )
     client.cookies.clear()
     assert client.get("/me", headers=cookie(token)).status_code == 200
