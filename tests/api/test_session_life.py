@@ -41,6 +41,16 @@ def test_an_idle_session_is_renewed(service: Service, client: httpx.Client) -> N
     assert moment(session["created_at"]) == moment(created["created_at"]) - timedelta(days=3)
 
 
+def test_a_renewal_leaves_other_idle_sessions_alone(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    client.cookies.clear()
+    log_in(client)
+    age_sessions(service.database_url, days=3)
+    other, _ = sessions_in(service.database_url)
+    assert client.get("/me").json()["session"]["fresh"] is True
+    assert sessions_in(service.database_url)[0] == other
+
+
 def test_a_renewal_sets_the_same_cookie_with_the_new_expiry(
     service: Service, client: httpx.Client
 ) -> None:

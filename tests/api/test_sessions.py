@@ -61,6 +61,7 @@ def test_the_user_sees_no_dead_sessions_and_nobody_elses(
     service: Service, client: httpx.Client, alice: str, bobby: str
 ) -> None:
     age_sessions(service.database_url, days=16)
+    log_in_elsewhere(client, "Bobby")
     now = log_in_elsewhere(client)
     (only,) = list_sessions(client, now).json()["sessions"]
     assert only["current"] is True
