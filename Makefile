@@ -5,9 +5,15 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: serve test test-pgbouncer test-browser bench bench-quick lint format openapi audit sbom lock clean
 
-serve: $(VENV)/serve.installed  ## Start the service on http://127.0.0.1:8000, with a PostgreSQL of its own
+.DEFAULT_GOAL := help
+
+.PHONY: help serve test test-pgbouncer test-browser bench bench-quick lint format openapi audit sbom lock clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(VENV)/serve.installed  ## Serve on http://127.0.0.1:8000, with an embedded PostgreSQL
 	$(BIN)/ostiary serve
 
 test: $(VENV)/development.installed  ## Run the tests
@@ -19,34 +25,35 @@ test-pgbouncer: $(VENV)/development.installed  ## Run the tests that need Debian
 test-browser: $(VENV)/development.installed  ## Run the tests that need Debian's package chromium
 	$(BIN)/pytest --override-ini addopts=-ra tests/browser
 
-bench: $(VENV)/development.installed  ## Measure; needs wrk (Debian's package) and a quarter of an hour
+bench: $(VENV)/development.installed  ## Run the benchmarks: 15 minutes; needs Debian's package wrk
 	$(BIN)/python benchmarks/bench.py
 
-bench-quick: $(VENV)/development.installed  ## The same in under two minutes, less exact
+bench-quick: $(VENV)/development.installed  ## Run the benchmarks in two minutes, less exactly
 	$(BIN)/python benchmarks/bench.py --quick
 
-lint: $(VENV)/development.installed  ## Check style, types and the committed OpenAPI document
+lint: $(VENV)/development.installed  ## Check style, types, layers and the OpenAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/ostiary openapi --check
 	$(BIN)/openapi-spec-validator openapi/openapi.json
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
-format: $(VENV)/development.installed  ## Put the code into shape
+format: $(VENV)/development.installed  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 openapi: $(VENV)/serve.installed  ## Write openapi/openapi.json
 	$(BIN)/ostiary openapi
 
-audit: $(VENV)/audit.installed  ## Look for known vulnerabilities; needs the network
+audit: $(VENV)/audit.installed  ## Look for known vulnerabilities; needs network access
 	$(BIN)/pip-audit --vulnerability-service osv --disable-pip --require-hashes -r requirements/serve.txt
 
-sbom: $(VENV)/audit.installed  ## Write the bill of materials (CycloneDX) of what production installs
+sbom: $(VENV)/audit.installed  ## Write the bill of materials (CycloneDX) of the production dependencies
 	$(BIN)/python requirements/sbom.py
 
-lock: $(VENV)/development.installed  ## Take the newest versions that pyproject.toml allows
+lock: $(VENV)/development.installed  ## Lock the newest versions that pyproject.toml allows
 	$(PIP) install uv
 	$(UV_COMPILE) --upgrade pyproject.toml -o requirements/production.txt
 	$(UV_COMPILE) --upgrade --group build -o requirements/build.txt
@@ -57,7 +64,7 @@ lock: $(VENV)/development.installed  ## Take the newest versions that pyproject.
 	$(UV_COMPILE) --upgrade -c requirements/development.txt --group audit -o requirements/audit.txt
 	$(MAKE) sbom
 
-clean:  ## Remove the virtual environment and caches; the data in .ostiary stay
+clean:  ## Remove the virtual environment and caches; keep the data in .ostiary
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:

@@ -27,8 +27,8 @@ import psutil
 from chart import bar_chart
 from seeding import seed
 
+from service.embedded_postgres import EmbeddedPostgres
 from service.settings import Settings
-from service.storage.embedded import EmbeddedServer
 from service.storage.schema import migrate
 
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ class Bench:
         self.growth = 250_000 if quick else 5_000_000
         self.requests = 100_000 if quick else 1_000_000
         self.log_ins_refused = 20 if quick else 183
-        self.server = EmbeddedServer(directory / "data", {"shared_buffers": "2GB"})
+        self.server = EmbeddedPostgres(directory / "data", {"shared_buffers": "2GB"})
         self.results: dict[str, Any] = {}
 
     def database(self, name: str, sessions: int) -> tuple[str, Path]:

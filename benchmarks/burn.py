@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-from service.auth.hash_process import Argon2Cost, give_way
+from service.auth.hashing.worker import Argon2Cost, lower_priority
 
 if __name__ == "__main__":
-    give_way()
+    lower_priority()
     hasher = Argon2Cost().hasher()
     end = time.monotonic() + float(sys.argv[1])
     while time.monotonic() < end:

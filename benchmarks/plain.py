@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from service import app
-from service.cli import main
-from service.model import FoundSession
-from service.storage.database import Limits
+from service.cli.main import main
+from service.model.sessions import FoundSession
+from service.storage.database import DatabaseOptions
 from service.storage.session_lookups import found_session
 from service.storage.sessions import FIND_LIVE_SESSION
 
@@ -21,7 +21,7 @@ from service.storage.sessions import FIND_LIVE_SESSION
 class PlainLookups:
     """Takes the place of `service.storage.session_lookups.SessionLookups`."""
 
-    def __init__(self, url: str, _: Limits) -> None:
+    def __init__(self, url: str, _: DatabaseOptions) -> None:
         self._engine = create_async_engine(url.replace("postgresql:", "postgresql+asyncpg:", 1))
 
     async def find(self, session_id: UUID) -> FoundSession | None:

@@ -1,3 +1,5 @@
-from service.cli import main
+"""``python -m service`` is the command ``ostiary``."""
+
+from service.cli.main import main
 
 main()

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from service.app import limits_of
-from service.settings import Settings
+from service.settings.database import DatabaseOptions
 from service.storage.database import Database
 from tests.databases import TestServer
 from tests.services import Service, running
@@ -41,7 +40,7 @@ def database_url(postgresql: TestServer) -> Iterator[str]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, limits_of(Settings()))
+    database = Database(database_url, DatabaseOptions())
     yield database
     await database.close()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from service.storage.embedded import EmbeddedServer
+from service.embedded_postgres import EmbeddedPostgres
 from service.storage.schema import migrate
 from tests.services import PATIENCE
 
@@ -36,7 +36,7 @@ class TestServer:
     __test__ = False
 
     def __init__(self, directory: Path) -> None:
-        self.embedded = EmbeddedServer(directory, FAST_AND_FORGETFUL)
+        self.embedded = EmbeddedPostgres(directory, FAST_AND_FORGETFUL)
         self._numbers = count(1)
 
     def start(self) -> None:
@@ -91,7 +91,7 @@ def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
 
 
 def locked(url: str, table: str) -> AbstractContextManager[None]:
-    """Keep everybody else from reading a table."""
+    """Keep iter_users else from reading a table."""
     return held(url, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
 
 

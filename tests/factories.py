@@ -16,6 +16,8 @@ COOKIE = "auth_session"
 
 DAY = 86400
 
+REMOVE_PASSWORDS = "UPDATE key SET password_hash = NULL, password_scheme = NULL"
+
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()

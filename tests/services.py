@@ -15,8 +15,9 @@ from pathlib import Path
 import httpx
 import psutil
 
-from service import server
-from service.settings import Settings, read_settings
+from service.server import supervisor
+from service.settings import Settings
+from service.settings.variables import read_settings
 
 PATIENCE = 10
 
@@ -25,7 +26,7 @@ FRUGAL = {
     "OSTIARY_WORKERS": "1",
     "OSTIARY_ARGON2_TIME_COST": "1",
     "OSTIARY_ARGON2_MEMORY_KIB": "64",
-    "OSTIARY_HASH_QUEUE_PATIENCE": f"{PATIENCE}s",
+    "OSTIARY_HASH_QUEUE_TIMEOUT": f"{PATIENCE}s",
 }
 
 # Guess, and sign up, as often as you like.
@@ -69,13 +70,13 @@ def running(
     assert process.pid is not None
     family = psutil.Process(process.pid)
     try:
-        wait_until_answers(settings.url, process)
-        yield Service(settings.url, database_url, log, process.pid)
+        wait_until_answers(settings.server.url, process)
+        yield Service(settings.server.url, database_url, log, process.pid)
     finally:
-        everybody = [family, *family.children(recursive=True)] if family.is_running() else []
+        iter_users = [family, *family.children(recursive=True)] if family.is_running() else []
         process.terminate()
         process.join(PATIENCE)
-        left = psutil.wait_procs(everybody, timeout=PATIENCE)[1]
+        left = psutil.wait_procs(iter_users, timeout=PATIENCE)[1]
         assert not left, f"left behind: {left}"
 
 
@@ -84,7 +85,7 @@ def _serve(settings: Settings, database_url: str, log: Path) -> None:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         sys.stdout = sys.stderr = output
-        server.serve(settings, database_url, lambda: None)
+        supervisor.serve(settings, database_url, lambda: None)
 
 
 def free_port() -> int:

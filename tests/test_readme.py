@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.api.documents import openapi_document
-from service.api.problems import problems_table
+from service.api.http.problem_types import problems_table
+from service.api.openapi import openapi_document
 from tests.services import Service
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")

@@ -6,16 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.settings import (
-    Duration,
-    InvalidSettings,
-    LogFormat,
-    SameSite,
-    Settings,
-    read_settings,
-    settings_table,
-    variable,
-)
+from service.settings import Settings
+from service.settings.values import Duration, LogFormat, SameSite
+from service.settings.variables import InvalidSettings, read_settings, settings_table, variables
 
 README = Path(__file__).parent.parent / "README.md"
 PRODUCTION = {"OSTIARY_ENV": "production", "DATABASE_URL": "postgresql://ostiary@db/ostiary"}
@@ -53,7 +46,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_production_needs_a_database() -> None:
-    assert errors_of(OSTIARY_ENV="production") == ["DATABASE_URL: needed in production"]
+    assert errors_of(OSTIARY_ENV="production") == ["DATABASE_URL: required in production"]
 
 
 def test_a_session_cannot_be_active_beyond_its_lifetime() -> None:
@@ -65,19 +58,19 @@ def test_a_cookie_for_other_sites_must_be_secure() -> None:
     (error,) = errors_of(OSTIARY_COOKIE_SAMESITE="none")
     assert error.startswith("OSTIARY_COOKIE_SAMESITE")
     settings = read_settings({"OSTIARY_COOKIE_SAMESITE": "none", **PRODUCTION})
-    assert settings.cookie_samesite is SameSite.NONE
+    assert settings.cookies.samesite is SameSite.NONE
 
 
 def test_logs_are_json_in_production_unless_told_otherwise() -> None:
-    assert read_settings({}).log_format_in_use is LogFormat.TEXT
-    assert read_settings(PRODUCTION).log_format_in_use is LogFormat.JSON
+    assert read_settings({}).log_format is LogFormat.TEXT
+    assert read_settings(PRODUCTION).log_format is LogFormat.JSON
     told = read_settings({"OSTIARY_LOG_FORMAT": "text", **PRODUCTION})
-    assert told.log_format_in_use is LogFormat.TEXT
+    assert told.log_format is LogFormat.TEXT
 
 
 def test_the_processes_that_hash_are_shared_out_among_workers() -> None:
-    assert read_settings({"OSTIARY_WORKERS": "64"}).hash_processes_of_a_worker == 1
-    assert read_settings({"OSTIARY_HASH_PROCESSES": "3"}).hash_processes_of_a_worker == 3
+    assert read_settings({"OSTIARY_WORKERS": "64"}).hash_processes == 1
+    assert read_settings({"OSTIARY_HASH_PROCESSES": "3"}).hash_processes == 3
 
 
 def test_settings_do_not_show_the_databases_password() -> None:
@@ -109,5 +102,5 @@ def test_the_readme_lists_every_setting() -> None:
 
 def test_every_setting_is_described() -> None:
     table = settings_table()
-    for name in Settings.__struct_fields__:
-        assert f"`{variable(name)}`" in table
+    for each in variables():
+        assert f"`{each.name}`" in table

@@ -1,4 +1,4 @@
-"""Joining, coming back, leaving: the user of a session."""
+"""The endpoints of a user's account."""
 
 from __future__ import annotations
 
@@ -6,36 +6,13 @@ from typing import Any
 
 from litestar import Controller, Request, Response, delete, post, put
 from litestar.datastructures import State
-from litestar.di import NamedDependency
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
-from service.api.bodies import (
-    Authenticated,
-    ChangePassword,
-    Leave,
-    LogIn,
-    SignUp,
-    authenticated,
-)
-from service.api.callers import GivenCaller
-from service.api.credentials import SessionCookie, Transport, credential_of
-from service.api.guard import AuthenticatedRequest, require_session
-from service.api.json_body import StrictJSON, require_json_body
-from service.api.lean_route import LeanRoute
-from service.api.operations import (
-    BODY_PROBLEMS,
-    CLEARS_COOKIE,
-    LOCATION,
-    RENEWS_COOKIE,
-    SESSION_SECURITY,
-    SETS_COOKIE,
-    answer_to_options,
-    problem_responses,
-)
-from service.api.origin_rule import require_known_origin
-from service.api.problems import (
+from service.api.http.json_body import StrictJSON, require_json_body
+from service.api.http.litestar_workarounds import FastRoute, options_response
+from service.api.http.problem_types import (
     ALREADY_AUTHENTICATED,
     DATABASE_UNAVAILABLE,
     INVALID_CREDENTIALS,
@@ -45,29 +22,48 @@ from service.api.problems import (
     RATE_LIMITED,
     USERNAME_TAKEN,
 )
-from service.auth.accounts import Accounts
-from service.auth.sessions import OpenedSession, Sessions
-from service.auth.tokens import Token
+from service.api.http.request_context import ProvidedContext
+from service.api.http.responses import (
+    BODY_PROBLEMS,
+    CLEARS_COOKIE,
+    LOCATION,
+    RENEWS_COOKIE,
+    SESSION_SECURITY,
+    SETS_COOKIE,
+    problem_responses,
+)
+from service.api.http.state import state_of
+from service.api.schemas import (
+    Authenticated,
+    ChangePasswordRequest,
+    DeleteMeRequest,
+    LogInRequest,
+    SignUpRequest,
+    authenticated,
+)
+from service.api.security.cross_origin import reject_cross_origin
+from service.api.security.guard import AuthenticatedRequest, require_session
+from service.api.tokens import clear_session_cookie, current_token, issue_token
 
 AnyRequest = Request[Any, Any, State]
 
 
 class AccountController(Controller):
-    """Sign up, log in, who am I, log out; another password; leave for good."""
+    """Sign-up, log-in, log-out, the user of the session, password and deletion."""
 
     path = "/"
     tags = ("Account",)
 
     @post(
         "/signup",
-        guards=[require_known_origin],
-        dto=StrictJSON[SignUp],
+        guards=[reject_cross_origin],
+        dto=StrictJSON[SignUpRequest],
         return_dto=None,
         before_request=require_json_body,
         operation_id="signUp",
         summary="Sign up",
         response_headers=[SETS_COOKIE, LOCATION],
-        response_description="The user was made and is logged in.",
+        response_description="The user is created and logged in.",
         responses=problem_responses(
             *BODY_PROBLEMS,
             USERNAME_TAKEN,
@@ -78,28 +74,20 @@ class AccountController(Controller):
         ),
     )
     async def sign_up(
-        self,
-        request: AnyRequest,
-        data: JSONBody[SignUp],
-        caller: GivenCaller,
-        accounts: NamedDependency[Accounts],
-        session_cookie: NamedDependency[SessionCookie],
+        self, request: AnyRequest, data: JSONBody[SignUpRequest], context: ProvidedContext
     ) -> Response[Authenticated]:
-        """Make a user with a user name and a password, and log them in."""
-        opened = await accounts.sign_up(
-            data.username,
-            data.password,
-            caller=caller,
-            carried=token_carried_by(request, session_cookie),
+        """Create a user with a user name and a password, and log them in."""
+        opened = await state_of(request).services.accounts.sign_up(
+            data.credentials, context=context, current_token=current_token(request)
         )
-        answer = hand_over(request, opened, data.transport, session_cookie)
-        return Response(answer, status_code=201, headers={"Location": "/me"})
+        body = issue_token(request, opened, data.transport)
+        return Response(body, status_code=201, headers={"Location": "/me"})
 
     @post(
         "/login",
         status_code=200,
-        guards=[require_known_origin],
-        dto=StrictJSON[LogIn],
+        guards=[reject_cross_origin],
+        dto=StrictJSON[LogInRequest],
         return_dto=None,
         before_request=require_json_body,
         operation_id="logIn",
@@ -111,50 +99,43 @@ class AccountController(Controller):
         ),
     )
     async def log_in(
-        self,
-        request: AnyRequest,
-        data: JSONBody[LogIn],
-        caller: GivenCaller,
-        accounts: NamedDependency[Accounts],
-        session_cookie: NamedDependency[SessionCookie],
+        self, request: AnyRequest, data: JSONBody[LogInRequest], context: ProvidedContext
     ) -> Authenticated:
-        """Open a session. A live one that the request carries ends."""
-        opened = await accounts.log_in(
-            data.username,
-            data.password,
-            caller=caller,
-            carried=token_carried_by(request, session_cookie),
+        """Open a session. The live session of the request, if it carries one, ends."""
+        opened = await state_of(request).services.accounts.log_in(
+            data.username, data.password, context=context, current_token=current_token(request)
         )
-        return hand_over(request, opened, data.transport, session_cookie)
+        return issue_token(request, opened, data.transport)
 
     @HTTPRouteHandler(
         "/me", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False
     )
     async def a_list_of_methods(self) -> Response[None]:
-        return answer_to_options("DELETE", "GET")
+        """Answer OPTIONS /me."""
+        return options_response("DELETE", "GET")
 
-    @LeanRoute(
+    @FastRoute(
         "/me",
         http_method=HttpMethod.GET,
         guards=[require_session],
         security=SESSION_SECURITY,
         operation_id="getMe",
-        summary="Who am I?",
+        summary="Get the current user",
         response_headers=[RENEWS_COOKIE],
-        response_description="The session is live, and this is its user.",
+        response_description="The session is live; this is its user.",
         responses=problem_responses(NOT_AUTHENTICATED, DATABASE_UNAVAILABLE),
     )
     async def get_me(self, request: AuthenticatedRequest) -> Authenticated:
-        """Tell who the session's user is."""
+        """Return the user of the session."""
         live = request.auth.live
         return authenticated(live.user, live.session, fresh=live.renewed)
 
     @put(
         "/me/password",
-        dto=StrictJSON[ChangePassword],
+        dto=StrictJSON[ChangePasswordRequest],
         return_dto=None,
         before_request=require_json_body,
-        guards=[require_known_origin, require_session],
+        guards=[reject_cross_origin, require_session],
         security=SESSION_SECURITY,
         operation_id="changePassword",
         summary="Change the password",
@@ -172,28 +153,26 @@ class AccountController(Controller):
     async def change_password(
         self,
         request: AuthenticatedRequest,
-        data: JSONBody[ChangePassword],
-        caller: GivenCaller,
-        accounts: NamedDependency[Accounts],
-        session_cookie: NamedDependency[SessionCookie],
+        data: JSONBody[ChangePasswordRequest],
+        context: ProvidedContext,
     ) -> Authenticated:
-        """Set another password. Every other session ends, and this one gets a new token."""
-        opened = await accounts.change_password(
-            request.auth.live, data.current_password, data.new_password, caller
+        """Change the password. All other sessions end, and this one gets a new token."""
+        opened = await state_of(request).services.accounts.change_password(
+            request.auth.live, data.current_password, data.new_password, context
         )
-        return hand_over(request, opened, request.auth.transport, session_cookie)
+        return issue_token(request, opened, request.auth.transport)
 
     @delete(
         "/me",
-        dto=StrictJSON[Leave],
+        dto=StrictJSON[DeleteMeRequest],
         return_dto=None,
         before_request=require_json_body,
-        guards=[require_known_origin, require_session],
+        guards=[reject_cross_origin, require_session],
         security=SESSION_SECURITY,
         operation_id="deleteMe",
-        summary="Leave for good",
+        summary="Delete the account",
         response_headers=[CLEARS_COOKIE],
-        response_description="The user, the keys and the sessions are deleted.",
+        response_description="The user, their keys and their sessions are deleted.",
         responses=problem_responses(
             *BODY_PROBLEMS,
             INVALID_CREDENTIALS,
@@ -206,19 +185,18 @@ class AccountController(Controller):
     async def delete_me(
         self,
         request: AuthenticatedRequest,
-        data: JSONBody[Leave],
-        caller: GivenCaller,
-        accounts: NamedDependency[Accounts],
-        session_cookie: NamedDependency[SessionCookie],
+        data: JSONBody[DeleteMeRequest],
+        context: ProvidedContext,
     ) -> None:
-        """Delete the user with all keys and sessions. The user name is free again."""
-        await accounts.delete(request.auth.live, data.password, caller)
-        forget(request, session_cookie)
+        """Delete the user with all keys and sessions. The user name becomes available again."""
+        accounts = state_of(request).services.accounts
+        await accounts.delete(request.auth.live, data.password, context)
+        clear_session_cookie(request)
 
     @post(
         "/logout",
         status_code=204,
-        guards=[require_known_origin, require_session],
+        guards=[reject_cross_origin, require_session],
         security=SESSION_SECURITY,
         operation_id="logOut",
         summary="Log out",
@@ -226,34 +204,7 @@ class AccountController(Controller):
         response_description="The session has ended.",
         responses=problem_responses(NOT_AUTHENTICATED, ORIGIN_REJECTED, DATABASE_UNAVAILABLE),
     )
-    async def log_out(
-        self,
-        request: AuthenticatedRequest,
-        caller: GivenCaller,
-        sessions: NamedDependency[Sessions],
-        session_cookie: NamedDependency[SessionCookie],
-    ) -> None:
-        """End the session, in the database, at once."""
-        await sessions.end(request.auth.live.session, caller)
-        forget(request, session_cookie)
-
-
-def hand_over(
-    request: AnyRequest, opened: OpenedSession, transport: Transport, session_cookie: SessionCookie
-) -> Authenticated:
-    """Give the token to its holder: in the cookie or in the body, never in both."""
-    if transport is Transport.COOKIE:
-        session_cookie.set(request.scope, opened.token, opened.session)
-        return authenticated(opened.user, opened.session, fresh=True)
-    return authenticated(opened.user, opened.session, fresh=True, token=opened.token.text)
-
-
-def forget(request: AuthenticatedRequest, session_cookie: SessionCookie) -> None:
-    """Have the client forget the cookie of a session that ended, if that is how it came."""
-    if request.auth.transport is Transport.COOKIE:
-        session_cookie.clear(request.scope)
-
-
-def token_carried_by(request: AnyRequest, session_cookie: SessionCookie) -> Token | None:
-    credential = credential_of(request.scope, session_cookie)
-    return credential.token if credential is not None else None
+    async def log_out(self, request: AuthenticatedRequest, context: ProvidedContext) -> None:
+        """End the session in the database, before the response is sent."""
+        await state_of(request).services.sessions.end(request.auth.live.session, context)
+        clear_session_cookie(request)

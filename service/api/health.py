@@ -1,26 +1,26 @@
-"""Is the process alive, and can it do its work?"""
+"""Health checks, for load balancers and monitoring."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from litestar import Controller, get
-from litestar.di import NamedDependency
+from litestar import Controller, Request, get
 from msgspec import Struct
 
-from service.api.operations import problem_responses
-from service.api.problems import DATABASE_UNAVAILABLE, SCHEMA_BEHIND
-from service.auth.readiness import Readiness
+from service.api.http.problem_types import DATABASE_UNAVAILABLE, SCHEMA_BEHIND
+from service.api.http.responses import problem_responses
+from service.api.http.state import state_of
+from service.auth.readiness import check_readiness
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """All is well."""
+    """The check passed."""
 
     status: Literal["ok"] = "ok"
 
 
 class HealthController(Controller):
-    """For the machines that watch over this one."""
+    """Liveness and readiness."""
 
     path = "/"
     tags = ("Health",)
@@ -28,22 +28,22 @@ class HealthController(Controller):
     @get(
         "/healthz",
         operation_id="getHealth",
-        summary="Alive?",
+        summary="Liveness",
         response_description="The process is alive.",
         responses=problem_responses(),
     )
     async def get_health(self) -> Health:
-        """Tell that the process is alive."""
+        """Return whether the process is alive."""
         return Health()
 
     @get(
         "/readyz",
         operation_id="getReadiness",
-        summary="Ready?",
-        response_description="The database answers, and its schema is current.",
+        summary="Readiness",
+        response_description="The database answers and has all migrations.",
         responses=problem_responses(DATABASE_UNAVAILABLE, SCHEMA_BEHIND),
     )
-    async def get_readiness(self, readiness: NamedDependency[Readiness]) -> Health:
-        """Tell that the database answers and that its schema is current."""
-        await readiness.check()
+    async def get_readiness(self, request: Request[Any, Any, Any]) -> Health:
+        """Return whether the database answers and has all migrations of this version."""
+        await check_readiness(state_of(request).services.database)
         return Health()

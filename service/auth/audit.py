@@ -1,20 +1,17 @@
-"""The audit trail: who did what with which account, as events in the log.
+"""The audit trail: security events, as a logger of its own.
 
-Each has the user's and the session's id where there is one, the address and the request's id, and
-never what somebody typed: a password may stand in the wrong field.
+An event has the ids of the user and the session where they are known, the address and the request
+id. It never has what was typed: a password may have been typed into the wrong field.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from uuid import UUID
 
 import structlog
 
-from service.auth.errors import InvalidCredentials, RateLimited
-from service.model import Caller
+from service.model.request_context import RequestContext
 
 LOGGER = "audit"
 
@@ -39,51 +36,26 @@ class Event(StrEnum):
     USER_DELETED = "user_deleted"
 
 
-# What the person on call did, by the command.
-OPERATOR = Caller()
+# The context of what an operator does on the command line.
+OPERATOR = RequestContext()
 
 
 def record(
     event: Event,
-    caller: Caller,
+    context: RequestContext,
     *,
     user_id: UUID | None = None,
     session_id: UUID | None = None,
     **details: int,
 ) -> None:
-    """Write an event down."""
-    address = caller.device.address
+    """Log an event."""
+    address = context.device.address
     log.info(
         event.value,
         user_id=None if user_id is None else str(user_id),
         session_id=None if session_id is None else str(session_id),
         address=None if address is None else str(address),
-        request_id=caller.request_id,
-        by="operator" if caller is OPERATOR else "caller",
+        request_id=context.request_id,
+        by="operator" if context is OPERATOR else "user",
         **details,
     )
-
-
-@contextmanager
-def throttling_recorded(
-    event: Event, caller: Caller, *, user_id: UUID | None = None
-) -> Iterator[None]:
-    """Write `RateLimited` down."""
-    try:
-        yield
-    except RateLimited:
-        record(event, caller, user_id=user_id)
-        raise
-
-
-@contextmanager
-def refusals_recorded(
-    failed: Event, throttled: Event, caller: Caller, *, user_id: UUID | None = None
-) -> Iterator[None]:
-    """Write `InvalidCredentials` down as ``failed``, and `RateLimited` as ``throttled``."""
-    with throttling_recorded(throttled, caller, user_id=user_id):
-        try:
-            yield
-        except InvalidCredentials:
-            record(failed, caller, user_id=user_id)
-            raise

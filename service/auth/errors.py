@@ -1,4 +1,4 @@
-"""What the rules can answer instead of a result, each with a stable code."""
+"""Errors of the rules, each with a stable code. The API turns them into problems."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class FieldError(Struct, frozen=True, kw_only=True):
-    """What is wrong with one field: for programs (``code``) and for people (``message``)."""
+    """What is wrong with a field: ``code`` for programs, ``message`` for people."""
 
     field: str
     code: str
@@ -39,7 +39,7 @@ class FieldError(Struct, frozen=True, kw_only=True):
 
 
 class InvalidField(ValueError):
-    """One value breaks a rule. Who knows the field's name makes a `FieldError` of it."""
+    """A value breaks a rule. The caller, which knows the field's name, makes it a `FieldError`."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -47,19 +47,25 @@ class InvalidField(ValueError):
         self.message = message
 
     def of(self, field: str) -> FieldError:
+        """Return the error of the field with this name."""
         return FieldError(field=field, code=self.code, message=self.message)
 
 
 class AuthError(Exception):
-    """The root of all that follows."""
+    """Base class of authentication errors; ``message`` is shown by the command line."""
 
     code: ClassVar[str]
+    message: ClassVar[str]
+
+    def __str__(self) -> str:
+        return super().__str__() or self.message
 
 
 class ValidationFailed(AuthError):
-    """Fields are wrong; all of them are listed."""
+    """Fields are invalid; ``errors`` lists all of them."""
 
     code = "validation_failed"
+    message = "Some fields are invalid."
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         super().__init__(", ".join(f"{error.field}: {error.code}" for error in errors))
@@ -67,76 +73,88 @@ class ValidationFailed(AuthError):
 
 
 class InvalidCredentials(AuthError):
-    """The user name or the password is wrong; which of the two is not told."""
+    """The user name or the password is wrong; callers must not be able to tell which."""
 
     code = "invalid_credentials"
+    message = "Incorrect username or password"
 
 
 class NotAuthenticated(AuthError):
     """The request carries no token of a live session."""
 
     code = "not_authenticated"
+    message = "Not logged in."
 
 
 class AlreadyAuthenticated(AuthError):
-    """Who is logged in cannot sign up."""
+    """Sign-up with a live session."""
 
     code = "already_authenticated"
+    message = "Already logged in."
 
 
 class UsernameTaken(AuthError):
-    """Somebody has that user name, in this or another spelling."""
+    """Another user has that user name, in this or another spelling."""
 
     code = "username_taken"
+    message = "Username already taken"
 
 
 class Overloaded(AuthError):
-    """More passwords wait to be hashed than will be hashed soon; nothing was done."""
+    """The hashing queue is full, or a password waited too long in it; nothing was changed."""
 
     code = "overloaded"
+    message = "Too many passwords are waiting to be hashed."
 
 
 class RateLimited(AuthError):
-    """Too many attempts; ``retry_after`` is the number of seconds until the next one."""
+    """No attempts are left; the next one is allowed in ``retry_after`` seconds."""
 
     code = "rate_limited"
+    message = "Too many attempts."
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"the next attempt is in {retry_after} s")
+        super().__init__(f"the next attempt is allowed in {retry_after} s")
         self.retry_after = retry_after
 
 
 class NoSuchSession(AuthError):
-    """The user has no live session of that id; whether somebody else has is not told."""
+    """The user has no live session with that id."""
 
     code = "not_found"
+    message = "The user has no live session with that id."
 
 
 class NoSuchKey(AuthError):
     """The user has no key of that provider and name."""
 
     code = "no_such_key"
+    message = "The user has no such key."
 
 
 class KeyTaken(AuthError):
-    """Somebody has a key of that provider and name."""
+    """There is a key of that provider and name already."""
 
     code = "key_taken"
+    message = "There is such a key already."
 
 
 class LastKey(AuthError):
-    """Without this key, nobody could log in as its user any more."""
+    """Without this key its user could no longer log in."""
 
     code = "last_key"
+    message = "This is the last key by which its user can log in."
 
 
 class NoSuchUser(AuthError):
-    """There is no user of that name or id."""
+    """There is no user with that name or id."""
 
     code = "no_such_user"
+    message = "There is no user with that name or id."
 
 
 class SchemaBehind(AuthError):
-    """The database lacks migrations that this version of the service stands on."""
+    """The database lacks migrations that this version needs."""
 
     code = "schema_behind"
+    message = "The database lacks migrations."

@@ -1,15 +1,16 @@
-"""Keys: several ways to recognise one user."""
+"""Keys: the names by which a user logs in."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from service.auth.errors import KeyTaken, LastKey, NoSuchKey
-from service.model import KeyInfo, PasswordHash, Provider
-from service.storage import users as storage
+from service.model.users import KeyInfo, PasswordHash, Provider
+from service.storage import keys as storage
 from service.storage.database import Database
+from service.storage.users import lock_user
 
-# Whoever names one of these must show a password; every other provider vouches for the user itself.
+# Providers whose names log in by password; with any other, the provider proves who the user is.
 PROVIDERS_WITH_PASSWORD = frozenset({Provider.USERNAME, "email"})
 
 
@@ -20,7 +21,7 @@ class Keys:
         self._database = database
 
     async def list(self, user_id: UUID) -> list[KeyInfo]:
-        """The keys of a user, oldest first."""
+        """Return the keys of a user, oldest first."""
         async with self._database.connect() as connection:
             return await storage.list_keys(connection, user_id)
 
@@ -33,7 +34,7 @@ class Keys:
         display_name: str | None = None,
         password_hash: PasswordHash | None = None,
     ) -> None:
-        """Give a user one more key. ``name`` is in prepared form. Raises `KeyTaken`."""
+        """Add a key to a user. ``name`` is in prepared form. Raises `KeyTaken`."""
         try:
             async with self._database.connect() as connection:
                 await storage.add_key(
@@ -44,16 +45,16 @@ class Keys:
                     display_name=display_name or name,
                     password_hash=password_hash,
                 )
-        except storage.KeyTaken as error:
+        except storage.KeyExists as error:
             raise KeyTaken from error
 
     async def remove(self, user_id: UUID, provider: str, name: str) -> None:
-        """Take a key from a user. Raises `NoSuchKey`, and `LastKey` if no usable one would be left.
+        """Remove a key of a user. Raises `NoSuchKey`, and `LastKey` if no usable key would be left.
 
-        Removals for one user wait for each other, so that two cannot take the last two keys.
+        The user is locked, so that two simultaneous removals cannot remove the last two keys.
         """
         async with self._database.transaction() as connection:
-            await storage.lock_user(connection, user_id)
+            await lock_user(connection, user_id)
             keys = await storage.list_keys(connection, user_id)
             left = [key for key in keys if (key.provider, key.name) != (provider, name)]
             if len(left) == len(keys):
@@ -64,5 +65,5 @@ class Keys:
 
 
 def is_usable(key: KeyInfo) -> bool:
-    """Tell whether somebody can log in with the key."""
+    """Return whether its user can log in with the key."""
     return key.has_password or key.provider not in PROVIDERS_WITH_PASSWORD

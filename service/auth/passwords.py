@@ -1,5 +1,7 @@
-"""Passwords: what counts as the same one, and which may be chosen (RFC 8265, section 4;
-NIST SP 800-63B-4, section 3.1.1)."""
+"""Passwords: which are the same, and which are accepted.
+
+The sources are RFC 8265, section 4, and NIST SP 800-63B-4, section 3.1.1.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,23 @@ from unicodedata import normalize
 
 from precis_i18n import get_profile
 
-from service.auth.errors import InvalidField
+from service.auth.errors import FieldError, InvalidField, ValidationFailed
+from service.auth.usernames import Username
 
 MIN_LENGTH = 8
 MAX_LENGTH = 256
 
-# For log-in only: a site that moved here may have allowed more than we do.
+# For log-in: another system may have allowed longer passwords.
 MAX_CLAIMED_LENGTH = 1024
 
 _OPAQUE_STRING = get_profile("OpaqueString")
 
 
 class Password:
-    """What somebody types as their password. Its ``repr`` tells nothing.
+    """A password that was typed. Its ``repr`` hides it.
 
-    ``text`` is as it was typed, for foreign hashes; ``prepared`` is what ours are made of, and
-    ``None`` where RFC 8265 knows no such password.
+    ``text`` is what was typed, for legacy hashes; ``prepared`` is what our hashes are made of, and
+    ``None`` where RFC 8265 does not allow the password.
     """
 
     __slots__ = ("prepared", "text")
@@ -42,13 +45,13 @@ class Password:
 
     @property
     def forms(self) -> list[str]:
-        """What a hash by Argon2id may be of: our form of the password, and that of oslo."""
+        """The strings an Argon2id hash may be made of: the prepared form, and the one of oslo."""
         forms = [self.prepared, normalize("NFKC", self.text)]
         return [form for form in dict.fromkeys(forms) if form is not None]
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take a password to be compared with one that was set. Raises `InvalidField`."""
+        """Parse a password to be verified. Raises `InvalidField` if it is empty or too long."""
         if not text:
             raise InvalidField("too_short", "Password must not be empty.")
         if len(text) > MAX_CLAIMED_LENGTH:
@@ -59,23 +62,23 @@ class Password:
 
 
 class NewPassword(Password):
-    """A password that somebody may choose; made by `PasswordPolicy.accept` alone."""
+    """A password that was accepted; only `PasswordPolicy.accept` creates one."""
 
     __slots__ = ()
     prepared: str
 
 
 class PasswordPolicy:
-    """Which passwords may be chosen: long enough, not a common one, without the user name in it.
+    """Which passwords are accepted: those that are long enough and not common.
 
-    No rule asks for digits or symbols: such rules make passwords weaker, not stronger.
+    There are no composition rules, which make passwords weaker (NIST SP 800-63B-4).
     """
 
     def __init__(self, min_length: int = MIN_LENGTH) -> None:
         self._min_length = min_length
 
     def accept(self, text: str) -> NewPassword:
-        """Take a password that somebody wants to have. Raises `InvalidField`."""
+        """Validate a new password. Raises `InvalidField`."""
         if len(text) > MAX_CLAIMED_LENGTH:
             raise self._too_long()
         if not text:
@@ -100,15 +103,32 @@ class PasswordPolicy:
         return InvalidField("too_long", f"Password must be at most {MAX_LENGTH} characters long.")
 
 
-def refuse_username_in_password(username: str | None, password: NewPassword) -> None:
-    """Raises `InvalidField` if the password holds the user name, in whatever case."""
+def username_in_password(
+    username: str | None, password: NewPassword, *, field: str = "password"
+) -> list[FieldError]:
+    """Return an error of ``field`` if the password contains the user name, in any case."""
     if username and username.casefold() in password.prepared.casefold():
-        raise InvalidField("contains_username", "Password must not contain the username.")
+        error = InvalidField("contains_username", "Password must not contain the username.")
+        return [error.of(field)]
+    return []
+
+
+class NewCredentials:
+    """A user name and a password for a new user, which go together."""
+
+    __slots__ = ("password", "username")
+
+    def __init__(self, username: Username, password: NewPassword) -> None:
+        """Check the two together. Raises `ValidationFailed` if the one contains the other."""
+        if errors := username_in_password(username.name, password):
+            raise ValidationFailed(errors)
+        self.username = username
+        self.password = password
 
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """Passwords that attackers try first; where they come from, the file tells."""
+    """Return the passwords that attackers try first; the file names its sources."""
     text = files("service.auth").joinpath("common_passwords.txt").read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#!"))
     return frozenset(line for line in lines if len(line) >= MIN_LENGTH)

@@ -1,4 +1,4 @@
-"""Can the service do its work?"""
+"""Readiness: whether the service can serve requests."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from service.storage.database import Database
 from service.storage.schema import current_revision, is_behind
 
 
-class Readiness:
-    """Of the service on ``database``."""
+async def check_readiness(database: Database) -> None:
+    """Check that the database answers and has all migrations of this version.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def check(self) -> None:
-        """Raises `DatabaseUnavailable`, and `SchemaBehind` if migrations are missing.
-
-        A schema that is ahead is fine: another machine runs a newer version already.
-        """
-        async with self._database.connect() as connection:
-            revision = await current_revision(connection)
-        if is_behind(revision):
-            raise SchemaBehind
+    A schema that is ahead is fine: another machine runs a newer version already. Raises
+    `DatabaseUnavailable` and `SchemaBehind`.
+    """
+    async with database.connect() as connection:
+        revision = await current_revision(connection)
+    if is_behind(revision):
+        raise SchemaBehind

@@ -1,4 +1,4 @@
-"""The life of a session: found, renewed when idle, ended."""
+"""The life of a session: opened, found, renewed when idle, ended."""
 
 from __future__ import annotations
 
@@ -11,24 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.auth.audit import Event, record
 from service.auth.errors import InvalidCredentials, NoSuchSession, NotAuthenticated
 from service.auth.tokens import Token
-from service.model import (
-    Caller,
-    Device,
-    FoundSession,
-    Key,
-    ListedSession,
-    Session,
-    SessionPeriods,
-    SessionState,
-    User,
-)
+from service.model.request_context import Device, RequestContext
+from service.model.sessions import FoundSession, ListedSession, Session, SessionState
+from service.model.users import Key, User
+from service.settings.sessions import SessionSettings
 from service.storage import sessions as storage
 from service.storage.database import Database
 from service.storage.session_lookups import SessionLookups
 
 
 class LiveSession(Struct, frozen=True, kw_only=True):
-    """A session whose token was shown. ``renewed`` tells that this very request renewed it."""
+    """A session whose token was presented; ``renewed`` if this very request renewed it."""
 
     session: Session
     user: User
@@ -36,7 +29,7 @@ class LiveSession(Struct, frozen=True, kw_only=True):
 
 
 class OpenedSession(Struct, frozen=True, kw_only=True):
-    """A session that was just made, with the token that nobody will see again."""
+    """A session that was just opened, with its token, which is stored nowhere."""
 
     session: Session
     user: User
@@ -44,20 +37,17 @@ class OpenedSession(Struct, frozen=True, kw_only=True):
 
 
 class Sessions:
-    """Sessions in ``database``, which live for ``periods``."""
+    """The sessions in ``database``."""
 
     def __init__(
-        self, database: Database, lookups: SessionLookups, periods: SessionPeriods
+        self, database: Database, lookups: SessionLookups, settings: SessionSettings
     ) -> None:
         self._database = database
         self._lookups = lookups
-        self._periods = periods
+        self._settings = settings
 
     async def authenticate(self, token: Token) -> LiveSession:
-        """Find the live session of a token, and renew it if it is idle.
-
-        Raises `NotAuthenticated`, whether the session is dead, never was, or is another's.
-        """
+        """Return the live session of a token, renewing it if idle. Raises `NotAuthenticated`."""
         found = await self.find(token)
         if found is None:
             raise NotAuthenticated
@@ -66,16 +56,17 @@ class Sessions:
         return await self._renew(token, found.user)
 
     async def find(self, token: Token) -> FoundSession | None:
-        """Find the live session of a token, and leave it as it is."""
+        """Return the live session of a token, without renewing it."""
         found = await self._lookups.find(token.session_id)
         return found if found is not None and token.opens(found.secret_hash) else None
 
     async def open(
         self, connection: AsyncConnection, key: Key, device: Device, replaces: Token | None = None
     ) -> OpenedSession:
-        """Make a session for the owner of ``key``, in place of the one that ``replaces`` opens.
+        """Open a session for the user of ``key``, and end the session whose token is ``replaces``.
 
-        Raises `InvalidCredentials` if the key went or got another password since it was read.
+        Raises `InvalidCredentials` if the key was removed or its password changed since it was
+        read.
         """
         token = Token.issue()
         session = await storage.open_session(
@@ -84,7 +75,7 @@ class Sessions:
             secret_hash=token.secret_hash,
             key=key,
             device=device,
-            periods=self._periods,
+            settings=self._settings,
             replaced_id=replaces.session_id if replaces else None,
             replaced_hash=replaces.secret_hash if replaces else None,
         )
@@ -93,29 +84,38 @@ class Sessions:
         return OpenedSession(session=session, user=key.user, token=token)
 
     async def list(
-        self, user_id: UUID, how_many: int, older_than: tuple[datetime, UUID] | None = None
+        self, user_id: UUID, max_sessions: int, older_than: tuple[datetime, UUID] | None = None
     ) -> list[ListedSession]:
-        """The live sessions of a user, newest first; ``older_than`` ends the page before."""
-        async with self._database.connect() as connection:
-            return await storage.list_sessions(connection, user_id, how_many, older_than)
+        """Return a page of a user's live sessions, newest first.
 
-    async def end_one(self, session_id: UUID, user_id: UUID, caller: Caller) -> None:
-        """End a live session of that user. Raises `NoSuchSession` if it is none, or another's."""
+        ``older_than`` is the creation time and id of the last session of the page before.
+        """
+        async with self._database.connect() as connection:
+            return await storage.list_sessions(connection, user_id, max_sessions, older_than)
+
+    async def end(self, session: Session, context: RequestContext) -> None:
+        """End a session: its token opens nothing from here on, in any process."""
+        async with self._database.connect() as connection:
+            await storage.end_session(connection, session.id)
+        record(Event.LOGGED_OUT, context, user_id=session.user_id, session_id=session.id)
+
+    async def end_one(self, session_id: UUID, user_id: UUID, context: RequestContext) -> None:
+        """End a live session of a user. Raises `NoSuchSession` if the user has none of that id."""
         async with self._database.connect() as connection:
             if not await storage.end_session_of_user(connection, session_id, user_id):
                 raise NoSuchSession
-        record(Event.SESSION_REVOKED, caller, user_id=user_id, session_id=session_id)
+        record(Event.SESSION_REVOKED, context, user_id=user_id, session_id=session_id)
 
-    async def end_others(self, kept: Session, caller: Caller) -> int:
-        """End all live sessions of a user but one; tell how many that were."""
+    async def end_others(self, kept: Session, context: RequestContext) -> int:
+        """End all live sessions of a user but one. Returns how many."""
         async with self._database.connect() as connection:
             ended = await storage.end_other_sessions(connection, kept.user_id, kept.id)
         event = Event.OTHER_SESSIONS_REVOKED
-        record(event, caller, user_id=kept.user_id, session_id=kept.id, ended=ended)
+        record(event, context, user_id=kept.user_id, session_id=kept.id, ended=ended)
         return ended
 
     async def keep_only(self, connection: AsyncConnection, live: LiveSession) -> OpenedSession:
-        """End all sessions of a user but one, and have a new token open that one.
+        """End all sessions of a user but one, and issue a new token for that one.
 
         Raises `NotAuthenticated` if it ended meanwhile.
         """
@@ -126,15 +126,9 @@ class Sessions:
             raise NotAuthenticated
         return OpenedSession(session=session, user=live.user, token=token)
 
-    async def end(self, session: Session, caller: Caller) -> None:
-        """End the session; from here on its token opens nothing, in any process."""
-        async with self._database.connect() as connection:
-            await storage.end_session(connection, session.id)
-        record(Event.LOGGED_OUT, caller, user_id=session.user_id, session_id=session.id)
-
     async def _renew(self, token: Token, user: User) -> LiveSession:
         async with self._database.connect() as connection:
-            renewed = await storage.renew_session(connection, token.session_id, self._periods)
+            renewed = await storage.renew_session(connection, token.session_id, self._settings)
         if renewed is not None:
             return LiveSession(session=renewed, user=user, renewed=True)
         renewed_by_another = await self.find(token)

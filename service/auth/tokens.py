@@ -1,34 +1,34 @@
-"""Tokens: what the holder of a session shows."""
+"""Session tokens."""
 
 from __future__ import annotations
 
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from binascii import a2b_base64
 from hashlib import blake2b, sha256
 from hmac import compare_digest
-from re import compile as regular_expression
 from typing import Self
 from uuid import UUID, uuid4
 
-from service.model import SecretHash
+from service.model.sessions import SecretHash
 
 ID_BYTES = 16
 SECRET_BYTES = 32
 
 TEXT_LENGTH = 64
 
-# From base64url to base64, whose own two characters are in no token.
+# From base64url to base64; the two characters that only base64 has are invalid.
 _FROM_URLSAFE = bytes.maketrans(b"-_+/", b"+/!!")
 
-# What Lucia v2 makes: 40 random letters and digits, about 206 bits.
-_LUCIA_FORM = regular_expression(r"[a-z0-9]{40}")
+# A session id of Lucia v2: 40 random letters and digits, about 206 bits.
+_LUCIA_FORM = re.compile(r"[a-z0-9]{40}")
 
 
 class Token:
-    """A session's id and its secret, as 64 characters of base64url. Its ``repr`` hides both.
+    """A session's id and secret, 64 characters of base64url. Its ``repr`` hides both.
 
-    The database keeps the SHA-256 of the secret: 256 random bits need no salt and no slow hash.
+    The database stores the SHA-256 of the secret: 256 random bits need no salt and no slow hash.
     """
 
     __slots__ = ("_secret", "session_id", "text")
@@ -43,14 +43,14 @@ class Token:
 
     @classmethod
     def issue(cls, session_id: UUID | None = None) -> Self:
-        """Make a token for a session to come, or another one for a session that there is."""
+        """Create a token for a new session, or a new one for an existing session."""
         session_id = session_id or uuid4()
         secret = secrets.token_bytes(SECRET_BYTES)
         return cls(session_id, secret, urlsafe_b64encode(session_id.bytes + secret).decode())
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read a token of ours or of Lucia's; nothing if the text can be neither."""
+        """Parse a token, or a session id of Lucia. Returns ``None`` for any other text."""
         if len(text) != TEXT_LENGTH:
             return cls.parse_lucia(text)
         try:
@@ -61,7 +61,7 @@ class Token:
 
     @classmethod
     def parse_lucia(cls, text: str) -> Self | None:
-        """Read what Lucia v2 calls a session's id. It is our secret, and our id is made of it."""
+        """Parse a session id of Lucia v2: it becomes the secret, and the id is derived from it."""
         if _LUCIA_FORM.fullmatch(text) is None:
             return None
         secret = text.encode()
@@ -70,8 +70,9 @@ class Token:
 
     @property
     def secret_hash(self) -> SecretHash:
+        """The SHA-256 of the secret."""
         return SecretHash(sha256(self._secret).digest())
 
     def opens(self, secret_hash: SecretHash) -> bool:
-        """Tell, in constant time, whether the hash is that of this token's secret."""
+        """Return whether the hash is that of this token's secret, by constant-time comparison."""
         return compare_digest(self.secret_hash, secret_hash)

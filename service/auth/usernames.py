@@ -1,4 +1,4 @@
-"""User names: which there are, and which of them are one (RFC 8265, section 3)."""
+"""User names: which are valid, and which are the same (RFC 8265, section 3)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from service.auth.errors import InvalidField
 MIN_LENGTH = 4
 MAX_LENGTH = 31
 
-# Preparation shortens no sane name by more; what is longer is not worth the work.
+# Preparation can shorten a text; beyond this length it is not attempted.
 MAX_UNPREPARED_LENGTH = 255
 
 _CASE_MAPPED = get_profile("UsernameCaseMapped")
 _CASE_PRESERVED = get_profile("UsernameCasePreserved")
 
-# precis-i18n's reasons, in the words of somebody who fills in a form.
+# The reasons that precis-i18n gives, as messages to users.
 _REASONS = {
     "spaces": "Username must not contain spaces.",
     "controls": "Username must not contain control characters.",
@@ -31,9 +31,9 @@ _REASONS = {
 
 
 class Username:
-    """A user name in both its forms: ``name`` recognises, ``display_name`` is shown.
+    """A user name: ``name`` is the prepared form, which is compared; ``display_name`` is shown.
 
-    ``Alice``, ``alice`` and ``ＡＬＩＣＥ`` have one ``name``, and one user can have it.
+    ``Alice``, ``alice`` and ``ＡＬＩＣＥ`` have the same ``name``, which only one user can have.
     """
 
     __slots__ = ("display_name", "name")
@@ -44,7 +44,7 @@ class Username:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Take a name that somebody wants to have. Raises `InvalidField`."""
+        """Validate a new user name. Raises `InvalidField`."""
         if len(text) > MAX_UNPREPARED_LENGTH:
             raise _too_long()
         if not text:
@@ -58,7 +58,11 @@ class Username:
 
 
 class ClaimedUsername:
-    """What somebody types to log in. A text that can be nobody's name is nobody's, not an error."""
+    """A user name that was typed to log in.
+
+    Text that cannot be a user name is treated as an unknown user, not as a validation error: its
+    ``name`` is ``None``.
+    """
 
     __slots__ = ("name",)
 
@@ -67,7 +71,7 @@ class ClaimedUsername:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises `InvalidField` if there is no text, or too much to be a name."""
+        """Parse a user name. Raises `InvalidField` if it is empty or too long."""
         if not text:
             raise InvalidField("too_short", "Username must not be empty.")
         if len(text) > MAX_UNPREPARED_LENGTH:
@@ -81,14 +85,15 @@ class ClaimedUsername:
 
 
 def prepare(text: str) -> str:
-    """The form of a name that recognises its owner. Raises `InvalidField` for what has none."""
+    """Return the prepared form, by which names are compared. Raises `InvalidField`."""
     return _enforced(_CASE_MAPPED, text)
 
 
 def display(text: str) -> str:
-    """The form of a name that is shown. Raises `InvalidField`, for a name that has only the other.
+    """Return the display form. Raises `InvalidField`.
 
-    As has one with a letter in title case (U+1F98), which is allowed in lower case alone.
+    A name can have a prepared form and no display form: a letter in title case, such as U+1F98, is
+    allowed in lower case only.
     """
     return _enforced(_CASE_PRESERVED, text)
 

@@ -1,6 +1,6 @@
-"""Loading users, keys and sessions by the thousand: COPY into temporary tables, then one INSERT.
+"""Bulk loading of users, keys and sessions: COPY into temporary tables, then one INSERT.
 
-What is there already stays as it is, so that a load that was interrupted can be begun again.
+Rows that exist already are left unchanged, so an interrupted load can be run again.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from service.storage.database import PATIENT, DatabaseUnavailable, connect_once
+from service.storage.database import ADMIN_TIMEOUTS, DatabaseUnavailable, connect
 
 INCOMING = """
 CREATE TEMPORARY TABLE incoming_user (id uuid);
 CREATE TEMPORARY TABLE incoming_key (
-    number int, provider text, name text, user_id uuid, display_name text, password_hash text);
+    number int, provider text, name text, user_id uuid, display_name text, password_hash text,
+    password_scheme text);
 CREATE TEMPORARY TABLE incoming_session (
     number int, id uuid, secret_hash bytea, user_id uuid, active_expires bigint,
     idle_expires bigint);
@@ -29,8 +30,9 @@ INSERT INTO "user" (id) SELECT id FROM incoming_user ON CONFLICT DO NOTHING
 """
 
 ADD_KEYS = """
-INSERT INTO key (provider, name, user_id, display_name, password_hash)
-SELECT DISTINCT ON (provider, name) provider, name, user_id, display_name, password_hash
+INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme)
+SELECT DISTINCT ON (provider, name)
+       provider, name, user_id, display_name, password_hash, password_scheme
 FROM incoming_key JOIN "user" ON "user".id = user_id
 ORDER BY provider, name, number
 ON CONFLICT DO NOTHING
@@ -40,8 +42,8 @@ KEYS_NOT_ADDED = """
 SELECT number,
        CASE WHEN owner.id IS NULL THEN 'there is no such user'
             WHEN key.user_id <> incoming_key.user_id
-            THEN 'somebody else has this name, as ' || key.display_name
-            ELSE 'its user has this name already, as ' || key.display_name
+            THEN 'another user has this name, as ' || key.display_name
+            ELSE 'its user already has this name, as ' || key.display_name
        END
 FROM incoming_key
 LEFT JOIN "user" AS owner ON owner.id = incoming_key.user_id
@@ -52,7 +54,7 @@ WHERE owner.id IS NULL
 ORDER BY number
 """
 
-# Lucia does not tell when a session was opened: its life of at most $1 begins anew.
+# Lucia does not store when a session was opened: its maximum lifetime $1 begins at the import.
 ADD_SESSIONS = """
 INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_at,
                      absolute_expires_at)
@@ -74,28 +76,31 @@ ORDER BY number
 
 
 class Loaded(Struct, frozen=True):
-    """How many rows of a batch were new, and the numbers of those refused, with the reasons."""
+    """How many rows of a batch were new, and the positions of those rejected, with the reasons."""
 
     new: int
-    refused: list[tuple[int, str]]
+    rejected: list[tuple[int, str]]
 
 
 class BulkLoad:
-    """Loads batches on one connection. A batch is there, whole, once its method has returned."""
+    """Loads batches on one connection. A batch is committed, whole, when its method returns."""
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         self._connection = connection
 
     async def users(self, ids: Sequence[tuple[Any, ...]]) -> Loaded:
-        """Rows of (id)."""
+        """Load rows of (id)."""
         return await self._load("incoming_user", ids, ADD_USERS, None)
 
     async def keys(self, rows: Sequence[tuple[Any, ...]]) -> Loaded:
-        """Rows of (number, provider, name, user id, display name, password hash)."""
+        """Load rows of (number, provider, name, user id, display name, hash, hash scheme)."""
         return await self._load("incoming_key", rows, ADD_KEYS, KEYS_NOT_ADDED)
 
     async def sessions(self, rows: Sequence[tuple[Any, ...]], lifetime: timedelta) -> Loaded:
-        """Rows of (number, id, secret hash, user id, active and idle expiry in milliseconds)."""
+        """Load rows of (number, id, secret hash, user id, active and idle expiry).
+
+        The expiry times are in milliseconds since 1970; no session outlives ``lifetime``.
+        """
         return await self._load(
             "incoming_session", rows, ADD_SESSIONS, SESSIONS_NOT_ADDED, lifetime
         )
@@ -112,25 +117,25 @@ class BulkLoad:
             await self._connection.execute(f"TRUNCATE {table}")
             await self._connection.copy_records_to_table(table, records=rows)
             status = await self._connection.execute(add, *arguments)
-            refused = [] if not_added is None else await self._connection.fetch(not_added)
-        return Loaded(int(status.split()[-1]), [tuple(row) for row in refused])
+            rejected = [] if not_added is None else await self._connection.fetch(not_added)
+        return Loaded(int(status.split()[-1]), [tuple(row) for row in rejected])
 
 
 @asynccontextmanager
 async def bulk_load(url: str, *, dry_run: bool) -> AsyncIterator[BulkLoad]:
-    """Open a connection to load by; a dry run takes everything back in the end.
+    """Open a connection for loading; a dry run rolls everything back.
 
     Raises `DatabaseUnavailable`.
     """
-    connection = await connect_once(url, PATIENT)
+    connection = await connect(url, ADMIN_TIMEOUTS)
     try:
         await connection.execute(INCOMING)
-        attempt = connection.transaction()
+        transaction = connection.transaction()
         if dry_run:
-            await attempt.start()
+            await transaction.start()
         yield BulkLoad(connection)
         if dry_run:
-            await attempt.rollback()
+            await transaction.rollback()
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
     finally:

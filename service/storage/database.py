@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: one engine for each process, and a time limit on every statement."""
+"""Connections to PostgreSQL: one engine for each process, a time limit on every statement."""
 
 from __future__ import annotations
 
@@ -7,79 +7,70 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
-from msgspec import Struct
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-# What a client did not cause and may retry, as classes of SQLSTATE (PostgreSQL, appendix A):
-# connection exception, invalid transaction state, transaction rollback, insufficient resources,
-# object not in prerequisite state, operator intervention (a cancelled statement is one), I/O error.
-PASSING_FAULTS = ("08", "25", "40", "53", "55", "57", "58")
+from service.settings.database import DatabaseOptions
+from service.settings.values import Duration
 
+# Errors that the client did not cause and may retry, as classes of SQLSTATE (PostgreSQL, appendix
+# A): connection exception, invalid transaction state, transaction rollback, insufficient resources,
+# object not in prerequisite state, operator intervention (statement timeouts too), system error.
+TRANSIENT_SQLSTATES = ("08", "25", "40", "53", "55", "57", "58")
 
-# SQLAlchemy's adapter: cache no statement, and prepare each without a name.
+# Options of SQLAlchemy's asyncpg adapter: cache no statement, and prepare each without a name.
 UNPREPARED: dict[str, Any] = {
     "prepared_statement_cache_size": 0,
     "prepared_statement_name_func": str,
 }
 
+# For work that no request waits for: migrations, imports.
+ADMIN_TIMEOUTS = DatabaseOptions(
+    pool_size=1,
+    pool_timeout=Duration.parse("10s"),
+    connect_timeout=Duration.parse("10s"),
+    statement_timeout=Duration.parse("10m"),
+)
+
 
 class DatabaseUnavailable(Exception):
-    """The database gave no answer, or not in time. Whether the statement took effect is unknown."""
+    """The database did not answer in time. Whether the statement took effect is unknown."""
 
 
 class StatementRefused(Exception):
-    """PostgreSQL can make nothing of a statement, or a constraint forbids it: a defect."""
+    """PostgreSQL rejected a statement, or a constraint does: a defect of the service."""
 
     def __init__(self, message: str, statement: str | None = None) -> None:
         super().__init__(message if statement is None else f"{message} in: {statement}")
 
 
-class Limits(Struct, frozen=True, kw_only=True):
-    """Connections of one process, and how long it waits for what, in seconds.
-
-    ``through_pgbouncer`` is for a pooler that gives a connection for a transaction at a time: then
-    everything is in one, nothing stays prepared, and the server sets its time limits by itself.
-    """
-
-    pool_size: int
-    connect: float
-    statement: float
-    pool_wait: float
-    through_pgbouncer: bool = False
-
-
-# For work that nobody waits for at the other end of a request: migrations, imports.
-PATIENT = Limits(pool_size=1, connect=10.0, statement=600.0, pool_wait=10.0)
-
-
 @contextmanager
-def faults_named() -> Iterator[None]:
-    """Turn the many faces of an absent database into `DatabaseUnavailable`.
+def translating_errors() -> Iterator[None]:
+    """Translate the errors of SQLAlchemy and asyncpg.
 
-    A statement that PostgreSQL refuses is a defect, `StatementRefused`. What it tells beside its
-    message, such as the row that broke a constraint, goes no further: hashes may be in it.
+    Raises `DatabaseUnavailable` for transient errors and `StatementRefused` for others. Only the
+    first line of PostgreSQL's message is kept: the details may show a row, with a hash in it.
     """
     try:
         yield
     except DBAPIError as error:
         lost = error.connection_invalidated or isinstance(error, InterfaceError)
-        if lost or _is_passing(error.orig):
+        if lost or _is_transient(error.orig):
             raise DatabaseUnavailable(_message_of(error.orig)) from None
         refused = StatementRefused(_message_of(error.orig), error.statement)
         raise refused.with_traceback(error.__traceback__) from None
     except asyncpg.PostgresError as error:
-        if _is_passing(error):
+        if _is_transient(error):
             raise DatabaseUnavailable(_message_of(error)) from None
         raise StatementRefused(_message_of(error)).with_traceback(error.__traceback__) from None
     except (OSError, TimeoutError, NoFreeConnection, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
 
-def _is_passing(error: BaseException | None) -> bool:
-    return (getattr(error, "sqlstate", None) or "").startswith(PASSING_FAULTS)
+def _is_transient(error: BaseException | None) -> bool:
+    return (getattr(error, "sqlstate", None) or "").startswith(TRANSIENT_SQLSTATES)
 
 
 def _message_of(error: BaseException | None) -> str:
@@ -87,22 +78,21 @@ def _message_of(error: BaseException | None) -> str:
 
 
 class Database:
-    """PostgreSQL, as the rest of storage uses it.
+    """A pool of connections to PostgreSQL.
 
-    ``connect`` gives a connection on which each statement stands alone (neither BEGIN nor COMMIT
-    nor ROLLBACK goes over the wire, but for PgBouncer); ``transaction`` one on which all of them
-    count, or none.
-    Both raise `DatabaseUnavailable` for what is the database's fault, or the network's.
+    On a connection of `connect` each statement commits by itself: no BEGIN, COMMIT or ROLLBACK is
+    sent (except through PgBouncer). On one of `transaction` all statements commit together, or
+    none. Both raise `DatabaseUnavailable` for errors of the database or the network.
     """
 
-    def __init__(self, url: str, limits: Limits) -> None:
+    def __init__(self, url: str, options: DatabaseOptions) -> None:
         async def open_connection() -> asyncpg.Connection[asyncpg.Record]:
-            return await connect_once(url, limits)
+            return await connect(url, options)
 
         def create() -> DBAPIConnection:
             adapted: DBAPIConnection = engine.dialect.dbapi.connect(  # type: ignore[union-attr]
                 async_creator_fn=open_connection,
-                **(UNPREPARED if limits.through_pgbouncer else {}),
+                **(UNPREPARED if options.pgbouncer else {}),
             )
             return adapted
 
@@ -112,60 +102,63 @@ class Database:
             hide_parameters=True,
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,
-            pool_size=limits.pool_size,
+            pool_size=options.pool_size,
             max_overflow=0,
-            pool_timeout=limits.pool_wait,
+            pool_timeout=options.pool_timeout,
         )
         self._engine = engine
         self._transactional = engine.execution_options(isolation_level="READ COMMITTED")
-        self._always_in_transactions = limits.through_pgbouncer
+        self._always_in_transactions = options.pgbouncer
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """Take a connection from the pool, in autocommit mode."""
         if self._always_in_transactions:
             async with self.transaction() as connection:
                 yield connection
             return
-        with faults_named():
+        with translating_errors():
             async with self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        with faults_named():
+        """Take a connection from the pool and begin a transaction; an exception rolls it back."""
+        with translating_errors():
             async with self._transactional.begin() as connection:
                 yield connection
 
     async def close(self) -> None:
+        """Close all connections."""
         await self._engine.dispose()
 
 
-async def connect_once(url: str, limits: Limits) -> asyncpg.Connection[asyncpg.Record]:
-    """Open one connection, with the time limits set on the server's side as well.
+async def connect(url: str, options: DatabaseOptions) -> asyncpg.Connection[asyncpg.Record]:
+    """Open a connection whose time limits hold on the server's side as well.
 
     Raises `DatabaseUnavailable`.
     """
     try:
         return await asyncpg.connect(
             url,
-            timeout=limits.connect,
-            command_timeout=limits.statement,
-            **(_for_pgbouncer() if limits.through_pgbouncer else _for_postgresql(limits)),
+            timeout=options.connect_timeout,
+            command_timeout=options.statement_timeout,
+            **(_pgbouncer_options() if options.pgbouncer else _postgresql_options(options)),
         )
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
 
-def _for_postgresql(limits: Limits) -> dict[str, Any]:
+def _postgresql_options(options: DatabaseOptions) -> dict[str, Any]:
     return {
         "server_settings": {
             "application_name": "ostiary",
-            "statement_timeout": f"{limits.statement * 1000:.0f}",
-            "idle_in_transaction_session_timeout": f"{limits.statement * 2000:.0f}",
+            "statement_timeout": f"{options.statement_timeout * 1000:.0f}",
+            "idle_in_transaction_session_timeout": f"{options.statement_timeout * 2000:.0f}",
         }
     }
 
 
-def _for_pgbouncer() -> dict[str, Any]:
-    """PgBouncer refuses settings that it does not know, and mixes up what is prepared."""
+def _pgbouncer_options() -> dict[str, Any]:
+    """Leave out what PgBouncer refuses (unknown settings) or mixes up (prepared statements)."""
     return {"server_settings": {"application_name": "ostiary"}, "statement_cache_size": 0}

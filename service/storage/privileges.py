@@ -1,20 +1,20 @@
-"""What the role may do by which the service runs. The role that migrates owns the tables."""
+"""Privileges of the role that serves requests. The role that migrates owns the tables."""
 
 from __future__ import annotations
 
 from sqlalchemy import text
 
 from service.storage.schema import connection_to
-from service.storage.tables import attempt, key, session, user
+from service.storage.tables import key, rate_limit, session, user
 
-# No more than the statements of this package need: no structure, no other column. Keys go with
+# Only what the statements of this package need: no DDL, no other columns. Keys are deleted with
 # their users, by the foreign key.
 PRIVILEGES = {
     user.name: "SELECT, INSERT, DELETE",
-    key.name: "SELECT, INSERT, UPDATE (password_hash)",
+    key.name: "SELECT, INSERT, UPDATE (password_hash, password_scheme)",
     session.name: "SELECT, INSERT, DELETE, "
     "UPDATE (secret_hash, renewed_at, active_expires_at, idle_expires_at)",
-    attempt.name: "SELECT, INSERT, DELETE, UPDATE (free_at)",
+    rate_limit.name: "SELECT, INSERT, DELETE, UPDATE (tat)",
     "alembic_version": "SELECT",
 }
 
@@ -22,11 +22,11 @@ FIND_ROLE = text("SELECT quote_ident(rolname) FROM pg_roles WHERE rolname = :rol
 
 
 class NoSuchRole(Exception):
-    """The server has no role of that name."""
+    """The server has no such role."""
 
 
 async def grant_to(url: str, role: str) -> None:
-    """Give a role these privileges on the tables in the database at ``url``, and take all others.
+    """Grant a role these privileges on the tables at ``url``, and revoke all others.
 
     Raises `DatabaseUnavailable` and `NoSuchRole`.
     """

@@ -1,4 +1,4 @@
-"""The schema's history: bring a database to a revision, or tell where it stands."""
+"""The schema: migrate a database to a revision, and read the revision it is at."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from msgspec import Struct
 from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from service.storage.database import PATIENT, connect_once, faults_named
+from service.storage.database import ADMIN_TIMEOUTS, connect, translating_errors
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-# Any number will do, as long as it stays the same: "ostiary" in hexadecimal.
+# The key of an advisory lock. Any constant would do; this one is "ostiary" in hexadecimal.
 MIGRATION_LOCK = 0x6F737469617279
 
 HAS_HISTORY = text("SELECT to_regclass('alembic_version')")
@@ -23,63 +23,63 @@ CURRENT_REVISION = text("SELECT version_num FROM alembic_version")
 
 
 class UnknownRevision(Exception):
-    """The database stands at a revision, or is asked to go to one, that this version lacks."""
+    """The database is at, or is to be migrated to, a revision that this version does not have."""
 
 
-class Move(Struct, frozen=True, kw_only=True):
-    """Where a migration began and where it ended; ``None`` is the empty database."""
+class Migration(Struct, frozen=True, kw_only=True):
+    """The revisions before and after a migration; ``None`` is an empty database."""
 
     before: str | None
     after: str | None
 
 
 def revisions() -> list[str]:
-    """All revisions, oldest first, as the names of their files begin."""
+    """Return all revisions, oldest first, from the names of their files."""
     return sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/*_*.py"))
 
 
 def newest_revision() -> str:
-    """The revision that this version of the service is written for."""
+    """Return the revision that this version of the service needs."""
     return revisions()[-1]
 
 
 def is_behind(revision: str | None) -> bool:
-    """Tell whether migrations are missing. A revision that is unknown is a later version's."""
+    """Return whether migrations are missing. An unknown revision belongs to a later version."""
     return revision is None or revision in revisions()[:-1]
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:
-    """The revision at which the database stands; ``None`` before the first migration."""
+    """Return the revision of the database; ``None`` before the first migration."""
     if (await connection.execute(HAS_HISTORY)).scalar_one() is None:
         return None
     return (await connection.execute(CURRENT_REVISION)).scalar_one_or_none()
 
 
 async def revision_of(url: str) -> str | None:
-    """The revision of the database at ``url``. Raises `DatabaseUnavailable`."""
+    """Return the revision of the database at ``url``. Raises `DatabaseUnavailable`."""
     async with connection_to(url) as connection:
         return await current_revision(connection)
 
 
-async def migrate(url: str, revision: str = "head") -> Move:
-    """Bring the database to ``revision``: ``head``, ``base`` or the id of one between.
+async def migrate(url: str, revision: str = "head") -> Migration:
+    """Migrate the database to ``revision``: ``head``, ``base`` or the id of a revision.
 
-    All steps are one transaction, under an advisory lock, so that machines which start together
-    take turns. Raises `DatabaseUnavailable` and `UnknownRevision`.
+    All migrations run in one transaction, under an advisory lock: machines that start together
+    migrate one after the other. Raises `DatabaseUnavailable` and `UnknownRevision`.
     """
     async with connection_to(url) as connection:
-        return await connection.run_sync(_move, revision)
+        return await connection.run_sync(_migrate, revision)
 
 
 @asynccontextmanager
 async def connection_to(url: str) -> AsyncIterator[AsyncConnection]:
-    """Connect for a piece of work on the schema, all of it in one transaction.
+    """Connect to the database at ``url`` and begin a transaction.
 
     Raises `DatabaseUnavailable`.
     """
 
     async def open_connection() -> asyncpg.Connection[asyncpg.Record]:
-        return await connect_once(url, PATIENT)
+        return await connect(url, ADMIN_TIMEOUTS)
 
     engine = create_async_engine(
         "postgresql+asyncpg://",
@@ -88,15 +88,15 @@ async def connection_to(url: str) -> AsyncIterator[AsyncConnection]:
         hide_parameters=True,
     )
     try:
-        with faults_named():
+        with translating_errors():
             async with engine.begin() as connection:
                 yield connection
     finally:
         await engine.dispose()
 
 
-def _move(connection: Connection, revision: str) -> Move:
-    """Alembic is loaded here alone: answering requests needs none of it."""
+def _migrate(connection: Connection, revision: str) -> Migration:
+    """Run Alembic, which is imported here only: serving requests does not need it."""
     from alembic import command
     from alembic.config import Config
     from alembic.runtime.migration import MigrationContext
@@ -107,13 +107,15 @@ def _move(connection: Connection, revision: str) -> Move:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["connection"] = connection
-    step = command.downgrade if _lies_before(revision, before) else command.upgrade
+    step = command.downgrade if _is_before(revision, before) else command.upgrade
     try:
         step(config, revision)
     except CommandError as error:
         raise UnknownRevision(str(error)) from error
-    return Move(before=before, after=MigrationContext.configure(connection).get_current_revision())
+    return Migration(
+        before=before, after=MigrationContext.configure(connection).get_current_revision()
+    )
 
 
-def _lies_before(revision: str, current: str | None) -> bool:
+def _is_before(revision: str, current: str | None) -> bool:
     return revision == "base" or (current is not None and revision != "head" and revision < current)

@@ -1,8 +1,8 @@
-"""Looking sessions up, as every request does: the statement on which the service's speed depends.
+"""Session look-ups: the statement that every request sends, on which the service's speed depends.
 
-It goes over one connection of its own, prepared, without SQLAlchemy's pool and without
-transactions around it; look-ups that meet are asked for together. The SQL is compiled from the
-same tables as all other statements.
+They use one dedicated connection with prepared statements, without SQLAlchemy's pool and without
+transactions; simultaneous look-ups are batched. The SQL is compiled from the same tables as that
+of all other statements.
 """
 
 from __future__ import annotations
@@ -13,19 +13,45 @@ from uuid import UUID
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
-from sqlalchemy import Select
+from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
-from service.model import FoundSession, SecretHash, Session, SessionState, User
-from service.storage.coalescing import Closed, Coalesced
-from service.storage.database import DatabaseUnavailable, Limits, connect_once, faults_named
-from service.storage.sessions import FIND_LIVE_SESSION, FIND_LIVE_SESSIONS
+from service.model.sessions import FoundSession, SecretHash, Session, SessionState
+from service.model.users import User
+from service.settings.database import DatabaseOptions
+from service.storage.batching import Batcher, BatcherClosed
+from service.storage.database import DatabaseUnavailable, connect, translating_errors
+from service.storage.keys import DISPLAY_NAME
+from service.storage.tables import session, user
 
 Statement: TypeAlias = "PreparedStatement[asyncpg.Record]"
 
-# While PostgreSQL answers so many, the service sends off those before. More would come back all
-# at once, with both sides waiting for each other.
-MOST_AT_ONCE = 32
+# While PostgreSQL answers a batch of this size, the service sends the responses of the one before.
+# Larger batches come back all at once, with both sides waiting for each other.
+MAX_BATCH_SIZE = 32
+
+_LIVE_SESSIONS = (
+    select(
+        session.c.id,
+        session.c.user_id,
+        session.c.created_at,
+        session.c.renewed_at,
+        session.c.active_expires_at,
+        session.c.idle_expires_at,
+        session.c.secret_hash,
+        (session.c.active_expires_at > func.now()).label("is_active"),
+        DISPLAY_NAME.label("username"),
+        user.c.created_at.label("joined_at"),
+    )
+    .join_from(session, user)
+    .where(session.c.idle_expires_at > func.now())
+)
+
+FIND_LIVE_SESSION = _LIVE_SESSIONS.where(session.c.id == bindparam("session_id"))
+
+FIND_LIVE_SESSIONS = _LIVE_SESSIONS.where(
+    session.c.id == any_(bindparam("session_ids", type_=ARRAY(Uuid)))
+)
 
 
 def _compiled(statement: Select[*tuple[object, ...]]) -> str:
@@ -37,35 +63,35 @@ FIND_MANY = _compiled(FIND_LIVE_SESSIONS)
 
 
 class SessionLookups:
-    """Finds live sessions in the database at ``url``; connects when asked and not connected."""
+    """Finds live sessions in the database at ``url``; connects on demand."""
 
-    def __init__(self, url: str, limits: Limits) -> None:
+    def __init__(self, url: str, options: DatabaseOptions) -> None:
         self._url = url
-        self._limits = limits
-        self._coalesced = Coalesced(self._ask, most=MOST_AT_ONCE)
+        self._options = options
+        self._batcher = Batcher(self._look_up, max_batch_size=MAX_BATCH_SIZE)
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._find_one: Statement
         self._find_many: Statement
 
     async def find(self, session_id: UUID) -> FoundSession | None:
-        """Find a session with its user, unless it is dead. Raises `DatabaseUnavailable`."""
+        """Return the live session with this id, and its user. Raises `DatabaseUnavailable`."""
         try:
-            return await self._coalesced.get(session_id)
-        except Closed as error:
+            return await self._batcher.get(session_id)
+        except BatcherClosed as error:
             raise DatabaseUnavailable("the service stops") from error
 
     async def close(self) -> None:
-        await self._coalesced.close()
-        if self._connection is not None:
-            self._connection.terminate()
+        """Fail the look-ups under way and close the connection."""
+        await self._batcher.close()
+        self._disconnect()
 
-    async def _ask(self, session_ids: list[UUID]) -> Mapping[UUID, FoundSession]:
+    async def _look_up(self, session_ids: list[UUID]) -> Mapping[UUID, FoundSession]:
         try:
-            with faults_named():
+            with translating_errors():
                 rows = await self._fetch(session_ids)
         except Exception:
-            # Whatever it was, a migration under a prepared statement included: begin anew.
-            self._hang_up()
+            # A migration invalidates prepared statements, for example: the next batch reconnects.
+            self._disconnect()
             raise
         return {row[0]: found_session(row) for row in rows}
 
@@ -73,7 +99,7 @@ class SessionLookups:
         connection = self._connection
         if connection is None or connection.is_closed():
             connection = await self._connect()
-        if self._limits.through_pgbouncer:
+        if self._options.pgbouncer:
             async with connection.transaction(readonly=True):
                 return await connection.fetch(FIND_MANY, session_ids)
         if len(session_ids) == 1:
@@ -82,23 +108,23 @@ class SessionLookups:
         return await self._find_many.fetch(session_ids)
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
-        connection = await connect_once(self._url, self._limits)
-        if not self._limits.through_pgbouncer:
-            # An array is planned anew each time otherwise, which takes longer than the look-up.
+        connection = await connect(self._url, self._options)
+        if not self._options.pgbouncer:
+            # A custom plan for each array would take longer than the look-up itself.
             await connection.execute("SET plan_cache_mode = force_generic_plan")
             self._find_one = await connection.prepare(FIND_ONE)
             self._find_many = await connection.prepare(FIND_MANY)
         self._connection = connection
         return connection
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
 
 
 def found_session(row: Iterable[Any]) -> FoundSession:
-    """Read a row of `FIND_LIVE_SESSION`."""
+    """Convert a row of `FIND_LIVE_SESSION`."""
     session_id, user_id, created_at, renewed_at, active_expires_at, idle_expires_at, *more = row
     secret_hash, is_active, username, joined_at = more
     return FoundSession(

@@ -1,8 +1,9 @@
-"""The tables, as SQLAlchemy sees them. The migrations make them; a test compares the two."""
+"""The tables, for SQLAlchemy. The migrations create them; a test compares the two."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
+    CheckConstraint,
     Column,
     DateTime,
     ForeignKey,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import INET
 
@@ -25,15 +27,15 @@ metadata = MetaData(
     }
 )
 
-MOMENT = DateTime(timezone=True)
+TIMESTAMP = DateTime(timezone=True)
 
-# What a look-up wants of a user stands in the indexes by which it goes: among millions of users,
+# The indexes of user and key cover what a session look-up reads of them: with millions of users,
 # each page that it need not visit counts.
 user = Table(
     "user",
     metadata,
     Column("id", Uuid, nullable=False),
-    Column("created_at", MOMENT, nullable=False, server_default=func.now()),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("id", postgresql_include=["created_at"]),
 )
 
@@ -45,48 +47,41 @@ key = Table(
     Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE"), nullable=False),
     Column("display_name", Text, nullable=False),
     Column("password_hash", Text),
-    Column("created_at", MOMENT, nullable=False, server_default=func.now()),
+    Column("password_scheme", Text),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("provider", "name"),
+    CheckConstraint(
+        "(password_hash IS NULL) = (password_scheme IS NULL)", name="key_password_scheme_check"
+    ),
     Index(None, "user_id", "provider", "created_at", "name", postgresql_include=["display_name"]),
+    Index(None, "password_scheme", postgresql_where=text("password_scheme IS NOT NULL")),
 )
 
-# Who made a hash, and with which cost: all hashes of a kind take equally long to verify. There is
-# an index on it, ``key_hash_kind_idx``, which the migrations alone know.
-HASH_KIND = """
-    CASE
-        WHEN password_hash LIKE '$argon2%'
-            THEN substring(password_hash FROM '^.[^$]+.[^$]+.[^$]+')
-        WHEN password_hash LIKE '$2%' THEN left(password_hash, 7)
-        WHEN password_hash ~ '^(s2|[0-9a-f]{32}):' THEN 'scrypt r=16'
-        ELSE 'scrypt r=8'
-    END
-"""
-
-# Room is left on every page so that a renewal, which touches no indexed column, stays on its page
-# and writes no index entry (a heap-only update).
+# The fill factor leaves room on every page for renewals, which change no indexed column: they stay
+# on their page and write no index entry (heap-only tuples).
 session = Table(
     "session",
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("secret_hash", LargeBinary, nullable=False),
     Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE"), nullable=False),
-    Column("created_at", MOMENT, nullable=False, server_default=func.now()),
-    Column("renewed_at", MOMENT, nullable=False, server_default=func.now()),
-    Column("active_expires_at", MOMENT, nullable=False),
-    Column("idle_expires_at", MOMENT, nullable=False),
-    Column("absolute_expires_at", MOMENT, nullable=False),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("renewed_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("active_expires_at", TIMESTAMP, nullable=False),
+    Column("idle_expires_at", TIMESTAMP, nullable=False),
+    Column("absolute_expires_at", TIMESTAMP, nullable=False),
     Column("user_agent", Text),
     Column("address", INET),
     Index(None, "user_id", "created_at", "id"),
     postgresql_with={"fillfactor": 85},
 )
 
-# ``free_at`` is when all that a subject has spent has come back. Nothing here has to survive a
-# power cut, and so nobody waits for a disk.
-attempt = Table(
-    "attempt",
+# ``tat`` is the theoretical arrival time of GCRA. Unlogged: the limits need not survive a crash,
+# and no attempt waits for a disk.
+rate_limit = Table(
+    "rate_limit",
     metadata,
-    Column("subject", LargeBinary, primary_key=True),
-    Column("free_at", MOMENT, nullable=False),
+    Column("bucket", LargeBinary, primary_key=True),
+    Column("tat", TIMESTAMP, nullable=False),
     prefixes=["UNLOGGED"],
 )

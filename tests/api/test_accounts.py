@@ -15,6 +15,7 @@ from tests.databases import execute, fetch, fetch_value
 from tests.factories import (
     COOKIE,
     PASSWORD,
+    REMOVE_PASSWORDS,
     bearer,
     codes,
     cookie,
@@ -220,7 +221,7 @@ def test_wrong_credentials_all_look_the_same(
 def test_a_key_without_a_password_cannot_log_in(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     client.cookies.clear()
-    execute(service.database_url, "UPDATE key SET password_hash = NULL")
+    execute(service.database_url, REMOVE_PASSWORDS)
     assert log_in(client).json()["code"] == "invalid_credentials"
 
 

@@ -39,7 +39,7 @@ def last(service: Service, response: httpx.Response) -> dict[str, Any]:
     found = trail(service)[-1]
     assert found["request_id"] == response.headers["x-request-id"]
     assert found["address"] == "127.0.0.1"
-    assert found["by"] == "caller"
+    assert found["by"] == "user"
     assert found["timestamp"].endswith("Z")
     return found
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.client_address import ClientAddresses
-from service.settings import ForwardedHeader, Networks
+from service.api.http.client_address import ClientAddresses
+from service.settings.http import HTTPSettings
+from service.settings.values import ForwardedHeader, Networks
 from tests.factories import sessions_in, sign_up
 from tests.services import running
 
@@ -23,11 +24,12 @@ def address(
     trusted: Networks = PROXIES,
     header: ForwardedHeader = ForwardedHeader.X_FORWARDED_FOR,
 ) -> str:
+    settings = HTTPSettings(trusted_proxies=trusted, forwarded_header=header)
     scope: Any = {
         "client": (peer, 4711),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers],
     }
-    return str(ClientAddresses(trusted, header).of(scope))
+    return str(ClientAddresses(settings).of(scope))
 
 
 def x(value: str) -> tuple[str, str]:

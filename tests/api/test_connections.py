@@ -24,7 +24,7 @@ def test_a_worker_has_no_more_connections_than_its_pool_and_one_for_look_ups(
 ) -> None:
     environment = {
         "OSTIARY_DATABASE_POOL_SIZE": str(SIZE),
-        "OSTIARY_DATABASE_POOL_WAIT": "1s",
+        "OSTIARY_DATABASE_POOL_TIMEOUT": "1s",
         "OSTIARY_DATABASE_STATEMENT_TIMEOUT": "1m",
         **NO_LIMITS,
     }
@@ -35,7 +35,7 @@ def test_a_worker_has_no_more_connections_than_its_pool_and_one_for_look_ups(
     ):
         sign_up(client)
         client.get("/me")
-        with locked(database_url, "attempt"):
+        with locked(database_url, "rate_limit"):
             log_ins = [pool.submit(log_in, client) for _ in range(REQUESTS)]
             wait_for_the_waiting(database_url, SIZE)
             # Whoever finds no connection free is told so, while the others wait for the lock.

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import CHECKS, load_all_checks
 
-from service.cli import DOCUMENT
+from service.cli.openapi import DOCUMENT
 from tests.databases import TestServer
 from tests.factories import JSON_VALUES, PASSWORD, bearer, sign_up
 from tests.services import NO_LIMITS, Service, running

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.json_body import parse_json_object
-from service.api.problems import PROBLEM_TYPES, MalformedJSON
+from service.api.http.errors import MalformedJSON
+from service.api.http.json_body import parse_json_object
+from service.api.http.problem_types import PROBLEM_TYPES
 from tests.databases import execute, locked, name_of
 from tests.factories import JSON_VALUES, PASSWORD, sign_up
 from tests.services import Service, running

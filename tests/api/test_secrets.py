@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api import bodies
-from service.auth.hash_process import MakeHash, Verify
+from service.api import schemas
+from service.auth.hashing.jobs import Hash, Verify
 from service.auth.passwords import Password, PasswordPolicy
 from service.auth.tokens import Token
-from service.model import PasswordHash, SecretHash
+from service.model.sessions import SecretHash
+from service.model.users import PasswordHash
 from service.settings import Settings
 from tests.databases import TestServer, execute, fetch
 from tests.factories import COOKIE, bearer, cookie, log_in, sign_up, token_of, with_other_secret
@@ -136,12 +137,12 @@ def test_a_wrong_address_of_the_database_tells_no_password(tmp_path: Path) -> No
         Token.issue(),
         Password(CANARY),
         PasswordPolicy().accept(CANARY),
-        PasswordHash(CANARY),
+        PasswordHash(CANARY, CANARY),
         SecretHash(CANARY.encode()),
-        MakeHash(CANARY),
+        Hash(CANARY),
         Verify(CANARY, [CANARY], CANARY),
         Settings(database_url=f"postgresql://x:{CANARY}@h/d"),
-        bodies.Leave(password=Password(CANARY)),
+        schemas.DeleteMeRequest(password=Password(CANARY)),
     ],
     ids=lambda secret: type(secret).__name__,
 )

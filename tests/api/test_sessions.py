@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from service.api.guard import require_session
+from service.api.security.guard import require_session
 from service.app import create_app
 from service.settings import Settings
 from tests.databases import execute

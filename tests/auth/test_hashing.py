@@ -8,9 +8,10 @@ import psutil
 import pytest
 
 from service.auth.errors import Overloaded
-from service.auth.hash_process import Argon2Cost, Job, MakeHash, Verify
-from service.auth.hashing import Hasher
+from service.auth.hashing.hasher import Hasher
+from service.auth.hashing.jobs import Hash, Job, Verification, Verify
 from service.auth.passwords import Password, PasswordPolicy
+from service.settings.passwords import Argon2Cost
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
 RIGHT = PasswordPolicy().accept("correct horse battery staple")
@@ -19,7 +20,7 @@ WRONG = Password("incorrect horse")
 
 @pytest.fixture
 async def hasher() -> AsyncIterator[Hasher]:
-    hasher = Hasher(CHEAP, processes=1, queue_length=1, patience=10)
+    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=10)
     yield hasher
     await hasher.close()
 
@@ -29,16 +30,16 @@ def process_of(hasher: Hasher) -> psutil.Process:
     (process,) = [
         child
         for child in psutil.Process().children()
-        if "service.auth.hash_process" in child.cmdline()
+        if "service.auth.hashing.worker" in child.cmdline()
     ]
     return process
 
 
 async def test_a_hash_verifies_its_password_and_no_other(hasher: Hasher) -> None:
     password_hash = await hasher.hash(RIGHT)
-    assert await hasher.verify(password_hash, RIGHT)
-    assert not await hasher.verify(password_hash, WRONG)
-    assert not await hasher.verify(password_hash, Password("\x00"))
+    assert (await hasher.verify(password_hash, RIGHT)).matches
+    assert not (await hasher.verify(password_hash, WRONG)).matches
+    assert not (await hasher.verify(password_hash, Password("\x00"))).matches
 
 
 async def test_the_same_password_is_hashed_differently_each_time(hasher: Hasher) -> None:
@@ -46,8 +47,8 @@ async def test_the_same_password_is_hashed_differently_each_time(hasher: Hasher)
 
 
 async def test_no_hash_is_nobodys(hasher: Hasher) -> None:
-    assert not await hasher.verify(None, RIGHT)
-    assert not await hasher.verify(None, Password("\x00"))
+    assert not (await hasher.verify(None, RIGHT)).matches
+    assert not (await hasher.verify(None, Password("\x00"))).matches
 
 
 async def test_without_a_hash_the_same_work_is_done(
@@ -56,11 +57,11 @@ async def test_without_a_hash_the_same_work_is_done(
     password_hash = await hasher.hash(RIGHT)
     jobs: list[Job] = []
 
-    async def note(job: Job) -> bool:
+    async def note(job: Job, **_: object) -> Verification:
         jobs.append(job)
-        return False
+        return Verification(matches=False)
 
-    monkeypatch.setattr(hasher, "_do", note)
+    monkeypatch.setattr(hasher, "_execute", note)
     await hasher.verify(password_hash, WRONG)
     await hasher.verify(None, WRONG)
     known, nobodys = jobs
@@ -72,14 +73,14 @@ async def test_without_a_hash_the_same_work_is_done(
 
 async def test_only_a_hash_of_another_cost_is_made_anew(hasher: Hasher) -> None:
     current = await hasher.hash(RIGHT)
-    assert await hasher.rehash(current, RIGHT) is None
+    assert await hasher.verify(current, RIGHT) == Verification(matches=True, needs_rehash=False)
     cost = Argon2Cost(time_cost=2, memory_kib=64)
-    dearer = Hasher(cost, processes=1, queue_length=1, patience=10)
-    renewed = await dearer.rehash(current, RIGHT)
+    dearer = Hasher(cost, processes=1, queue_length=1, timeout=10)
+    outdated = await dearer.verify(current, RIGHT)
+    renewed = await dearer.hash(RIGHT)
     await dearer.close()
-    assert renewed is not None
-    assert renewed.startswith("$argon2id$v=19$m=64,t=2,p=1$")
-    assert await hasher.verify(renewed, RIGHT)
+    assert outdated == Verification(matches=True, needs_rehash=True)
+    assert renewed.text.startswith("$argon2id$v=19$m=64,t=2,p=1$")
 
 
 async def test_a_full_queue_refuses_at_once(hasher: Hasher) -> None:
@@ -92,7 +93,7 @@ async def test_a_full_queue_refuses_at_once(hasher: Hasher) -> None:
         await hasher.hash(RIGHT)
     process.resume()
     await asyncio.gather(working, waiting)
-    assert await hasher.hash(RIGHT)
+    await hasher.hash(RIGHT)
 
 
 async def test_nobody_waits_longer_than_the_patience_neither_in_the_queue_nor_for_the_work(
@@ -101,13 +102,13 @@ async def test_nobody_waits_longer_than_the_patience_neither_in_the_queue_nor_fo
     await hasher.hash(RIGHT)
     process = process_of(hasher)
     process.suspend()
-    hasher._patience = 0.01
+    hasher._timeout = 0.01
     for _ in range(2):
         with pytest.raises(Overloaded):
             await hasher.hash(RIGHT)
-    hasher._patience = 10
+    hasher._timeout = 10
     process.resume()
-    assert await hasher.hash(RIGHT)
+    await hasher.hash(RIGHT)
 
 
 async def test_who_gives_up_leaves_the_result_to_nobody_else(hasher: Hasher) -> None:
@@ -120,7 +121,7 @@ async def test_who_gives_up_leaves_the_result_to_nobody_else(hasher: Hasher) -> 
     await asyncio.sleep(0)
     given_up.cancel()
     process.resume()
-    assert await next_one is False
+    assert not (await next_one).matches
 
 
 async def test_a_process_that_died_is_replaced(hasher: Hasher) -> None:
@@ -130,7 +131,7 @@ async def test_a_process_that_died_is_replaced(hasher: Hasher) -> None:
     working = asyncio.create_task(hasher.hash(RIGHT))
     await asyncio.sleep(0)
     process.kill()
-    assert await working
+    await working
     assert process_of(hasher).pid != process.pid
 
 
@@ -147,7 +148,7 @@ async def test_closing_leaves_no_process(hasher: Hasher) -> None:
 
 
 def test_a_job_does_not_show_itself() -> None:
-    assert "secret" not in repr(MakeHash("secret"))
+    assert "secret" not in repr(Hash("secret"))
     assert "secret" not in repr(Verify("secret", ["secret"], "secret"))
 
 

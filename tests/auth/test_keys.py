@@ -7,11 +7,11 @@ import pytest
 
 from service.auth.errors import KeyTaken, LastKey, NoSuchKey
 from service.auth.keys import Keys
-from service.model import PasswordHash
+from service.model.users import PasswordHash
 from service.storage.database import Database
 from tests.databases import execute
 
-HASH = PasswordHash("a hash")
+HASH = PasswordHash("a hash", "a scheme")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from service.storage.tables import metadata
-from tests.commands.running import run
+from tests.cli.running import run
 from tests.databases import TestServer, execute, fetch_value
 from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
 from tests.services import running
@@ -68,7 +68,7 @@ def test_it_is_enough_for_everything_that_the_service_does(
         assert client.post("/logout", headers=mine).status_code == 204
         assert "refused" not in service.log.read_text()
         age_sessions(database_url, days=40)
-    assert run("sweep", DATABASE_URL=restricted_url).stdout.startswith("1 dead")
+    assert run("cleanup", DATABASE_URL=restricted_url).stdout.startswith("1 expired")
     assert fetch_value(database_url, "SELECT count(*) FROM session") == 0
 
 

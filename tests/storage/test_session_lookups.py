@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID, uuid4
 
-from service.app import limits_of
-from service.settings import Settings
+from service.settings.database import DatabaseOptions
 from service.storage.session_lookups import SessionLookups
 from tests.databases import execute
 
@@ -25,7 +24,7 @@ async def test_the_living_are_found_and_the_dead_are_not_alone_and_together(
     live, dead, none = ([uuid4() for _ in range(3)] for _ in range(3))
     await asyncio.to_thread(execute, database_url, ADD, live, 1)
     await asyncio.to_thread(execute, database_url, ADD, dead, -1)
-    lookups = SessionLookups(database_url, limits_of(Settings()))
+    lookups = SessionLookups(database_url, DatabaseOptions())
 
     async def find(session_id: UUID) -> UUID | None:
         found = await lookups.find(session_id)

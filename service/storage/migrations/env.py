@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the steps on the connection that `service.storage.schema` hands over."""
+"""The environment of Alembic: runs migrations on the connection that `schema.migrate` passes."""
 
 from alembic import context
 

@@ -1,0 +1,83 @@
+"""A page to read and try the API: Swagger UI, served from its package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, MediaType, Request, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath
+from litestar.response import File
+from swagger_ui_bundle import swagger_ui_path
+
+from service.api.http.response_headers import set_content_policy
+from service.api.openapi import openapi_document
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>Ostiary</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+</head>
+<body>
+<div id="page"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/page.js"></script>
+</body>
+</html>
+"""
+
+PAGE_SCRIPT = """\
+SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#page",
+  deepLinking: true,
+  validatorUrl: null,
+  withCredentials: true,
+});
+"""
+
+# Nothing is loaded from another host. Swagger UI sets styles from scripts and draws with data URLs.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+
+# The files of Swagger UI that the page loads, and their media types.
+PAGE_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
+
+
+class DocsController(Controller):
+    """The OpenAPI document and its page."""
+
+    path = "/"
+    include_in_schema = False
+
+    @get("/openapi.json")
+    async def get_document(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        return openapi_document()
+
+    @get("/docs", media_type=MediaType.HTML)
+    async def get_page(self, request: Request[Any, Any, Any]) -> Response[str]:
+        """Return the page."""
+        set_content_policy(request.scope, PAGE_POLICY)
+        return Response(PAGE, headers={"Cross-Origin-Opener-Policy": "same-origin"})
+
+    @get("/docs/page.js", media_type="text/javascript")
+    async def get_page_script(self) -> str:
+        """Return the script that sets Swagger UI up."""
+        return PAGE_SCRIPT
+
+    @get("/docs/{name:str}")
+    async def get_page_file(self, name: FromPath[str]) -> File:
+        """Return a file of Swagger UI."""
+        if name not in PAGE_FILES:
+            raise NotFoundException
+        return File(
+            swagger_ui_path / name, media_type=PAGE_FILES[name], content_disposition_type="inline"
+        )

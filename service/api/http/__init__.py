@@ -1,0 +1,1 @@
+"""What HTTP needs around the endpoints: bodies, problems, headers, addresses."""

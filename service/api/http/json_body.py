@@ -1,0 +1,176 @@
+"""Request bodies: strict JSON, converted field by field.
+
+msgspec stops at the first invalid field, while a form shows all of them at once. So each field is
+converted by itself; the struct describes the body in OpenAPI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Generic, NoReturn, TypeVar
+
+import msgspec
+from litestar import Request
+from litestar.dto import AbstractDTO
+from litestar.exceptions import InternalServerException
+from litestar.openapi.spec import Reference, Schema
+from litestar.typing import FieldDefinition
+from msgspec import Struct
+from msgspec.structs import FieldInfo
+
+from service.api.http.errors import (
+    BodyIncomplete,
+    BodyTimeout,
+    MalformedJSON,
+    UnsupportedMediaType,
+)
+from service.api.http.state import FieldParsers, state_of
+from service.auth.errors import FieldError, InvalidField, ValidationFailed
+
+# The fields of a struct never change, and are needed for every body.
+fields_of = cache(msgspec.structs.fields)
+
+
+class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base class of request bodies."""
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> list[FieldError]:  # noqa: ARG003
+        """Return the errors of fields that are valid by themselves, but not together.
+
+        ``values`` holds the valid fields.
+        """
+        return []
+
+
+BodyT = TypeVar("BodyT", bound=Body)
+
+
+class StrictJSON(AbstractDTO[BodyT], Generic[BodyT]):
+    """Litestar's interface to a body reader."""
+
+    def decode_bytes(self, value: bytes) -> BodyT:
+        """Read a body. Raises `MalformedJSON` and `ValidationFailed`."""
+        parsers = state_of(self.asgi_connection).field_parsers
+        return read_body(value, self.model_type, parsers)
+
+    @classmethod
+    def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
+        """Do nothing: the struct is the model."""
+
+    @classmethod
+    def create_openapi_schema(
+        cls,
+        field_definition: FieldDefinition,
+        handler_id: str,  # noqa: ARG003
+        schema_creator: Any,
+    ) -> Reference | Schema:
+        """Return the schema of the struct."""
+        schema: Reference | Schema = schema_creator.for_field_definition(field_definition)
+        return schema
+
+
+async def require_json_body(request: Request[Any, Any, Any]) -> None:
+    """Receive the body; Litestar's ``before_request`` hook.
+
+    A ``charset`` is ignored: JSON is UTF-8 (RFC 8259). Raises `UnsupportedMediaType`,
+    `MalformedJSON`, `BodyTimeout` and `BodyIncomplete`.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    if media_type.strip().lower() != "application/json":
+        raise UnsupportedMediaType
+    try:
+        async with asyncio.timeout(state_of(request).body_timeout):
+            body = await request.body()
+    except TimeoutError as error:
+        raise BodyTimeout from error
+    except InternalServerException as error:
+        # Litestar raises it if the client disconnects, or the chunked encoding is invalid.
+        raise BodyIncomplete from error
+    if not body:
+        raise MalformedJSON("The body is empty.")
+
+
+def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
+    """Convert JSON to a ``model``.
+
+    Raises `MalformedJSON`, and `ValidationFailed` with all errors.
+    """
+    members = parse_json_object(raw)
+    values: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    fields = fields_of(model)
+    for field in fields:
+        try:
+            values[field.name] = _convert_field(field, members, parsers)
+        except InvalidField as error:
+            errors.append(error.of(field.name))
+    errors += [
+        FieldError(field=name, code="unknown_field", message="There is no such field.")
+        for name in sorted(members.keys() - {field.name for field in fields})
+    ]
+    errors += model.check(values)
+    if errors:
+        raise ValidationFailed(errors)
+    return model(**values)
+
+
+def parse_json_object(raw: bytes) -> dict[str, Any]:
+    """Parse a JSON object, more strictly than most parsers. Raises `MalformedJSON`."""
+    try:
+        document = json.loads(
+            raw.decode(), object_pairs_hook=_unique_members, parse_constant=_reject_constant
+        )
+        json.dumps(document, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise MalformedJSON("The body is nested too deeply.") from error
+    except UnicodeDecodeError as error:
+        raise MalformedJSON("The body is not UTF-8.") from error
+    except UnicodeEncodeError as error:
+        raise MalformedJSON("The body contains an unpaired surrogate.") from error
+    except ValueError as error:
+        raise MalformedJSON("The body is not a JSON document.") from error
+    if not isinstance(document, dict):
+        raise MalformedJSON("The body is not a JSON object.")
+    return document
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise MalformedJSON("The body contains a member twice.")
+    return members
+
+
+def _reject_constant(constant: str) -> NoReturn:
+    raise MalformedJSON(f"{constant} is not JSON.")
+
+
+def _convert_field(field: FieldInfo, members: dict[str, Any], parsers: FieldParsers) -> Any:
+    """Return the value of a field. Raises `InvalidField`."""
+    if field.name not in members:
+        if field.required:
+            raise InvalidField("required", f"{_label(field)} is required.")
+        return field.default
+    value = members[field.name]
+    parse = parsers.get(field.type)
+    if parse is None:
+        return _convert(value, field)
+    if not isinstance(value, str):
+        raise InvalidField("wrong_type", f"{_label(field)} must be a string.")
+    return parse(value)
+
+
+def _convert(value: Any, field: FieldInfo) -> Any:
+    try:
+        return msgspec.convert(value, field.type)
+    except msgspec.ValidationError as error:
+        code = "not_allowed" if isinstance(value, str) else "wrong_type"
+        raise InvalidField(code, f"{_label(field)}: {error}.") from error
+
+
+def _label(field: FieldInfo) -> str:
+    return field.name.replace("_", " ").capitalize()

@@ -1,0 +1,211 @@
+"""Problem types: every error that the API answers with, each defined in one place.
+
+A new error is one `ProblemType` here. The README's table, the OpenAPI document and the mapping from
+exceptions follow from it.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from service.api.http.errors import (
+    BodyIncomplete,
+    BodyTimeout,
+    MalformedJSON,
+    OriginRejected,
+    UnsupportedMediaType,
+)
+from service.auth import errors
+
+MAX_BODY_SIZE = 16 * 1024
+
+
+class ProblemType(Struct, frozen=True, kw_only=True):
+    """A type of error (RFC 9457).
+
+    ``when`` is for the documents, ``detail`` for the client. ``covers_status``: it is also the
+    problem of exceptions of the framework that have its status. ``is_logged``: as a warning.
+    """
+
+    code: str
+    status: int
+    title: str
+    detail: str
+    when: str
+    raised_as: type[Exception] | None = None
+    covers_status: bool = False
+    is_logged: bool = False
+    headers: dict[str, str] = {}
+
+    @property
+    def urn(self) -> str:
+        """The ``type`` of its problems."""
+        return "urn:ostiary:problem:" + self.code.replace("_", "-")
+
+
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+RETRY_SOON = {"Retry-After": "1"}
+CLOSE = {"Connection": "close"}
+
+MALFORMED_JSON = ProblemType(
+    code="malformed_json",
+    raised_as=MalformedJSON,
+    status=400,
+    title="Malformed JSON",
+    detail="The body is not a JSON document.",
+    when="the body is not JSON, nests too deeply, contains a member twice or an unpaired surrogate",
+)
+VALIDATION_FAILED = ProblemType(
+    code="validation_failed",
+    raised_as=errors.ValidationFailed,
+    status=400,
+    title="Validation failed",
+    detail="Some fields are invalid; `errors` lists all of them.",
+    when="fields are invalid; `errors` lists all of them",
+)
+BAD_REQUEST = ProblemType(
+    code="bad_request",
+    raised_as=BodyIncomplete,
+    covers_status=True,
+    status=400,
+    title="Bad request",
+    detail="The request is not valid HTTP.",
+    when="the request is not valid HTTP, because of its `Host` or its chunked encoding for example",
+)
+INVALID_CREDENTIALS = ProblemType(
+    code="invalid_credentials",
+    raised_as=errors.InvalidCredentials,
+    status=401,
+    title="Invalid credentials",
+    detail="Incorrect username or password",
+    when="the user name or the password is wrong; the response does not reveal which",
+    headers=CHALLENGE,
+)
+NOT_AUTHENTICATED = ProblemType(
+    code="not_authenticated",
+    raised_as=errors.NotAuthenticated,
+    status=401,
+    title="Not authenticated",
+    detail="Log in first.",
+    when="there is no live session; a cookie that was sent is cleared",
+    headers=CHALLENGE,
+)
+ORIGIN_REJECTED = ProblemType(
+    code="origin_rejected",
+    raised_as=OriginRejected,
+    is_logged=True,
+    status=403,
+    title="Origin rejected",
+    detail="Pages of this origin may not send this request.",
+    when="a browser sends an unsafe method from an origin that is not allowed",
+)
+NOT_FOUND = ProblemType(
+    code="not_found",
+    raised_as=errors.NoSuchSession,
+    covers_status=True,
+    status=404,
+    title="Not found",
+    detail="There is nothing here.",
+    when="there is no such path, or the user has no such resource",
+)
+METHOD_NOT_ALLOWED = ProblemType(
+    code="method_not_allowed",
+    covers_status=True,
+    status=405,
+    title="Method not allowed",
+    detail="This method is not allowed here; `Allow` lists those that are.",
+    when="the path exists, but not with this method; see `Allow`",
+)
+REQUEST_TIMEOUT = ProblemType(
+    code="request_timeout",
+    raised_as=BodyTimeout,
+    status=408,
+    title="Request timeout",
+    detail="The body was not received in time.",
+    when="the body was not received in time",
+    headers=CLOSE,
+)
+USERNAME_TAKEN = ProblemType(
+    code="username_taken",
+    raised_as=errors.UsernameTaken,
+    status=409,
+    title="Username taken",
+    detail="Username already taken",
+    when="another user has that user name, in this or another spelling",
+)
+ALREADY_AUTHENTICATED = ProblemType(
+    code="already_authenticated",
+    raised_as=errors.AlreadyAuthenticated,
+    status=409,
+    title="Already authenticated",
+    detail="Log out before you sign up.",
+    when="sign-up with a live session",
+)
+PAYLOAD_TOO_LARGE = ProblemType(
+    code="payload_too_large",
+    covers_status=True,
+    status=413,
+    title="Payload too large",
+    detail="The body is larger than 16 KiB.",
+    when="the body is larger than 16 KiB",
+)
+UNSUPPORTED_MEDIA_TYPE = ProblemType(
+    code="unsupported_media_type",
+    raised_as=UnsupportedMediaType,
+    status=415,
+    title="Unsupported media type",
+    detail="The body must be application/json.",
+    when="the body is not `application/json`",
+)
+RATE_LIMITED = ProblemType(
+    code="rate_limited",
+    raised_as=errors.RateLimited,
+    status=429,
+    title="Rate limited",
+    detail="Too many attempts; try again after the number of seconds in `Retry-After`.",
+    when="too many attempts; `Retry-After` says in how many seconds the next one is allowed",
+)
+INTERNAL_ERROR = ProblemType(
+    code="internal_error",
+    status=500,
+    title="Internal error",
+    detail="An unexpected error occurred; the log has the details under the request id.",
+    when="an unexpected error; the log has the details under the `request_id`",
+)
+OVERLOADED = ProblemType(
+    code="overloaded",
+    raised_as=errors.Overloaded,
+    status=503,
+    title="Overloaded",
+    detail="Too many passwords are waiting to be hashed; nothing was changed.",
+    when="too many passwords are waiting to be hashed; nothing was changed",
+    headers=RETRY_SOON,
+)
+DATABASE_UNAVAILABLE = ProblemType(
+    code="database_unavailable",
+    raised_as=errors.DatabaseUnavailable,
+    is_logged=True,
+    status=503,
+    title="Database unavailable",
+    detail="The database does not answer; it is unknown whether anything was changed.",
+    when="the database does not answer; it is unknown whether anything was changed",
+    headers=RETRY_SOON,
+)
+SCHEMA_BEHIND = ProblemType(
+    code="schema_behind",
+    raised_as=errors.SchemaBehind,
+    status=503,
+    title="Schema behind",
+    detail="The database lacks migrations; run `ostiary migrate`.",
+    when="the database lacks migrations (`GET /readyz` only)",
+    headers=RETRY_SOON,
+)
+
+PROBLEM_TYPES = tuple(each for each in list(globals().values()) if isinstance(each, ProblemType))
+
+
+def problems_table() -> str:
+    """Return the problem types as a Markdown table."""
+    rows = ["| status | code | when |", "| --- | --- | --- |"]
+    rows += [f"| {each.status} | `{each.code}` | {each.when} |" for each in PROBLEM_TYPES]
+    return "\n".join(rows)

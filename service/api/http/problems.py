@@ -1,0 +1,87 @@
+"""Problems (RFC 9457): the one place where an exception becomes a response."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from msgspec import UNSET, Struct, UnsetType
+
+from service.api.http.errors import MalformedJSON
+from service.api.http.problem_types import (
+    CLOSE,
+    INTERNAL_ERROR,
+    MAX_BODY_SIZE,
+    PROBLEM_TYPES,
+    ProblemType,
+)
+from service.api.http.response_headers import request_id_of
+from service.auth.errors import FieldError, RateLimited, ValidationFailed
+
+MEDIA_TYPE = "application/problem+json"
+
+_BY_EXCEPTION = {each.raised_as: each for each in PROBLEM_TYPES if each.raised_as is not None}
+_BY_STATUS = {each.status: each for each in PROBLEM_TYPES if each.covers_status}
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """The body of every error response (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str
+    errors: list[FieldError] | UnsetType = UNSET
+
+
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """Return the response of an exception; an unexpected one is logged and answered with 500."""
+    kind = problem_type_of(error)
+    request_id = request_id_of(request.scope)
+    if kind is INTERNAL_ERROR:
+        log.error(kind.code, request_id=request_id, exc_info=error)
+    elif kind.is_logged:
+        log.warning(kind.code, request_id=request_id, reason=str(error) or None)
+    return Response(
+        Problem(
+            type=kind.urn,
+            title=kind.title,
+            status=kind.status,
+            code=kind.code,
+            detail=str(error) if isinstance(error, MalformedJSON) else kind.detail,
+            request_id=request_id,
+            errors=error.errors if isinstance(error, ValidationFailed) else UNSET,
+        ),
+        status_code=kind.status,
+        media_type=MEDIA_TYPE,
+        headers=headers_of(error, kind) | (CLOSE if has_unread_body(request) else {}),
+    )
+
+
+def problem_type_of(error: Exception) -> ProblemType:
+    """Return the problem type of an exception of ours or of the framework."""
+    kind = _BY_EXCEPTION.get(type(error))
+    if kind is None and isinstance(error, HTTPException):
+        kind = _BY_STATUS.get(error.status_code)
+    return kind or INTERNAL_ERROR
+
+
+def has_unread_body(request: Request[Any, Any, Any]) -> bool:
+    """Return whether part of the body may not have been read: no other request can follow it."""
+    length = request.headers.get("content-length", "0")
+    return "transfer-encoding" in request.headers or int(length) > MAX_BODY_SIZE
+
+
+def headers_of(error: Exception, kind: ProblemType) -> dict[str, str]:
+    """Return the headers of the response."""
+    if isinstance(error, RateLimited):
+        return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, MethodNotAllowedException):
+        return {"Allow": (error.headers or {}).get("allow", "")}
+    return kind.headers

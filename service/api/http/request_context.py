@@ -1,0 +1,31 @@
+"""The context of a request: which device it comes from, and its id."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from litestar import Request
+from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
+
+from service.api.http.response_headers import request_id_of
+from service.api.http.state import state_of
+from service.model.request_context import Device, RequestContext
+
+MAX_USER_AGENT_LENGTH = 512
+
+# The annotation of a handler's parameter ``context``.
+ProvidedContext: TypeAlias = NamedDependency[SkipValidation[RequestContext]]
+
+
+async def provide_request_context(request: Request[Any, Any, Any]) -> RequestContext:
+    """Return the context of a request, as Litestar's dependency ``context``."""
+    user_agent = request.headers.get("user-agent")
+    device = Device(
+        user_agent=user_agent and user_agent.replace("\0", "")[:MAX_USER_AGENT_LENGTH],
+        address=state_of(request).client_addresses.of(request.scope),
+    )
+    return RequestContext(device=device, request_id=request_id_of(request.scope))
+
+
+DEPENDENCIES = {"context": Provide(provide_request_context)}

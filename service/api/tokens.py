@@ -1,0 +1,36 @@
+"""Session tokens in requests and responses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+
+from service.api.http.state import state_of
+from service.api.schemas import Authenticated, authenticated
+from service.api.security.credentials import Transport, credential_of
+from service.api.security.guard import AuthenticatedRequest
+from service.auth.sessions import OpenedSession
+from service.auth.tokens import Token
+
+
+def current_token(request: Request[Any, Any, Any]) -> Token | None:
+    """Return the token that a request carries; its session need not be live."""
+    credential = credential_of(request.scope, state_of(request).session_cookie)
+    return credential.token if credential is not None else None
+
+
+def issue_token(
+    request: Request[Any, Any, Any], opened: OpenedSession, transport: Transport
+) -> Authenticated:
+    """Send the token of a session in the cookie or in the body, never in both. Returns the body."""
+    if transport is Transport.COOKIE:
+        state_of(request).session_cookie.set(request.scope, opened.token, opened.session)
+        return authenticated(opened.user, opened.session, fresh=True)
+    return authenticated(opened.user, opened.session, fresh=True, token=opened.token.text)
+
+
+def clear_session_cookie(request: AuthenticatedRequest) -> None:
+    """Clear the cookie of a session that ended, if the request carried its token in the cookie."""
+    if request.auth.transport is Transport.COOKIE:
+        state_of(request).session_cookie.clear(request.scope)

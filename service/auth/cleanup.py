@@ -1,0 +1,49 @@
+"""Cleanup: expired sessions and rate limits are deleted in small batches."""
+
+from __future__ import annotations
+
+import structlog
+
+from service.storage import cleanup as storage
+from service.storage.database import Database
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+# Pages of the session table in one batch: some ten thousand rows, a few milliseconds.
+PAGES_PER_BATCH = 256
+
+RATE_LIMITS_PER_BATCH = 10_000
+
+
+async def clean_up(database: Database) -> None:
+    """Delete expired sessions and rate limits; a background task. Raises `DatabaseUnavailable`."""
+    if deleted := await delete_expired_sessions(database):
+        log.info("expired_sessions_deleted", sessions=deleted)
+    await delete_expired_rate_limits(database)
+
+
+async def delete_expired_sessions(database: Database) -> int:
+    """Delete all dead sessions, unless another process is doing so. Returns how many.
+
+    Raises `DatabaseUnavailable`; batches that were deleted before stay deleted.
+    """
+    async with database.connect() as connection:
+        pages = await storage.count_pages(connection)
+    deleted = 0
+    for first in range(0, pages, PAGES_PER_BATCH):
+        async with database.transaction() as connection:
+            batch = await storage.delete_expired_sessions(
+                connection, first, first + PAGES_PER_BATCH
+            )
+        if batch is None:
+            break
+        deleted += batch
+    return deleted
+
+
+async def delete_expired_rate_limits(database: Database) -> None:
+    """Delete the rate limits whose attempts are all restored. Raises `DatabaseUnavailable`."""
+    deleted = RATE_LIMITS_PER_BATCH
+    while deleted == RATE_LIMITS_PER_BATCH:
+        async with database.connect() as connection:
+            deleted = await storage.delete_expired_rate_limits(connection, RATE_LIMITS_PER_BATCH)

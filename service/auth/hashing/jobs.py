@@ -1,0 +1,40 @@
+"""The messages between the service and its hash processes, each a line of JSON."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Hash(Struct, frozen=True, tag=True):
+    """Hash ``password``. The result is the hash."""
+
+    password: str
+
+    def __repr__(self) -> str:
+        return "Hash(…)"
+
+
+class Verify(Struct, frozen=True, tag=True):
+    """Verify ``password_hash``. The result is a `Verification`.
+
+    An Argon2id hash may be one of any of ``forms``, of which the first is the current one. ``text``
+    is the password as it was typed, for legacy hashes.
+    """
+
+    password_hash: str
+    forms: list[str]
+    text: str
+
+    def __repr__(self) -> str:
+        return "Verify(…)"
+
+
+class Verification(Struct, frozen=True, tag=True):
+    """Whether a hash is one of the password, and whether the password should be hashed again."""
+
+    matches: bool
+    needs_rehash: bool = False
+
+
+Job = Hash | Verify
+Result = str | Verification

@@ -1,0 +1,101 @@
+"""User administration, for operators: no password of the user is needed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from service.auth.accounts import add_user
+from service.auth.audit import OPERATOR, Event, record
+from service.auth.errors import InvalidField, NoSuchUser, ValidationFailed
+from service.auth.hashing.hasher import Hasher
+from service.auth.passwords import NewCredentials, NewPassword, username_in_password
+from service.auth.usernames import prepare
+from service.model.users import Provider, User
+from service.storage import keys as key_storage
+from service.storage import sessions as session_storage
+from service.storage import users as storage
+from service.storage.database import Database
+
+PAGE_LENGTH = 1000
+
+
+class UserAdmin:
+    """The users in ``database``."""
+
+    def __init__(self, database: Database, hasher: Hasher) -> None:
+        self._database = database
+        self._hasher = hasher
+
+    async def create(self, credentials: NewCredentials) -> User:
+        """Create a user without a session. Raises `UsernameTaken`."""
+        password_hash = await self._hasher.hash(credentials.password)
+        async with self._database.transaction() as connection:
+            key = await add_user(connection, credentials.username, password_hash)
+        record(Event.SIGNED_UP, OPERATOR, user_id=key.user.id)
+        return key.user
+
+    async def find(self, name_or_id: str) -> User:
+        """Find a user by any spelling of the user name, or by id. Raises `NoSuchUser`."""
+        async with self._database.connect() as connection:
+            key = await key_storage.find_key(connection, Provider.USERNAME, _name(name_or_id))
+            if key is not None:
+                return key.user
+            user_id = _user_id(name_or_id)
+            user = await storage.find_user(connection, user_id) if user_id else None
+        if user is None:
+            raise NoSuchUser
+        return user
+
+    async def iter_users(self) -> AsyncIterator[User]:
+        """Iterate over all users in the order of their ids, a page at a time."""
+        after = UUID(int=0)
+        while True:
+            async with self._database.connect() as connection:
+                page = await storage.list_users(connection, PAGE_LENGTH, after)
+            for user in page:
+                yield user
+            if len(page) < PAGE_LENGTH:
+                return
+            after = page[-1].id
+
+    async def delete(self, user: User) -> None:
+        """Delete a user with all keys and sessions."""
+        async with self._database.connect() as connection:
+            await storage.delete_user(connection, user.id)
+        record(Event.USER_DELETED, OPERATOR, user_id=user.id)
+
+    async def set_password(self, user: User, password: NewPassword) -> int:
+        """Set a user's password and end all their sessions. Returns how many ended.
+
+        Raises `ValidationFailed`.
+        """
+        if errors := username_in_password(user.username, password):
+            raise ValidationFailed(errors)
+        password_hash = await self._hasher.hash(password)
+        async with self._database.transaction() as connection:
+            await key_storage.set_password_hash(connection, user.id, password_hash)
+            ended = await session_storage.end_all_sessions(connection, user.id)
+        record(Event.PASSWORD_CHANGED, OPERATOR, user_id=user.id, ended=ended)
+        return ended
+
+    async def end_all_sessions(self, user: User) -> int:
+        """End all sessions of a user. Returns how many."""
+        async with self._database.connect() as connection:
+            ended = await session_storage.end_all_sessions(connection, user.id)
+        record(Event.ALL_SESSIONS_REVOKED, OPERATOR, user_id=user.id, ended=ended)
+        return ended
+
+
+def _name(text: str) -> str:
+    try:
+        return prepare(text)
+    except InvalidField:
+        return ""
+
+
+def _user_id(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

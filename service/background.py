@@ -1,0 +1,39 @@
+"""Background tasks: work that is done periodically, beside serving requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from service.auth.errors import DatabaseUnavailable, Overloaded
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+async def run_periodically(
+    name: str, task: Callable[[], Awaitable[object]], interval: float
+) -> None:
+    """Run ``task`` at once and then every ``interval`` seconds, until cancelled.
+
+    An unavailable database or a full hashing queue is logged as a warning. Other errors are logged
+    with a traceback, and the task runs again.
+    """
+    while True:
+        try:
+            await task()
+        except (DatabaseUnavailable, Overloaded) as error:
+            log.warning("background_task_failed", task=name, reason=str(error))
+        except Exception:
+            log.exception("background_task_failed", task=name)
+        await asyncio.sleep(interval)
+
+
+async def cancel_and_wait(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they end: a driver may take one cancellation for an error of its own."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=0.1)

@@ -1,0 +1,60 @@
+"""The composition root: the services that the application and the command line work with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from msgspec import Struct
+
+from service.auth.accounts import Accounts
+from service.auth.hashing.hasher import Hasher
+from service.auth.keys import Keys
+from service.auth.rate_limits import RateLimiter
+from service.auth.sessions import Sessions
+from service.auth.user_admin import UserAdmin
+from service.settings import Settings
+from service.storage.database import Database
+from service.storage.session_lookups import SessionLookups
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    """The services of one process."""
+
+    database: Database
+    hasher: Hasher
+    accounts: Accounts
+    sessions: Sessions
+    keys: Keys
+    user_admin: UserAdmin
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, database_url: str) -> AsyncIterator[Services]:
+    """Build the services on the database at ``database_url``, and close them in the end.
+
+    They connect, and start hash processes, when they are first used.
+    """
+    database = Database(database_url, settings.database)
+    lookups = SessionLookups(database_url, settings.database)
+    hasher = Hasher(
+        settings.argon2,
+        processes=settings.hash_processes,
+        queue_length=settings.hashing.queue_length,
+        timeout=settings.hashing.queue_timeout,
+    )
+    sessions = Sessions(database, lookups, settings.sessions)
+    rate_limiter = RateLimiter(database, hasher, settings.rate_limits)
+    try:
+        yield Services(
+            database=database,
+            hasher=hasher,
+            accounts=Accounts(database, hasher, sessions, rate_limiter),
+            sessions=sessions,
+            keys=Keys(database),
+            user_admin=UserAdmin(database, hasher),
+        )
+    finally:
+        await hasher.close()
+        await lookups.close()
+        await database.close()

@@ -1,0 +1,1 @@
+"""The command ``ostiary``: a file for each subcommand."""

@@ -1,1 +1,0 @@
-"""The parts of the command ``ostiary`` that are longer than a few lines."""

@@ -1,0 +1,136 @@
+"""The import of a Lucia v2 site: users, keys and, optionally, live sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from service.lucia.rows import RowRejected, key_of, session_of, user_id_of
+from service.lucia.source import KEYS, SESSIONS, USERS, LuciaSource, LuciaTable
+from service.storage.bulk_load import BulkLoad, Loaded
+
+Row = tuple[Any, ...]
+
+
+class ImportCounts(Struct, kw_only=True):
+    """The rows of a table that were read, newly inserted and rejected.
+
+    All other rows existed already, or are expired sessions.
+    """
+
+    table: str
+    read: int = 0
+    new: int = 0
+    rejected: int = 0
+
+
+class ProgressReporter(Protocol):
+    """Receives the progress of an import."""
+
+    def start(self, table: str, rows: int) -> None:
+        """Start a table with this number of rows."""
+
+    def advance(self, rows: int) -> None:
+        """Count rows as processed."""
+
+    def reject(self, table: str, row: str, reason: str) -> None:
+        """Report a row that cannot be imported.
+
+        A session is identified by its user, since its id is a token.
+        """
+
+
+class LuciaImport:
+    """Imports a source into a database. Existing rows stay unchanged, so it can be run again."""
+
+    def __init__(self, source: LuciaSource, target: BulkLoad, progress: ProgressReporter) -> None:
+        self._source = source
+        self._target = target
+        self._progress = progress
+
+    async def users(self) -> ImportCounts:
+        """Import users."""
+        return await self._import(USERS, _user_row, self._target.users, _first_column)
+
+    async def keys(self) -> ImportCounts:
+        """Import keys. Their users have to be imported before."""
+        return await self._import(KEYS, _key_row, self._target.keys, _first_column)
+
+    async def sessions(self, lifetime: timedelta) -> ImportCounts:
+        """Import live sessions; each ends ``lifetime`` from now at the latest."""
+
+        async def load(rows: list[Row]) -> Loaded:
+            return await self._target.sessions(rows, lifetime)
+
+        return await self._import(SESSIONS, _session_row, load, _user_of)
+
+    async def _import(
+        self,
+        table: LuciaTable,
+        convert: Callable[[int, Row], Row],
+        load: Callable[[list[Row]], Awaitable[Loaded]],
+        describe: Callable[[Row], str],
+    ) -> ImportCounts:
+        counts = ImportCounts(table=table.entity)
+        self._progress.start(table.entity, await self._source.count(table))
+        async for batch in self._source.batches(table):
+            rows, rejected = _convert(batch, convert)
+            loaded = await load(rows)
+            for number, reason in sorted(rejected + loaded.rejected):
+                self._progress.reject(table.entity, describe(batch[number]), reason)
+            counts.read += len(batch)
+            counts.new += loaded.new
+            counts.rejected += len(rejected) + len(loaded.rejected)
+            self._progress.advance(len(batch))
+        return counts
+
+
+def _convert(
+    batch: list[Row], convert: Callable[[int, Row], Row]
+) -> tuple[list[Row], list[tuple[int, str]]]:
+    rows: list[Row] = []
+    rejected: list[tuple[int, str]] = []
+    for number, row in enumerate(batch):
+        try:
+            rows.append(convert(number, row))
+        except RowRejected as error:
+            rejected.append((number, str(error)))
+    return rows, rejected
+
+
+def _user_row(_: int, row: Row) -> Row:
+    (lucia_id,) = row
+    return (user_id_of(str(lucia_id)),)
+
+
+def _key_row(number: int, row: Row) -> Row:
+    key_id, hashed_password, lucia_user_id = row
+    key = key_of(str(key_id), hashed_password, str(lucia_user_id))
+    password_hash = key.password_hash
+    return (
+        *(number, key.provider, key.name, key.user_id, key.display_name),
+        None if password_hash is None else password_hash.text,
+        None if password_hash is None else password_hash.scheme,
+    )
+
+
+def _session_row(number: int, row: Row) -> Row:
+    session_id, lucia_user_id, active_expires, idle_expires = row
+    session = session_of(
+        str(session_id), str(lucia_user_id), int(active_expires), int(idle_expires)
+    )
+    return (
+        *(number, session.id, session.secret_hash, session.user_id),
+        *(session.active_expires, session.idle_expires),
+    )
+
+
+def _first_column(row: Row) -> str:
+    return str(row[0])
+
+
+def _user_of(row: Row) -> str:
+    return f"of user {row[1]}"

@@ -1,0 +1,23 @@
+"""Who a request comes from."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+
+from msgspec import Struct
+
+Address = IPv4Address | IPv6Address
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """What is stored of the client that opened a session, so that its user can recognise it."""
+
+    user_agent: str | None = None
+    address: Address | None = None
+
+
+class RequestContext(Struct, frozen=True, kw_only=True):
+    """The device and the id of a request, for rate limits and the audit trail."""
+
+    device: Device = Device()
+    request_id: str | None = None

@@ -1,0 +1,56 @@
+"""Sessions, and the devices on which they were opened."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+from service.model.request_context import Device
+from service.model.users import User
+
+
+class SessionState(StrEnum):
+    """The state of a live session. A dead one is indistinguishable from one that never existed."""
+
+    ACTIVE = "active"
+    IDLE = "idle"
+
+
+class SecretHash(bytes):
+    """The SHA-256 of a session's secret. Its ``repr`` hides it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "SecretHash(…)"
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """One log-in on one device. All times are the database's."""
+
+    id: UUID
+    user_id: UUID
+    created_at: datetime
+    renewed_at: datetime
+    active_expires_at: datetime
+    idle_expires_at: datetime
+
+
+class FoundSession(Struct, frozen=True, kw_only=True):
+    """A live session that was looked up by its id; its secret has yet to be compared."""
+
+    session: Session
+    user: User
+    state: SessionState
+    secret_hash: SecretHash
+
+
+class ListedSession(Struct, frozen=True, kw_only=True):
+    """A session in the list of its user's sessions."""
+
+    session: Session
+    state: SessionState
+    device: Device

@@ -1,0 +1,54 @@
+"""Users and the keys by which they log in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from msgspec import Struct
+
+
+class Provider(StrEnum):
+    """What kind of name a key has."""
+
+    USERNAME = "username"
+
+
+class PasswordHash(Struct, frozen=True):
+    """A password hash in its text form, and its scheme. Its ``repr`` hides both.
+
+    All hashes of one scheme (algorithm and cost) take equally long to verify.
+    """
+
+    text: str
+    scheme: str
+
+    def __repr__(self) -> str:
+        return "PasswordHash(…)"
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """A person. ``username`` is the display form of the username key, if there is one."""
+
+    id: UUID
+    username: str | None
+    created_at: datetime
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """A name by which a user logs in; by password only if it has a password hash."""
+
+    provider: str
+    name: str
+    user: User
+    password_hash: PasswordHash | None
+
+
+class KeyInfo(Struct, frozen=True):
+    """A key as it is shown to its owner and to operators."""
+
+    provider: str
+    name: str
+    display_name: str
+    has_password: bool

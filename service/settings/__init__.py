@@ -1,0 +1,78 @@
+"""Settings: their names, meanings, defaults and bounds, one section for each part of the service.
+
+Each section is the struct that its part is built with. The table in the README is made from here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from service.settings.cookies import CookieSettings
+from service.settings.database import DatabaseOptions
+from service.settings.http import HTTPSettings
+from service.settings.logs import LogSettings
+from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSettings
+from service.settings.rate_limits import RateLimitSettings
+from service.settings.server import ServerSettings, cores
+from service.settings.sessions import SessionSettings
+from service.settings.values import Duration, Environment, LogFormat
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All settings. The ``repr`` hides them, for the database's password is among them."""
+
+    database_url: Annotated[
+        str | None,
+        Meta(
+            description="The PostgreSQL to use, `postgresql://user:password@host:port/database`. "
+            "Without it an embedded server is started (not in production)."
+        ),
+    ] = None
+    env: Annotated[
+        Environment,
+        Meta(
+            description="`development` or `production`. In production cookies are `Secure`, "
+            "`DATABASE_URL` is required, and migrations are applied by `ostiary migrate` only."
+        ),
+    ] = Environment.DEVELOPMENT
+    data_dir: Annotated[Path, Meta(description="Data directory of the embedded PostgreSQL.")] = (
+        Path(".ostiary")
+    )
+    server: ServerSettings = ServerSettings()
+    http: HTTPSettings = HTTPSettings()
+    cookies: CookieSettings = CookieSettings()
+    sessions: SessionSettings = SessionSettings()
+    cleanup_interval: Annotated[
+        Duration,
+        Meta(
+            description="How often expired sessions and rate limits are deleted, and the time of "
+            "verifying a password is measured."
+        ),
+    ] = Duration.parse("10m")
+    passwords: PasswordSettings = PasswordSettings()
+    argon2: Argon2Cost = Argon2Cost()
+    hashing: HashingSettings = HashingSettings()
+    rate_limits: RateLimitSettings = RateLimitSettings()
+    database: DatabaseOptions = DatabaseOptions()
+    log: LogSettings = LogSettings()
+
+    @property
+    def is_production(self) -> bool:
+        """Whether the service runs in production."""
+        return self.env is Environment.PRODUCTION
+
+    @property
+    def log_format(self) -> LogFormat:
+        """The log format, with the default filled in."""
+        return self.log.format or (LogFormat.JSON if self.is_production else LogFormat.TEXT)
+
+    @property
+    def hash_processes(self) -> int:
+        """The number of hash processes of each worker, with the default filled in."""
+        return self.hashing.processes or max(1, cores() // self.server.effective_workers)
+
+    def __repr__(self) -> str:
+        return "Settings(…)"

@@ -1,0 +1,35 @@
+"""Connections to PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, Struct
+
+from service.settings.values import Duration
+
+
+class DatabaseOptions(Struct, frozen=True, kw_only=True):
+    """The connections of one process, and its timeouts in seconds."""
+
+    prefix: ClassVar[str] = "DATABASE_"
+
+    pool_size: Annotated[
+        int, Meta(description="Connections to PostgreSQL, for each worker.", ge=1, le=200)
+    ] = 8
+    pool_timeout: Annotated[
+        Duration, Meta(description="Maximum time to wait for a free connection of the pool.")
+    ] = Duration.parse("2s")
+    connect_timeout: Annotated[Duration, Meta(description="Maximum time to open a connection.")] = (
+        Duration.parse("5s")
+    )
+    statement_timeout: Annotated[
+        Duration, Meta(description="Maximum time of one SQL statement.")
+    ] = Duration.parse("5s")
+    pgbouncer: Annotated[
+        bool,
+        Meta(
+            description="`true` if `DATABASE_URL` is a PgBouncer in transaction mode. Slower: "
+            "every statement runs in a transaction, and none is prepared."
+        ),
+    ] = False

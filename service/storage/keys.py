@@ -1,0 +1,227 @@
+"""Keys: the statements on the names by which users log in, and their password hashes."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, delete, insert, literal_column, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model.users import Key, KeyInfo, PasswordHash, Provider, User
+from service.storage.tables import key, user
+
+UNIQUE_VIOLATION = "23505"
+
+_username_key = key.alias("username_key")
+
+# The name a user is shown by, selected beside columns of "user". Its constants are literals, so
+# that a statement has no parameters but its own.
+DISPLAY_NAME = (
+    select(_username_key.c.display_name)
+    .where(
+        _username_key.c.user_id == user.c.id,
+        _username_key.c.provider == literal_column(f"'{Provider.USERNAME}'"),
+    )
+    .order_by(_username_key.c.created_at, _username_key.c.name)
+    .limit(literal_column("1"))
+    .correlate(user)
+    .scalar_subquery()
+)
+
+_KEYS_WITH_USERS = select(
+    key.c.provider,
+    key.c.name,
+    key.c.user_id,
+    key.c.password_hash,
+    key.c.password_scheme,
+    DISPLAY_NAME.label("username"),
+    user.c.created_at.label("joined_at"),
+).join_from(key, user)
+
+
+class KeyExists(Exception):
+    """There is a key of that provider and name already."""
+
+
+FIND_KEY = _KEYS_WITH_USERS.where(
+    key.c.provider == bindparam("provider"), key.c.name == bindparam("name")
+)
+
+
+async def find_key(connection: AsyncConnection, provider: str, name: str) -> Key | None:
+    """Find a key by its prepared name, with its user."""
+    result = await connection.execute(FIND_KEY, {"provider": provider, "name": name})
+    return _key(result.one_or_none())
+
+
+# The username key's password, if there is such a key, is the user's.
+FIND_PASSWORD_KEY = (
+    _KEYS_WITH_USERS.where(key.c.user_id == bindparam("owner_id"), key.c.password_hash.is_not(None))
+    .order_by((key.c.provider == Provider.USERNAME).desc(), key.c.created_at, key.c.name)
+    .limit(1)
+)
+
+
+async def find_password_key(connection: AsyncConnection, user_id: UUID) -> Key | None:
+    """Find the key that holds a user's password."""
+    result = await connection.execute(FIND_PASSWORD_KEY, {"owner_id": user_id})
+    return _key(result.one_or_none())
+
+
+LIST_KEYS = (
+    select(key.c.provider, key.c.name, key.c.display_name, key.c.password_hash.is_not(None))
+    .where(key.c.user_id == bindparam("owner_id"))
+    .order_by(key.c.created_at, key.c.provider, key.c.name)
+)
+
+
+async def list_keys(connection: AsyncConnection, user_id: UUID) -> list[KeyInfo]:
+    """Return the keys of a user, oldest first."""
+    result = await connection.execute(LIST_KEYS, {"owner_id": user_id})
+    return [KeyInfo(*row) for row in result]
+
+
+ADD_KEY = insert(key).values(
+    provider=bindparam("provider"),
+    name=bindparam("name"),
+    user_id=bindparam("user_id"),
+    display_name=bindparam("display_name"),
+    password_hash=bindparam("password_hash"),
+    password_scheme=bindparam("password_scheme"),
+)
+
+
+async def add_key(  # noqa: PLR0913
+    connection: AsyncConnection,
+    *,
+    user_id: UUID,
+    provider: str,
+    name: str,
+    display_name: str,
+    password_hash: PasswordHash | None,
+) -> None:
+    """Insert a key of a user. Raises `KeyExists`."""
+    parameters = {
+        "user_id": user_id,
+        "provider": provider,
+        "name": name,
+        "display_name": display_name,
+        "password_hash": None if password_hash is None else password_hash.text,
+        "password_scheme": None if password_hash is None else password_hash.scheme,
+    }
+    try:
+        await connection.execute(ADD_KEY, parameters)
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:
+            raise KeyExists from error
+        raise
+
+
+REMOVE_KEY = delete(key).where(
+    key.c.user_id == bindparam("owner_id"),
+    key.c.provider == bindparam("key_provider"),
+    key.c.name == bindparam("key_name"),
+)
+
+
+async def remove_key(connection: AsyncConnection, user_id: UUID, provider: str, name: str) -> bool:
+    """Delete a key of a user. Returns whether there was one."""
+    result = await connection.execute(
+        REMOVE_KEY, {"owner_id": user_id, "key_provider": provider, "key_name": name}
+    )
+    return result.rowcount == 1
+
+
+# Guarded by the hash that was verified: a change of the password meanwhile takes precedence.
+REPLACE_PASSWORD_HASH = (
+    update(key)
+    .where(
+        key.c.provider == bindparam("key_provider"),
+        key.c.name == bindparam("key_name"),
+        key.c.password_hash == bindparam("verified_hash"),
+    )
+    .values(password_hash=bindparam("new_hash"), password_scheme=bindparam("new_scheme"))
+)
+
+
+async def replace_password_hash(
+    connection: AsyncConnection, key: Key, new_hash: PasswordHash
+) -> bool:
+    """Replace a key's password hash if it is still the one that was read. Returns whether."""
+    result = await connection.execute(
+        REPLACE_PASSWORD_HASH,
+        {
+            "key_provider": key.provider,
+            "key_name": key.name,
+            "verified_hash": None if key.password_hash is None else key.password_hash.text,
+            "new_hash": new_hash.text,
+            "new_scheme": new_hash.scheme,
+        },
+    )
+    return result.rowcount == 1
+
+
+# A user has one password, whichever key they log in by.
+SET_PASSWORD_HASH = (
+    update(key)
+    .where(
+        key.c.user_id == bindparam("owner_id"),
+        key.c.password_hash.is_not(None) | (key.c.provider == Provider.USERNAME),
+    )
+    .values(password_hash=bindparam("new_hash"), password_scheme=bindparam("new_scheme"))
+)
+
+
+async def set_password_hash(
+    connection: AsyncConnection, user_id: UUID, password_hash: PasswordHash
+) -> None:
+    """Set the password hash of all keys of a user that have a password."""
+    await connection.execute(
+        SET_PASSWORD_HASH,
+        {
+            "owner_id": user_id,
+            "new_hash": password_hash.text,
+            "new_scheme": password_hash.scheme,
+        },
+    )
+
+
+# A loose index scan (from one scheme to the next): there are few schemes of many hashes.
+FIND_HASH_OF_EACH_SCHEME = text(
+    """
+    WITH RECURSIVE found (scheme) AS (
+        (SELECT password_scheme FROM key WHERE password_scheme IS NOT NULL ORDER BY 1 LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT password_scheme FROM key
+            WHERE password_scheme > found.scheme ORDER BY 1 LIMIT 1
+        )
+        FROM found WHERE found.scheme IS NOT NULL
+    )
+    SELECT found.scheme,
+           (SELECT password_hash FROM key WHERE password_scheme = found.scheme LIMIT 1) AS hash
+    FROM found WHERE found.scheme IS NOT NULL
+    """
+)
+
+
+async def find_hash_of_each_scheme(connection: AsyncConnection) -> list[PasswordHash]:
+    """Return one password hash of each scheme that is in use."""
+    result = await connection.execute(FIND_HASH_OF_EACH_SCHEME)
+    return [PasswordHash(row.hash, row.scheme) for row in result if row.hash is not None]
+
+
+def _key(row: Row[*tuple[Any, ...]] | None) -> Key | None:
+    if row is None:
+        return None
+    has_password = row.password_hash is not None
+    return Key(
+        provider=row.provider,
+        name=row.name,
+        user=User(id=row.user_id, username=row.username, created_at=row.joined_at),
+        password_hash=PasswordHash(row.password_hash, row.password_scheme)
+        if has_password
+        else None,
+    )

@@ -1,0 +1,169 @@
+"""Pages of other origins: what they may do, and what they may read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from service.api.security.cross_origin import is_trusted_origin, reject_cross_origin
+from service.app import create_app
+from service.settings import Settings
+from tests.factories import PASSWORD, sign_up
+from tests.services import Service, running
+
+LISTED = "https://app.example.com"
+FOREIGN = "https://evil.example"
+HOST = "auth.example.com"
+
+ORIGINS = st.sampled_from(
+    [
+        *(None, f"https://{HOST}", f"http://{HOST}", f"https://{HOST}:444", LISTED, FOREIGN),
+        *("null", "", "nonsense", "file://", "https://", f"{LISTED}/", f"https://user@{HOST}"),
+        *(f"{LISTED}.evil.example", LISTED.upper(), f"{LISTED} {FOREIGN}", f"ftp://{HOST}"),
+    ]
+)
+SITES = st.sampled_from([None, "same-origin", "same-site", "cross-site", "none", "", "Same-Origin"])
+
+
+def judge(origins: list[str], sites: list[str]) -> bool:
+    headers = [(b"host", HOST.encode())]
+    headers += [(b"origin", origin.encode()) for origin in origins]
+    headers += [(b"sec-fetch-site", site.encode()) for site in sites]
+    return is_trusted_origin(headers, frozenset({LISTED}))
+
+
+@given(ORIGINS, SITES)
+@example(None, None)
+@example(f"ftp://{HOST}", None)
+def test_every_combination_is_judged_by_the_rule(origin: str | None, site: str | None) -> None:
+    ours = {f"https://{HOST}", f"http://{HOST}"}
+    if origin is not None and origin not in {*ours, LISTED, FOREIGN, f"https://{HOST}:444"} | {
+        f"{LISTED}.evil.example"
+    }:
+        expected = False
+    elif origin == LISTED:
+        expected = True
+    elif site is not None:
+        expected = site in {"same-origin", "none"}
+    else:
+        expected = origin is None or origin in ours
+    assert judge([] if origin is None else [origin], [] if site is None else [site]) is expected
+
+
+@given(st.text(max_size=40))
+def test_no_text_that_is_not_listed_is_an_origin_of_ours(text: str) -> None:
+    raw = text.encode("utf-8", "replace").decode("latin-1")
+    if raw not in {LISTED, f"https://{HOST}", f"http://{HOST}"}:
+        assert not judge([raw], [])
+
+
+def test_two_origins_are_one_too_many() -> None:
+    assert not judge([LISTED, LISTED], [])
+    assert not judge([], ["same-origin", "same-origin"])
+
+
+def test_two_hosts_are_nobodys_origin() -> None:
+    headers = [(b"host", HOST.encode()), (b"host", b"evil.example")]
+    for host in (HOST, "evil.example"):
+        origin = (b"origin", f"https://{host}".encode())
+        assert not is_trusted_origin([*headers, origin], frozenset())
+
+
+@pytest.fixture
+def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
+    environment = {"OSTIARY_ALLOWED_ORIGINS": LISTED}
+    with running(database_url, tmp_path / "service.log", environment) as service:
+        yield service
+
+
+UNSAFE = [
+    ("POST", "/signup", {"username": "Bobby", "password": PASSWORD}),
+    ("POST", "/login", {"username": "Alice", "password": PASSWORD}),
+    ("POST", "/logout", None),
+    ("DELETE", "/sessions", None),
+    ("DELETE", "/sessions/00000000-0000-0000-0000-000000000000", None),
+    ("PUT", "/me/password", {"current_password": PASSWORD, "new_password": "another one of them"}),
+    ("DELETE", "/me", {"password": PASSWORD}),
+]
+
+
+def test_every_route_that_changes_something_has_the_guard() -> None:
+    app = create_app(Settings(), "postgresql://nobody@nowhere/nothing")
+    unsafe = set()
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            methods = handler.http_methods - {"GET", "HEAD", "OPTIONS"}
+            if methods:
+                assert handler.resolve_guards()[0] is reject_cross_origin
+                unsafe |= {(method, route.path_format) for method in methods}
+    tried = {(method, path.replace(str(UUID(int=0)), "{session_id}")) for method, path, _ in UNSAFE}
+    assert unsafe == tried
+
+
+@pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
+def test_a_foreign_page_gets_nowhere(
+    service: Service, client: httpx.Client, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    sign_up(client)
+    response = client.request(method, path, json=body, headers={"Origin": FOREIGN})
+    assert (response.status_code, response.json()["code"]) == (403, "origin_rejected")
+    assert response.headers["x-request-id"] in service.log.read_text()
+    assert "access-control-allow-origin" not in response.headers
+    assert client.get("/me").status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
+def test_a_listed_page_is_let_in(
+    client: httpx.Client, method: str, path: str, body: dict[str, str] | None
+) -> None:
+    sign_up(client)
+    headers = {"Origin": LISTED, "Sec-Fetch-Site": "cross-site"}
+    response = client.request(method, path, json=body, headers=headers)
+    assert response.status_code != 403
+    assert response.headers["access-control-allow-origin"] == LISTED
+    assert response.headers["access-control-allow-credentials"] == "true"
+
+
+def test_our_own_page_is_let_in(service: Service, client: httpx.Client) -> None:
+    headers = {"Origin": service.url, "Sec-Fetch-Site": "same-origin"}
+    body = {"username": "Alice", "password": PASSWORD}
+    assert client.post("/signup", json=body, headers=headers).status_code == 201
+
+
+def test_a_preflight_from_a_listed_origin_is_answered(client: httpx.Client) -> None:
+    response = client.options(
+        "/login",
+        headers={
+            "Origin": LISTED,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type",
+        },
+    )
+    assert response.status_code == 204
+    assert response.headers["access-control-allow-origin"] == LISTED
+    assert response.headers["access-control-allow-credentials"] == "true"
+    assert "POST" in response.headers["access-control-allow-methods"]
+    assert "origin" in response.headers["vary"].lower()
+
+
+def test_a_preflight_from_a_foreign_origin_is_not(client: httpx.Client) -> None:
+    response = client.options(
+        "/login", headers={"Origin": FOREIGN, "Access-Control-Request-Method": "POST"}
+    )
+    assert response.status_code == 400
+    assert "access-control-allow-origin" not in response.headers
+
+
+def test_a_listed_page_may_read_what_went_wrong_and_when_to_try_again(client: httpx.Client) -> None:
+    response = client.get("/me", headers={"Origin": LISTED})
+    assert response.status_code == 401
+    assert response.headers["access-control-allow-origin"] == LISTED
+    exposed = response.headers["access-control-expose-headers"].lower()
+    assert "retry-after" in exposed
+    assert "x-request-id" in exposed

@@ -1,0 +1,266 @@
+"""Guessers are slowed down, and owners get in all the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.databases import execute, fetch_value
+from tests.factories import PASSWORD, log_in, sign_up
+from tests.services import NO_LIMITS, Service, running
+
+BEHIND_A_PROXY = {"OSTIARY_TRUSTED_PROXIES": "127.0.0.1", **NO_LIMITS}
+
+HOME = "192.0.2.1"
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
+    """Starts a service without limits but for those that are given."""
+    with ExitStack() as stack:
+
+        def run(**limits: str) -> Service:
+            settings = {f"OSTIARY_{name.upper()}": value for name, value in limits.items()}
+            log = tmp_path / "service.log"
+            return stack.enter_context(running(database_url, log, {**BEHIND_A_PROXY, **settings}))
+
+        yield run
+
+
+def at(service: Service, address: str) -> AbstractContextManager[httpx.Client]:
+    return service.client(headers={"X-Forwarded-For": address})
+
+
+def guess(service: Service, address: str, username: str = "Alice", password: str = "wrong") -> int:
+    with at(service, address) as client:
+        return log_in(client, username, password=password).status_code
+
+
+def let_pass(database_url: str, seconds: int) -> None:
+    execute(database_url, "UPDATE rate_limit SET tat = tat - make_interval(secs => $1)", seconds)
+
+
+@pytest.fixture
+def alice(start: Start) -> None:
+    with start().client() as client:
+        sign_up(client, "Alice")
+
+
+def test_an_address_that_fails_too_often_has_to_wait(start: Start) -> None:
+    service = start(log_in_failures_per_address="3/15m")
+    assert [guess(service, HOME, f"name{n}") for n in range(5)] == [401, 401, 401, 429, 429]
+    assert guess(service, "192.0.2.2") == 401
+
+
+@pytest.mark.usefixtures("alice")
+@pytest.mark.parametrize("username", ["Alice", "Nobody", "no body", "\0"])
+def test_a_name_that_fails_too_often_has_to_wait_whether_it_exists_or_not(
+    start: Start, username: str
+) -> None:
+    service = start(log_in_failures_per_name="3/15m")
+    statuses = [guess(service, HOME, username) for _ in range(5)]
+    assert statuses == [401, 401, 401, 429, 429]
+
+
+def test_the_refusal_says_when_to_try_again(start: Start) -> None:
+    service = start(log_in_failures_per_address="2/10m")
+    guess(service, HOME)
+    guess(service, HOME)
+    with at(service, HOME) as client:
+        response = log_in(client)
+    assert response.json()["code"] == "rate_limited"
+    assert 295 <= int(response.headers["retry-after"]) <= 300
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_attempts_come_back_one_by_one(start: Start, database_url: str) -> None:
+    service = start(log_in_failures_per_name="2/10m")
+    assert [guess(service, HOME) for _ in range(3)] == [401, 401, 429]
+    let_pass(database_url, 300)
+    assert [guess(service, HOME) for _ in range(2)] == [401, 429]
+    let_pass(database_url, 600)
+    assert [guess(service, HOME) for _ in range(3)] == [401, 401, 429]
+
+
+@pytest.mark.usefixtures("alice")
+def test_the_right_password_costs_nothing(start: Start) -> None:
+    service = start(log_in_failures_per_name="2/15m", log_in_failures_per_address="2/15m")
+    guess(service, HOME)
+    assert {guess(service, HOME, password=PASSWORD) for _ in range(5)} == {200}
+    assert [guess(service, HOME) for _ in range(2)] == [401, 429]
+
+
+@pytest.mark.usefixtures("alice")
+def test_a_guesser_does_not_lock_the_owner_out(start: Start) -> None:
+    service = start(log_in_failures_per_name="3/15m")
+    assert [guess(service, f"203.0.113.{n % 2}") for n in range(5)][-2:] == [429, 429]
+    assert guess(service, HOME, password=PASSWORD) == 200
+    assert guess(service, "203.0.113.1", password=PASSWORD) == 429
+
+
+@pytest.mark.usefixtures("alice")
+def test_under_attack_a_new_address_has_one_attempt(start: Start, database_url: str) -> None:
+    service = start(log_in_failures_per_name="2/10m")
+    assert [guess(service, "203.0.113.1") for _ in range(3)] == [401, 401, 429]
+    assert [guess(service, "203.0.113.2") for _ in range(3)] == [401, 429, 429]
+    let_pass(database_url, 290)
+    assert guess(service, "203.0.113.2") == 429
+    let_pass(database_url, 310)
+    assert guess(service, "203.0.113.2") == 401
+
+
+def test_all_spellings_of_a_name_are_one_name(start: Start) -> None:
+    service = start(log_in_failures_per_name="3/15m")
+    spellings = ["alice", "ALICE", "ＡＬＩＣＥ", "Alice"]
+    assert [guess(service, HOME, spelling) for spelling in spellings] == [401, 401, 401, 429]
+
+
+def test_an_ipv6_network_of_64_bits_is_one_address(start: Start) -> None:
+    service = start(log_in_failures_per_address="2/15m")
+    addresses = ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:0:3::", "2001:db8:0:1::1"]
+    assert [guess(service, address) for address in addresses] == [401, 401, 429, 401]
+
+
+def test_under_attack_an_ipv6_site_of_48_bits_is_one_address(start: Start) -> None:
+    service = start(log_in_failures_per_name="1/15m")
+    assert guess(service, HOME) == 401
+    addresses = ["2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:1::1"]
+    assert [guess(service, address) for address in addresses] == [401, 429, 401]
+
+
+def test_all_processes_count_together(start: Start) -> None:
+    services = [start(log_in_failures_per_name="3/15m") for _ in range(2)]
+    assert [guess(services[n % 2], HOME) for n in range(5)] == [401, 401, 401, 429, 429]
+
+
+def test_of_simultaneous_guesses_no_more_than_the_limit_are_looked_at(start: Start) -> None:
+    service = start(log_in_failures_per_address="5/15m", log_in_failures_per_name="5/15m")
+    with ThreadPoolExecutor(20) as pool:
+        statuses = Counter(pool.map(lambda _: guess(service, HOME), range(20)))
+    assert statuses == {401: 5, 429: 15}
+
+
+def test_guesses_at_many_names_from_many_addresses_do_not_hold_each_other_up(start: Start) -> None:
+    service = start(
+        log_in_failures_per_address="999/15m",
+        log_in_failures_per_name="999/15m",
+        hash_queue_length="1000",
+    )
+    tries = [(f"192.0.2.{n % 3}", f"name{n % 4}") for n in range(120)]
+    with ThreadPoolExecutor(12) as pool:
+        statuses = Counter(pool.map(lambda attempt: guess(service, *attempt), tries))
+    assert statuses == {401: 120}
+
+
+def test_a_forged_header_makes_no_new_address(database_url: str, tmp_path: Path) -> None:
+    limits = {"OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "2/15m"}
+    with running(database_url, tmp_path / "service.log", limits) as service:
+        assert [guess(service, f"198.51.100.{n}") for n in range(3)] == [401, 401, 429]
+
+
+def test_zero_is_no_limit(start: Start) -> None:
+    service = start()
+    assert {guess(service, HOME) for _ in range(60)} == {401}
+
+
+def send_twice_with_time_for_one(service: Service, send: Callable[[], int]) -> list[int]:
+    """Send two requests at once to a service that hashes one at a time and has no queue."""
+    while "verify_times_measured" not in service.log.read_text():
+        """The service hashes to learn how long it takes."""
+    (hashing,) = [
+        process
+        for process in psutil.Process(service.pid).children(recursive=True)
+        if "service.auth.hashing.worker" in process.cmdline()
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        hashing.suspend()
+        try:
+            both = [pool.submit(send) for _ in range(2)]
+            wait(both, return_when=FIRST_COMPLETED)
+        finally:
+            hashing.resume()
+    return sorted(each.result() for each in both)
+
+
+ONE_AT_A_TIME = {"hash_processes": "1", "hash_queue_length": "0", "log_level": "debug"}
+
+
+def test_an_attempt_that_nobody_had_time_for_is_given_back(start: Start) -> None:
+    service = start(log_in_failures_per_address="2/15m", **ONE_AT_A_TIME)
+    assert send_twice_with_time_for_one(service, lambda: guess(service, HOME)) == [401, 503]
+    assert [guess(service, HOME) for _ in range(2)] == [401, 429]
+
+
+def test_a_sign_up_that_nobody_had_time_for_is_given_back(start: Start) -> None:
+    service = start(sign_ups_per_address="2/1h", **ONE_AT_A_TIME)
+    usernames = iter(["Alice", "Bobby", "Carol", "David"])
+
+    def join() -> int:
+        with at(service, HOME) as client:
+            return sign_up(client, next(usernames)).status_code
+
+    assert send_twice_with_time_for_one(service, join) == [201, 503]
+    assert [join() for _ in range(2)] == [201, 429]
+
+
+def test_what_was_typed_is_not_kept(start: Start, database_url: str) -> None:
+    service = start(log_in_failures_per_name="3/15m")
+    guess(service, HOME, "hunter2-in-the-wrong-field")
+    written = "SELECT string_agg(encode(bucket, 'escape'), ' ') FROM rate_limit"
+    assert "hunter2" not in fetch_value(database_url, written)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [("PUT", "/me/password", "current_password"), ("DELETE", "/me", "password")],
+)
+def test_who_has_a_session_cannot_guess_the_password_either(
+    start: Start, method: str, path: str, field: str
+) -> None:
+    service = start(log_in_failures_per_name="2/15m")
+    with at(service, HOME) as client:
+        sign_up(client)
+        body = {field: "wrong", "new_password": "an entirely different one"}
+        if method == "DELETE":
+            del body["new_password"]
+        statuses = [client.request(method, path, json=body).status_code for _ in range(3)]
+    assert statuses == [401, 401, 429]
+    assert guess(service, HOME, password=PASSWORD) == 429
+
+
+def test_an_address_signs_up_only_so_often(start: Start, database_url: str) -> None:
+    service = start(sign_ups_per_address="2/1h")
+    with at(service, HOME) as client:
+        statuses = []
+        for n in range(4):
+            client.cookies.clear()
+            statuses.append(sign_up(client, f"user{n}").status_code)
+        assert statuses == [201, 201, 429, 429]
+        let_pass(database_url, 1800)
+        assert sign_up(client, "user9").status_code == 201
+    with at(service, "192.0.2.2") as client:
+        assert sign_up(client, "somebody").status_code == 201
+
+
+def test_taken_names_are_not_to_be_asked_for_without_end(start: Start) -> None:
+    service = start(sign_ups_per_address="3/1h")
+    with at(service, HOME) as client:
+        sign_up(client, "Alice")
+        client.cookies.clear()
+        assert [sign_up(client, "Alice").status_code for _ in range(3)] == [409, 409, 429]
+
+
+def test_a_sign_up_that_is_invalid_does_not_count(start: Start) -> None:
+    service = start(sign_ups_per_address="1/1h")
+    with at(service, HOME) as client:
+        assert [sign_up(client, "x").status_code for _ in range(3)] == [400, 400, 400]
+        assert sign_up(client).status_code == 201

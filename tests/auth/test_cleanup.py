@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from service.auth.cleanup import (
+    PAGES_PER_BATCH,
+    delete_expired_rate_limits,
+    delete_expired_sessions,
+)
+from service.storage.cleanup import CLEANUP_LOCK
+from service.storage.database import Database
+from tests.databases import execute, fetch_value, held, wait_until
+from tests.services import running
+
+FILL = """
+WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
+INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_at,
+                     absolute_expires_at)
+SELECT gen_random_uuid(), '', id, now(), now() + (n % $2 - 1) * interval '1 hour', now()
+FROM u, generate_series(1, $1) AS n
+"""
+COUNT = "SELECT count(*) FROM session"
+COUNT_DEAD = "SELECT count(*) FROM session WHERE idle_expires_at <= now()"
+
+
+FILL_ATTEMPTS = """
+INSERT INTO rate_limit SELECT sha256(int4send(n)), now() + (n % 2 - 0.5) * interval '1 hour'
+FROM generate_series(1, $1) AS n
+ON CONFLICT (bucket) DO NOTHING
+"""
+COUNT_ATTEMPTS = "SELECT count(*) FROM rate_limit"
+COUNT_PAID = "SELECT count(*) FROM rate_limit WHERE tat <= now()"
+
+
+async def run(work: object, *arguments: object) -> object:
+    return await asyncio.to_thread(work, *arguments)  # type: ignore[arg-type]
+
+
+async def test_dead_sessions_go_and_live_ones_stay(database_url: str, database: Database) -> None:
+    await run(execute, database_url, FILL, 300, 3)
+    dead = await run(fetch_value, database_url, COUNT_DEAD)
+    assert dead == 200
+    assert await delete_expired_sessions(database) == dead
+    assert await run(fetch_value, database_url, COUNT) == 100
+    assert await delete_expired_sessions(database) == 0
+
+
+async def test_a_table_of_many_batches_is_swept_whole(
+    database_url: str, database: Database
+) -> None:
+    await run(execute, database_url, FILL, 40_000, 2)
+    pages = await run(fetch_value, database_url, "SELECT pg_relation_size('session') / 8192")
+    assert isinstance(pages, int)
+    assert pages > 2 * PAGES_PER_BATCH
+    assert await delete_expired_sessions(database) == 40_000
+
+
+async def test_one_process_sweeps_at_a_time(database_url: str, database: Database) -> None:
+    await run(execute, database_url, FILL, 10, 1)
+    with held(database_url, f"SELECT pg_advisory_xact_lock({CLEANUP_LOCK})"):
+        assert await delete_expired_sessions(database) == 0
+    assert await delete_expired_sessions(database) == 10
+
+
+async def test_a_row_that_somebody_holds_is_passed_over(
+    database_url: str, database: Database
+) -> None:
+    await run(execute, database_url, FILL, 10, 1)
+    one = "SELECT id FROM session ORDER BY id LIMIT 1 FOR UPDATE"
+    with held(database_url, one):
+        assert await delete_expired_sessions(database) == 9
+
+
+async def test_whoever_owes_nothing_any_more_is_forgotten(
+    database_url: str, database: Database
+) -> None:
+    await run(execute, database_url, FILL_ATTEMPTS, 30_000)
+    await delete_expired_rate_limits(database)
+    assert await run(fetch_value, database_url, COUNT_ATTEMPTS) == 15_000
+    assert await run(fetch_value, database_url, COUNT_PAID) == 0
+
+
+def test_the_service_sweeps_when_it_starts_and_again_later(
+    database_url: str, tmp_path: Path
+) -> None:
+    def leave_something() -> None:
+        execute(database_url, FILL, 30, 3)
+        execute(database_url, FILL_ATTEMPTS, 30)
+
+    swept = f"({COUNT_DEAD}) + ({COUNT_PAID}) = 0"
+    leave_something()
+    with running(database_url, tmp_path / "service.log", {"OSTIARY_CLEANUP_INTERVAL": "1s"}):
+        wait_until(database_url, swept)
+        leave_something()
+        wait_until(database_url, swept)
+    assert fetch_value(database_url, COUNT) == 20
+    assert fetch_value(database_url, COUNT_ATTEMPTS) == 15

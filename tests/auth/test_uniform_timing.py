@@ -1,0 +1,146 @@
+"""Refusals take equally long; how long, `benchmarks` measure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from service.auth import uniform_timing as module
+from service.auth.accounts import Accounts, add_user
+from service.auth.errors import AuthError, InvalidCredentials, Overloaded, RateLimited
+from service.auth.hashing.hasher import Hasher
+from service.auth.hashing.schemes import parse_password_hash
+from service.auth.hashing.worker import argon2_hasher
+from service.auth.passwords import Password, PasswordPolicy
+from service.auth.rate_limits import RateLimiter
+from service.auth.sessions import Sessions
+from service.auth.uniform_timing import measure_verify_times, uniform_timing
+from service.auth.usernames import ClaimedUsername, Username
+from service.model.request_context import RequestContext
+from service.settings.database import DatabaseOptions
+from service.settings.passwords import Argon2Cost
+from service.settings.rate_limits import RateLimitSettings
+from service.settings.sessions import SessionSettings
+from service.settings.values import Rate
+from service.storage.database import Database
+from service.storage.session_lookups import SessionLookups
+from tests.auth.test_legacy_hashes import FOREIGN, OSLO_ARGON2ID, lucia_v1
+from tests.databases import execute
+from tests.factories import REMOVE_PASSWORDS
+
+CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
+RIGHT = PasswordPolicy().accept("correct horse battery staple")
+WRONG = Password("incorrect horse")
+HASHES = [
+    *(password_hash for _, password_hash in (*FOREIGN, *OSLO_ARGON2ID)),
+    lucia_v1("another", salt="b" * 16),
+    argon2_hasher(CHEAP).hash("a"),
+    argon2_hasher(CHEAP).hash("b"),
+]
+
+
+@pytest.fixture
+async def hasher() -> AsyncIterator[Hasher]:
+    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=10)
+    yield hasher
+    await hasher.close()
+
+
+@pytest.fixture
+async def accounts(database_url: str, database: Database, hasher: Hasher) -> Accounts:
+    """Alice's account, and others that are not there; a name may fail once."""
+    lookups = SessionLookups(database_url, DatabaseOptions())
+    sessions = Sessions(database, lookups, SessionSettings())
+    limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("1/15m"))
+    async with database.transaction() as connection:
+        await add_user(connection, Username.parse("alice"), await hasher.hash(RIGHT))
+    return Accounts(database, hasher, sessions, RateLimiter(database, hasher, limits))
+
+
+@pytest.fixture
+async def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return found
+
+
+def add_hashes(database_url: str, hashes: list[str]) -> None:
+    execute(
+        database_url,
+        """WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
+           INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme)
+           SELECT 'username', hash, id, hash, hash, scheme
+           FROM u, unnest($1::text[], $2::text[]) AS h (hash, scheme)""",
+        hashes,
+        [parse_password_hash(each).scheme for each in hashes],
+    )
+
+
+async def test_every_kind_of_hash_that_users_have_is_learned_and_no_other(
+    database_url: str, database: Database, hasher: Hasher
+) -> None:
+    await asyncio.to_thread(add_hashes, database_url, HASHES)
+    await measure_verify_times(database, hasher)
+    assert hasher.known_schemes == {parse_password_hash(each).scheme for each in HASHES}
+    await asyncio.to_thread(execute, database_url, REMOVE_PASSWORDS)
+    await measure_verify_times(database, hasher)
+    assert hasher.known_schemes == {parse_password_hash(HASHES[-1]).scheme}
+
+
+async def test_the_usual_time_is_that_of_the_slowest_kind(
+    database_url: str, database: Database, hasher: Hasher
+) -> None:
+    assert hasher.p90_verify_time == 0
+    await measure_verify_times(database, hasher)
+    ours = hasher.p90_verify_time
+    await asyncio.to_thread(add_hashes, database_url, HASHES)
+    await measure_verify_times(database, hasher)
+    assert hasher.p90_verify_time > ours
+
+
+async def test_the_time_that_starting_takes_is_none_of_verifying(hasher: Hasher) -> None:
+    await hasher.verify(None, Password("x"))
+    assert hasher.known_schemes == set()
+    await hasher.verify(None, Password("x"))
+    assert len(hasher.known_schemes) == 1
+
+
+@pytest.mark.parametrize("error", [InvalidCredentials(), RateLimited(1)])
+async def test_refusals_wait_until_verifying_would_be_over(
+    hasher: Hasher, slept: list[float], monkeypatch: pytest.MonkeyPatch, error: AuthError
+) -> None:
+    clock = iter([1000.0, 1000.25])
+    monkeypatch.setattr(module, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(Hasher, "p90_verify_time", 2.0)
+    with pytest.raises(type(error)):
+        async with uniform_timing(hasher):
+            raise error
+    assert slept == [1.75]
+
+
+@pytest.mark.parametrize("username", ["alice", "nobody"])
+async def test_each_log_in_that_is_refused_waits_whether_the_name_exists_or_not(
+    accounts: Accounts, slept: list[float], monkeypatch: pytest.MonkeyPatch, username: str
+) -> None:
+    monkeypatch.setattr(module, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(Hasher, "p90_verify_time", 2.0)
+    for error in (InvalidCredentials, RateLimited):
+        with pytest.raises(error):
+            await accounts.log_in(ClaimedUsername.parse(username), WRONG, context=RequestContext())
+    assert slept == [2.0, 2.0]
+
+
+async def test_nothing_else_waits(hasher: Hasher, slept: list[float]) -> None:
+    await hasher.measure([])
+    async with uniform_timing(hasher):
+        pass
+    with pytest.raises(Overloaded):
+        async with uniform_timing(hasher):
+            raise Overloaded
+    assert slept == []

@@ -1,0 +1,166 @@
+"""``ostiary user``, as the person on call uses it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.cli.running import run
+from tests.databases import fetch_value
+from tests.factories import PASSWORD, cookie, log_in, sign_up, token_of
+from tests.services import Service
+
+
+def user(database_url: str, *arguments: str, typed: str = "") -> str:
+    """Run ``ostiary user``; it must succeed."""
+    result = run("user", *arguments, typed=typed, DATABASE_URL=database_url)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def user_json(database_url: str, *arguments: str, typed: str = "") -> Any:
+    return json.loads(user(database_url, *arguments, "--json", typed=typed))
+
+
+def refusal(database_url: str, *arguments: str, typed: str = "") -> str:
+    """Run ``ostiary user``; it must fail, and say why in a line or two."""
+    result = run("user", *arguments, typed=typed, DATABASE_URL=database_url)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def test_a_user_that_was_made_can_log_in(service: Service, client: httpx.Client) -> None:
+    made = user_json(service.database_url, "create", "Alice", typed=f"{PASSWORD}\n")
+    assert log_in(client, "alice").json()["user"]["id"] == made["id"]
+
+
+def test_making_a_user_keeps_to_the_rules_and_tells_all_that_is_wrong(database_url: str) -> None:
+    told = refusal(database_url, "create", "al", typed="short\n")
+    assert "Username must be at least 4" in told
+    assert "Password must be at least 8" in told
+    assert "must not contain the username" in refusal(
+        database_url, "create", "Alice", typed="alice and more\n"
+    )
+
+
+def test_a_user_name_can_be_given_once(database_url: str) -> None:
+    user(database_url, "create", "Alice", typed=f"{PASSWORD}\n")
+    assert "Username already taken" in refusal(
+        database_url, "create", "ALICE", typed=f"{PASSWORD}\n"
+    )
+
+
+def test_a_password_is_no_argument(database_url: str) -> None:
+    result = run("user", "create", "Alice", PASSWORD, DATABASE_URL=database_url)
+    assert result.returncode == 2
+
+
+@pytest.mark.parametrize("spelling", ["Alice", "alice", "ＡＬＩＣＥ"])
+def test_a_user_is_shown_by_any_spelling_or_the_id(
+    service: Service, client: httpx.Client, spelling: str
+) -> None:
+    made = sign_up(client).json()["user"]
+    for who in (spelling, made["id"]):
+        shown = user_json(service.database_url, "show", who)
+        assert shown["user"] == made
+        assert shown["live_sessions"] == 1
+        (key,) = shown["keys"]
+        assert key == {
+            "provider": "username",
+            "name": "alice",
+            "display_name": "Alice",
+            "has_password": True,
+        }
+
+
+def test_nothing_secret_is_shown(service: Service, client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    password_hash = fetch_value(service.database_url, "SELECT password_hash FROM key")
+    for command in ("show", "sessions"):
+        for form in ([], ["--json"]):
+            shown = user(service.database_url, command, "Alice", *form)
+            assert token not in shown
+            assert password_hash not in shown
+
+
+def test_all_users_are_listed_one_on_a_line(service: Service, client: httpx.Client) -> None:
+    names = {"Alice", "Bobby", "Carol"}
+    for name in names:
+        client.cookies.clear()
+        sign_up(client, name)
+    lines = user(service.database_url, "list").splitlines()
+    assert {line.split()[1] for line in lines} == names
+    parsed = [
+        json.loads(line) for line in user(service.database_url, "list", "--json").splitlines()
+    ]
+    assert {each["username"] for each in parsed} == names
+
+
+def test_deleting_asks_first(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    result = run("user", "delete", "Alice", typed="n\n", DATABASE_URL=service.database_url)
+    assert result.returncode == 1
+    assert client.get("/me").status_code == 200
+    user(service.database_url, "delete", "Alice", typed="y\n")
+    assert client.get("/me").status_code == 401
+    assert "no user" in refusal(service.database_url, "delete", "Alice", "--yes")
+
+
+def test_a_password_that_is_set_logs_out_everywhere(service: Service, client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    user(service.database_url, "set-password", "Alice", typed="an entirely different one\n")
+    assert client.get("/me", headers=cookie(token)).status_code == 401
+    client.cookies.clear()
+    assert log_in(client).status_code == 401
+    assert log_in(client, password="an entirely different one").status_code == 200
+
+
+def test_sessions_are_listed_and_ended(service: Service, client: httpx.Client) -> None:
+    token = token_of(sign_up(client))
+    (line,) = user(service.database_url, "sessions", "Alice").splitlines()
+    session_id = line.split()[0]
+    assert session_id == client.get("/me").json()["session"]["id"]
+    user(service.database_url, "sessions", "Alice", "--end", session_id)
+    assert client.get("/me", headers=cookie(token)).status_code == 401
+    assert "no live session" in refusal(
+        service.database_url, "sessions", "Alice", "--end", session_id
+    )
+
+
+def test_all_sessions_of_a_user_are_ended(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    client.cookies.clear()
+    log_in(client)
+    ended = user_json(service.database_url, "sessions", "Alice", "--end-all")
+    assert ended == {"ended": 2}
+    assert client.get("/me").status_code == 401
+
+
+@pytest.mark.parametrize("command", ["cleanup", "sweep"])
+def test_cleanup_reports_how_many_sessions_were_deleted(
+    service: Service, client: httpx.Client, command: str
+) -> None:
+    sign_up(client)
+    fetch_value(service.database_url, "UPDATE session SET idle_expires_at = now() RETURNING true")
+    result = run(command, DATABASE_URL=service.database_url)
+    assert result.stdout == "1 expired sessions were deleted.\n"
+
+
+def test_what_the_person_on_call_does_is_in_the_audit_trail(database_url: str) -> None:
+    variables = {"DATABASE_URL": database_url, "OSTIARY_LOG_FORMAT": "json"}
+    done = [
+        run("user", "create", "Alice", typed=f"{PASSWORD}\n", **variables),
+        run("user", "set-password", "Alice", typed="an entirely different one\n", **variables),
+        run("user", "sessions", "Alice", "--end-all", **variables),
+        run("user", "delete", "Alice", "--yes", **variables),
+    ]
+    events = [json.loads(each.stderr.splitlines()[-1]) for each in done]
+    assert [event["event"] for event in events] == [
+        *("signed_up", "password_changed", "all_sessions_revoked", "user_deleted")
+    ]
+    assert {event["by"] for event in events} == {"operator"}
+    assert len({event["user_id"] for event in events}) == 1

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import asyncio
+
+from service.background import cancel_and_wait, run_periodically
+from service.storage.database import DatabaseUnavailable
+
+
+async def test_a_chore_goes_on_after_a_fault_and_after_a_defect() -> None:
+    faults = [DatabaseUnavailable("for a moment"), ZeroDivisionError()]
+    done = asyncio.Event()
+
+    async def chore() -> None:
+        if faults:
+            raise faults.pop()
+        done.set()
+
+    task = asyncio.create_task(run_periodically("chore", chore, interval=0.001))
+    async with asyncio.timeout(10):
+        await done.wait()
+        await cancel_and_wait([task])
+    assert task.cancelled()
+
+
+async def test_a_chore_that_takes_its_cancellation_for_a_fault_is_stopped_all_the_same() -> None:
+    begun = asyncio.Event()
+
+    async def chore() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise DatabaseUnavailable("broken off") from None
+
+    task = asyncio.create_task(run_periodically("chore", chore, interval=60))
+    async with asyncio.timeout(10):
+        await begun.wait()
+        await cancel_and_wait([task])
+    assert task.cancelled()
