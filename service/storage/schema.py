@@ -18,9 +18,6 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 # The key of an advisory lock. Any constant would do; this one is "ostiary" in hexadecimal.
 MIGRATION_LOCK = 0x6F737469617279
 
-HAS_HISTORY = text("SELECT to_regclass('alembic_version')")
-CURRENT_REVISION = text("SELECT version_num FROM alembic_version")
-
 
 class UnknownRevision(Exception):
     """The database is at, or is to be migrated to, a revision that this version does not have."""
@@ -46,6 +43,10 @@ def newest_revision() -> str:
 def is_behind(revision: str | None) -> bool:
     """Return whether migrations are missing. An unknown revision belongs to a later version."""
     return revision is None or revision in revisions()[:-1]
+
+
+HAS_HISTORY = text("SELECT to_regclass('alembic_version')")
+CURRENT_REVISION = text("SELECT version_num FROM alembic_version")
 
 
 async def current_revision(connection: AsyncConnection) -> str | None:

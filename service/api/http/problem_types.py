@@ -56,7 +56,7 @@ MALFORMED_JSON = ProblemType(
     when="the body is not JSON, nests too deeply, contains a member twice or an unpaired surrogate",
 )
 VALIDATION_FAILED = ProblemType(
-    code="validation_failed",
+    code=errors.ValidationFailed.code,
     raised_as=errors.ValidationFailed,
     status=400,
     title="Validation failed",
@@ -73,16 +73,16 @@ BAD_REQUEST = ProblemType(
     when="the request is not valid HTTP, because of its `Host` or its chunked encoding for example",
 )
 INVALID_CREDENTIALS = ProblemType(
-    code="invalid_credentials",
+    code=errors.InvalidCredentials.code,
     raised_as=errors.InvalidCredentials,
     status=401,
     title="Invalid credentials",
-    detail="Incorrect username or password",
+    detail=errors.InvalidCredentials.message,
     when="the user name or the password is wrong; the response does not reveal which",
     headers=CHALLENGE,
 )
 NOT_AUTHENTICATED = ProblemType(
-    code="not_authenticated",
+    code=errors.NotAuthenticated.code,
     raised_as=errors.NotAuthenticated,
     status=401,
     title="Not authenticated",
@@ -100,7 +100,7 @@ ORIGIN_REJECTED = ProblemType(
     when="a browser sends an unsafe method from an origin that is not allowed",
 )
 NOT_FOUND = ProblemType(
-    code="not_found",
+    code=errors.NoSuchSession.code,
     raised_as=errors.NoSuchSession,
     covers_status=True,
     status=404,
@@ -126,15 +126,15 @@ REQUEST_TIMEOUT = ProblemType(
     headers=CLOSE,
 )
 USERNAME_TAKEN = ProblemType(
-    code="username_taken",
+    code=errors.UsernameTaken.code,
     raised_as=errors.UsernameTaken,
     status=409,
     title="Username taken",
-    detail="Username already taken",
+    detail=errors.UsernameTaken.message,
     when="another user has that user name, in this or another spelling",
 )
 ALREADY_AUTHENTICATED = ProblemType(
-    code="already_authenticated",
+    code=errors.AlreadyAuthenticated.code,
     raised_as=errors.AlreadyAuthenticated,
     status=409,
     title="Already authenticated",
@@ -158,7 +158,7 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     when="the body is not `application/json`",
 )
 RATE_LIMITED = ProblemType(
-    code="rate_limited",
+    code=errors.RateLimited.code,
     raised_as=errors.RateLimited,
     status=429,
     title="Rate limited",
@@ -173,7 +173,7 @@ INTERNAL_ERROR = ProblemType(
     when="an unexpected error; the log has the details under the `request_id`",
 )
 OVERLOADED = ProblemType(
-    code="overloaded",
+    code=errors.Overloaded.code,
     raised_as=errors.Overloaded,
     status=503,
     title="Overloaded",
@@ -192,7 +192,7 @@ DATABASE_UNAVAILABLE = ProblemType(
     headers=RETRY_SOON,
 )
 SCHEMA_BEHIND = ProblemType(
-    code="schema_behind",
+    code=errors.SchemaBehind.code,
     raised_as=errors.SchemaBehind,
     status=503,
     title="Schema behind",
