@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from service.auth.errors import Overloaded
 from service.auth.hashing.hasher import Hasher
 from service.auth.hashing.jobs import Hash, Job, Verification, Verify
+from service.auth.hashing.worker import NICENESS
 from service.auth.passwords import Password, PasswordPolicy
 from service.settings.passwords import Argon2Cost
 
@@ -135,9 +137,14 @@ async def test_a_process_that_died_is_replaced(hasher: Hasher) -> None:
     assert process_of(hasher).pid != process.pid
 
 
-async def test_hashing_gives_way_to_answering(hasher: Hasher) -> None:
+async def test_hash_processes_give_way_to_requests_and_do_not_starve(hasher: Hasher) -> None:
     await hasher.hash(RIGHT)
-    assert os.sched_getscheduler(process_of(hasher).pid) == os.SCHED_IDLE
+    process = process_of(hasher)
+    assert process.nice() == min(os.nice(0) + NICENESS, 19)
+    assert os.sched_getscheduler(process.pid) == os.SCHED_OTHER
+    autogroup = Path(f"/proc/{process.pid}/autogroup")
+    if autogroup.exists():
+        assert autogroup.read_text().split()[-2:] == ["nice", str(NICENESS)]
 
 
 async def test_closing_leaves_no_process(hasher: Hasher) -> None:

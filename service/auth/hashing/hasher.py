@@ -49,7 +49,8 @@ class Hasher:
         """Return a hash of a password that RFC 8265 allows. Raises `Overloaded`."""
         if password.prepared is None:
             raise ValueError("the password has no prepared form")
-        return parse_password_hash(str(await self._execute(Hash(password.prepared))))
+        text = str(await self._execute(Hash(password.prepared)))
+        return PasswordHash(text, self._dummy_hash.scheme)
 
     async def verify(self, password_hash: PasswordHash | None, password: Password) -> Verification:
         """Verify a password. Without a hash nothing matches, after the same work.

@@ -21,7 +21,7 @@ from service.auth.hashing.jobs import Hash, Job, Result, Verification, Verify
 from service.auth.hashing.legacy_hashes import is_legacy, verify_legacy
 from service.settings.passwords import Argon2Cost
 
-NICENESS = 19
+NICENESS = 10
 
 
 def argon2_hasher(cost: Argon2Cost) -> argon2.PasswordHasher:
@@ -58,18 +58,14 @@ def _matches(hasher: argon2.PasswordHasher, password_hash: str, form: str) -> bo
 
 
 def lower_priority() -> None:
-    """Run only when no other process wants the CPU (SCHED_IDLE, see sched(7)).
+    """Give way to the processes that serve requests, without starving (nice 10, see sched(7)).
 
-    Linux divides time among sessions before it looks at their processes (autogroups), so this
-    process must be a session of its own, with the lowest priority: otherwise it would take time
-    from PostgreSQL's sessions.
+    Linux divides time among sessions before it looks at their processes (autogroups), so the
+    niceness of this process's session is set as well: a session of its own is required.
     """
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(NICENESS))
-    try:
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    except (AttributeError, OSError):
-        os.nice(NICENESS)
+    os.nice(NICENESS)
 
 
 def main() -> None:
