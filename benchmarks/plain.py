@@ -35,5 +35,5 @@ class PlainLookups:
 
 
 if __name__ == "__main__":
-    app.SessionLookups = PlainLookups  # type: ignore[assignment,misc]
+    app.SessionLookups = PlainLookups  # type: ignore[assignment,attr-defined]
     main()
