@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: serve test test-pgbouncer test-browser bench bench-quick lint format openapi audit sbom lock clean
+.PHONY: serve test test-pgbouncer test-browser bench bench-quick bench-cost lint format openapi audit sbom lock clean
 
 serve: $(VENV)/serve.installed  ## Start the service on http://127.0.0.1:8000, with a PostgreSQL of its own
 	$(BIN)/ostiary serve
@@ -24,6 +24,9 @@ bench: $(VENV)/development.installed  ## Measure; needs wrk (Debian's package) a
 
 bench-quick: $(VENV)/development.installed  ## The same in under two minutes, less exact
 	$(BIN)/python benchmarks/bench.py --quick
+
+bench-cost: $(VENV)/development.installed  ## CPU time per request; BASELINE=REVISION compares; needs wrk
+	$(BIN)/python benchmarks/cost.py $(if $(BASELINE),--baseline $(BASELINE))
 
 lint: $(VENV)/development.installed  ## Check style, types and the committed OpenAPI document
 	$(BIN)/ruff format --check .
