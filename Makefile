@@ -8,7 +8,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve test test-pgbouncer test-browser bench bench-quick lint format openapi audit sbom lock clean
+.PHONY: help serve test test-pgbouncer test-browser bench bench-quick bench-cost lint format openapi audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: $(VENV)/development.installed  ## Run the benchmarks: 15 minutes; needs D
 
 bench-quick: $(VENV)/development.installed  ## Run the benchmarks in two minutes, less exactly
 	$(BIN)/python benchmarks/bench.py --quick
+
+bench-cost: $(VENV)/development.installed  ## Measure the CPU time of a request; BASELINE=REVISION compares
+	$(BIN)/python benchmarks/cost.py $(if $(BASELINE),--baseline $(BASELINE))
 
 lint: $(VENV)/development.installed  ## Check style, types, layers and the OpenAPI document
 	$(BIN)/ruff format --check .

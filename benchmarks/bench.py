@@ -6,33 +6,31 @@ import argparse
 import asyncio
 import json
 import os
-import platform
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import argon2
 import asyncpg
 import httpx
 import psutil
 from chart import bar_chart
+from load import require_none, require_wrk, wrk
+from machine import machine
 from seeding import seed
+from servers import PORT, EmbeddedPostgres, execute, postgresql, serving
 
-from service.embedded_postgres import EmbeddedPostgres
-from service.settings import Settings
+from service.auth.hashing.schemes import parse_password_hash
+from service.auth.hashing.worker import argon2_hasher
+from service.settings.passwords import Argon2Cost
 from service.storage.schema import migrate
 
 HERE = Path(__file__).parent
-PORT = 8111
 URL = f"http://127.0.0.1:{PORT}"
 PASSWORD = "correct horse battery staple"  # noqa: S105
 
@@ -61,14 +59,14 @@ class Load:
 
 
 class Bench:
-    def __init__(self, directory: Path, *, quick: bool) -> None:
+    def __init__(self, directory: Path, server: EmbeddedPostgres, *, quick: bool) -> None:
         self.directory = directory
+        self.server = server
         self.rounds = 1 if quick else 3
         self.seconds = 3 if quick else 8
         self.growth = 250_000 if quick else 5_000_000
         self.requests = 100_000 if quick else 1_000_000
         self.log_ins_refused = 20 if quick else 183
-        self.server = EmbeddedPostgres(directory / "data", {"shared_buffers": "2GB"})
         self.results: dict[str, Any] = {}
 
     def database(self, name: str, sessions: int) -> tuple[str, Path]:
@@ -79,13 +77,11 @@ class Bench:
         return self.server.url(name), tokens
 
     async def _make_database(self, name: str) -> None:
-        connection = await asyncpg.connect(self.server.url())
-        await connection.execute(f"CREATE DATABASE {name}")
-        await connection.close()
+        await execute(self.server.url(), f"CREATE DATABASE {name}")
         await migrate(self.server.url(name))
 
     def get(self, path: str, tokens: Path, connections: int, seconds: int | None = None) -> Load:
-        fields = wrk("me.lua", path, connections, seconds or self.seconds, str(tokens))
+        fields = wrk("me.lua", URL + path, connections, seconds or self.seconds, str(tokens))
         requests, microseconds, p50, p99, bad, broken = fields
         return Load(requests, microseconds, p50, p99, bad + broken)
 
@@ -135,12 +131,12 @@ class Bench:
 
     def log_ins(self, url: str) -> None:
         names = [f"bench{n}" for n in range(1, 201)]
-        asyncio.run(make_users(url, names, argon2_hasher().hash(PASSWORD)))
+        asyncio.run(make_users(url, names, argon2_hasher(Argon2Cost()).hash(PASSWORD)))
         verifications, log_ins = [], []
         for _ in range(self.rounds):
             verifications.append(verifications_per_second(self.seconds))
             with serving(url):
-                microseconds, ok, _, other, _ = wrk("log_in.lua", "/login", 8, self.seconds)
+                microseconds, ok, _, other, _ = wrk("log_in.lua", URL + "/login", 8, self.seconds)
                 require_none(other, "log-ins failed")
                 log_ins.append(ok / microseconds * 1e6)
         self.results["log_in"] = {"log_ins": log_ins, "verifications": verifications}
@@ -153,7 +149,7 @@ class Bench:
             with serving(url, OSTIARY_WORKERS="2"), ThreadPoolExecutor() as pool:
                 self.get(ME, tokens, 16, 1)
                 calm.append(self.get(ME, tokens, 16).p99)
-                attack = pool.submit(wrk, "log_in.lua", "/login", 32, self.seconds + 2)
+                attack = pool.submit(wrk, "log_in.lua", URL + "/login", 32, self.seconds + 2)
                 time.sleep(1)
                 flooded.append(self.get(ME, tokens, 16).p99)
                 _, ok, overloaded, other, longest = attack.result()
@@ -236,50 +232,19 @@ class Bench:
         print(f"{name}: {value:.2f} ({sign} {abs(bound)}) {'' if met else 'MISSED'}", flush=True)
 
 
-def wrk(script: str, path: str, connections: int, seconds: int, *arguments: str) -> list[int]:
-    """Run wrk, and return the numbers of the line that its script prints."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
-    command += ["-s", str(HERE / script), URL + path, "--", *arguments]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    (line,) = [line for line in output.splitlines() if line.startswith("RESULT")]
-    return [int(field) for field in line.split()[1:]]
-
-
-@contextmanager
-def serving(url: str, program: list[str] | None = None, **settings: str) -> Iterator[int]:
-    """Run the service, or a program that runs it in its way; the process id."""
-    environment = {
-        **os.environ,
-        "DATABASE_URL": url,
-        "OSTIARY_PORT": str(PORT),
-        "OSTIARY_WORKERS": "1",
-        **settings,
-    }
-    command = [sys.executable, *(program or ["-m", "service"]), "serve"]
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        if process.stdout is None or not process.stdout.readline():
-            raise SystemExit("The service did not start.")
-        time.sleep(0.5)
-        try:
-            yield process.pid
-        finally:
-            process.terminate()
-
-
 async def make_users(url: str, names: list[str], password_hash: str, prefix: str = "") -> None:
     connection = await asyncpg.connect(url)
     await connection.execute(
         """WITH made AS (
                INSERT INTO "user" (id) SELECT gen_random_uuid() FROM unnest($1::text[]) RETURNING id
            )
-           INSERT INTO key (provider, name, user_id, display_name, password_hash)
-           SELECT 'username', $3 || ($1::text[])[row_number() OVER ()], id, 'Bench', $2
+           INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme)
+           SELECT 'username', $3 || ($1::text[])[row_number() OVER ()], id, 'Bench', $2, $4
            FROM made""",
         names,
         password_hash,
         prefix,
+        parse_password_hash(password_hash).scheme,
     )
     await connection.close()
 
@@ -288,18 +253,9 @@ def log_in(client: httpx.Client, username: str) -> httpx.Response:
     return client.post("/login", json={"username": username, "password": "not the right one"})
 
 
-def argon2_hasher() -> argon2.PasswordHasher:
-    cost = Settings()
-    return argon2.PasswordHasher(
-        time_cost=cost.argon2_time_cost,
-        memory_cost=cost.argon2_memory_kib,
-        parallelism=cost.argon2_parallelism,
-    )
-
-
 def verifications_per_second(seconds: int) -> float:
     """What the cores can do with nothing else running."""
-    hasher = argon2_hasher()
+    hasher = argon2_hasher(Argon2Cost())
     password_hash = hasher.hash(PASSWORD)
     cores = len(os.sched_getaffinity(0))
     end = time.monotonic() + seconds
@@ -313,24 +269,6 @@ def verifications_per_second(seconds: int) -> float:
 
     with ThreadPoolExecutor(cores) as pool:
         return sum(pool.map(verify, range(cores))) / seconds
-
-
-def require_none(count: int, what: str) -> None:
-    if count:
-        raise SystemExit(f"{count} {what}: this measures nothing.")
-
-
-def machine() -> str:
-    model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
 
 
 def table(results: dict[str, Any]) -> str:
@@ -352,21 +290,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under two minutes, less exact")
     quick = parser.parse_args().quick
-    if shutil.which("wrk") is None:
-        raise SystemExit("The load comes from wrk; on Debian: apt-get install wrk")
-    with tempfile.TemporaryDirectory() as directory:
-        bench = Bench(Path(directory), quick=quick)
-        bench.server.start()
-        try:
-            url, tokens = bench.database("bench", 100_000)
-            bench.look_ups(url, tokens)
-            bench.log_ins(url)
-            bench.refusals(url)
-            bench.flood(url, tokens)
-            bench.growth_of_the_table()
-            bench.memory(url, tokens)
-        finally:
-            bench.server.stop()
+    require_wrk()
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        postgresql(Path(directory) / "data", {"shared_buffers": "2GB"}) as server,
+    ):
+        bench = Bench(Path(directory), server, quick=quick)
+        url, tokens = bench.database("bench", 100_000)
+        bench.look_ups(url, tokens)
+        bench.log_ins(url)
+        bench.refusals(url)
+        bench.flood(url, tokens)
+        bench.growth_of_the_table()
+        bench.memory(url, tokens)
     results = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),

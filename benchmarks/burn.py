@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 
-from service.auth.hashing.worker import Argon2Cost, lower_priority
+from service.auth.hashing.worker import argon2_hasher, lower_priority
+from service.settings.passwords import Argon2Cost
 
 if __name__ == "__main__":
     lower_priority()
-    hasher = Argon2Cost().hasher()
+    hasher = argon2_hasher(Argon2Cost())
     end = time.monotonic() + float(sys.argv[1])
     while time.monotonic() < end:
         hasher.hash("nothing")

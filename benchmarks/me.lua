@@ -1,4 +1,5 @@
 -- Shows one of the tokens with each request, in turn; each thread begins elsewhere in the list.
+-- Arguments: the file with the tokens; "bearer" to show them in Authorization, not in a cookie.
 local tokens = {}
 local threads = 0
 local at = 0
@@ -9,8 +10,12 @@ function setup(thread)
 end
 
 function init(args)
+  local field, before = "Cookie", "auth_session="
+  if args[2] == "bearer" then
+    field, before = "Authorization", "Bearer "
+  end
   for line in io.lines(args[1]) do
-    tokens[#tokens + 1] = { ["Cookie"] = "auth_session=" .. line }
+    tokens[#tokens + 1] = { [field] = before .. line }
   end
   at = number * math.floor(#tokens / 4)
 end

@@ -10,12 +10,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service import app
+from service import bootstrap
 from service.cli.main import main
 from service.model.sessions import FoundSession
-from service.storage.database import DatabaseOptions
-from service.storage.session_lookups import found_session
-from service.storage.sessions import FIND_LIVE_SESSION
+from service.settings.database import DatabaseOptions
+from service.storage.session_lookups import FIND_LIVE_SESSION, found_session
 
 
 class PlainLookups:
@@ -35,5 +34,5 @@ class PlainLookups:
 
 
 if __name__ == "__main__":
-    app.SessionLookups = PlainLookups  # type: ignore[assignment,misc]
+    bootstrap.SessionLookups = PlainLookups  # type: ignore[assignment,misc]
     main()

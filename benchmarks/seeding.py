@@ -44,10 +44,10 @@ async def _copy(
     await connection.copy_records_to_table(
         "key",
         records=[
-            ("username", f"user{first + n}", user, f"User{first + n}", "not a hash")
+            ("username", f"user{first + n}", user, f"User{first + n}", "not a hash", "none")
             for n, user in enumerate(users)
         ],
-        columns=["provider", "name", "user_id", "display_name", "password_hash"],
+        columns=["provider", "name", "user_id", "display_name", "password_hash", "password_scheme"],
     )
     await connection.copy_records_to_table(
         "session",

@@ -23,8 +23,9 @@ def main() -> None:
         pip = [sys.executable, "-m", "pip", "--quiet", "--python", f"{directory}/bin/python"]
         subprocess.run([*pip, "install", "--require-hashes", "-r", locked], check=True)
         tool = Path(sys.executable).with_name("cyclonedx-py")
-        about = ["--pyproject", HERE.parent / "pyproject.toml", "--output-reproducible"]
-        command = [tool, "environment", *about, f"{directory}/bin/python"]
+        project = HERE.parent / "pyproject.toml"
+        command: list[str | Path] = [tool, "environment", "--pyproject", project]
+        command += ["--output-reproducible", f"{directory}/bin/python"]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     bill = without_links(json.loads(output))
     (HERE / "sbom.cdx.json").write_text(json.dumps(bill, indent=1, sort_keys=True) + "\n")
