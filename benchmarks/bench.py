@@ -70,7 +70,7 @@ class Bench:
         self.results: dict[str, Any] = {}
 
     def database(self, name: str, sessions: int) -> tuple[str, Path]:
-        """A database with so many sessions, and a file with some of their tokens."""
+        """Create a database with this number of sessions. Returns its URL and a file of tokens."""
         tokens = self.directory / f"{name}.tokens"
         asyncio.run(self._make_database(name))
         seed(self.server.url(name), sessions, tokens)
@@ -185,7 +185,7 @@ class Bench:
         return p99
 
     def refusals(self, url: str) -> None:
-        """What a guesser could tell by the clock: one log-in of each sort after the other."""
+        """Measure what timing reveals to an attacker: refused log-ins of each kind, in turns."""
         names = [f"bench{n}" for n in range(1, self.log_ins_refused + 1)]
         asyncio.run(make_users(url, names, LUCIAS_HASH, prefix="moved-"))
         times: dict[str, list[float]] = {sort: [] for sort in REFUSED}
@@ -254,7 +254,7 @@ def log_in(client: httpx.Client, username: str) -> httpx.Response:
 
 
 def verifications_per_second(seconds: int) -> float:
-    """What the cores can do with nothing else running."""
+    """Return the verifications per second of all cores, with nothing else running."""
     hasher = argon2_hasher(Argon2Cost())
     password_hash = hasher.hash(PASSWORD)
     cores = len(os.sched_getaffinity(0))

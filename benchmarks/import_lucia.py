@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def make_site(path: Path, users: int) -> None:
-    """A Lucia site with one key and one live session for each user."""
+    """Create a Lucia site with one key and one live session for each user."""
     database = sqlite3.connect(path)
     database.execute("CREATE TABLE User (id TEXT PRIMARY KEY)")
     database.execute("CREATE TABLE Key (id TEXT PRIMARY KEY, hashed_password TEXT, user_id TEXT)")
