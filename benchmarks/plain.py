@@ -34,5 +34,5 @@ class PlainLookups:
 
 
 if __name__ == "__main__":
-    bootstrap.SessionLookups = PlainLookups  # type: ignore[attr-defined]
+    bootstrap.SessionLookups = PlainLookups  # type: ignore[assignment,attr-defined]
     main()
