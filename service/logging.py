@@ -13,7 +13,7 @@ from service.settings.values import LogFormat
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send events of ours and of libraries through one formatter, which shows no local variables.
+    """Send all events, those of libraries too, through one formatter that shows no local variables.
 
     The audit trail is logged at every level.
     """

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from service.settings.values import Duration
 
-# Beyond this, the number of connections to PostgreSQL should be somebody's decision.
+# More workers need more connections to PostgreSQL than it accepts by default.
 MAX_DEFAULT_WORKERS = 8
 
 

@@ -65,7 +65,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
 
 
 def problem_type_of(error: Exception) -> ProblemType:
-    """Return the problem type of an exception of ours or of the framework."""
+    """Return the problem type of an exception, raised by the service or by Litestar."""
     kind = _BY_EXCEPTION.get(type(error))
     if kind is None and isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code)

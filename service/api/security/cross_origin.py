@@ -1,9 +1,8 @@
 """Protection against cross-origin requests (CSRF): which origins may send unsafe methods.
 
 The rule is that of Go's ``http.CrossOriginProtection``: ``Sec-Fetch-Site`` decides, then
-``Origin``. A request with neither does not come from a browser, or only from one that sends no
-cookies along. Log-in is protected too: no page of another site logs its visitors in as somebody
-else.
+``Origin``. A request with neither header does not come from a browser. Log-in is protected as well
+(login CSRF): a page of another site must not log its visitors in to an account of its own.
 """
 
 from __future__ import annotations

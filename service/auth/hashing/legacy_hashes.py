@@ -10,7 +10,7 @@ form                            algorithm                                       
 ==============================  ====================================================  ============
 
 As in the originals, the salt is its UTF-8 text, not decoded, and the password is in form NFKC. The
-Argon2id hashes of oslo have the form of ours and are verified like them.
+Argon2id hashes of oslo have the same form as ours and are verified in the same way.
 """
 
 from __future__ import annotations
