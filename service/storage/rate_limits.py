@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ARRAY, Interval, LargeBinary, Row, TextClause, bindparam, text
+from sqlalchemy import Interval, LargeBinary, Row, TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
@@ -49,7 +49,7 @@ def _statement(sql: str, *buckets: str) -> TextClause:
     return text(sql).bindparams(
         *(bindparam(name, type_=LargeBinary) for name in buckets),
         *(bindparam(f"{name}_interval", type_=Interval) for name in buckets),
-        *(bindparam(f"{name}_tolerance", type_=Interval) for name in buckets),
+        *(bindparam(f"{name}_tolerance", type_=Interval) for name in buckets if "tolerance" in sql),
     )
 
 
@@ -130,29 +130,34 @@ async def consume_login(connection: AsyncConnection, buckets: LoginBuckets) -> l
     return consumed
 
 
-REFUND = text(
-    """
-    UPDATE rate_limit SET tat = rate_limit.tat - locked.emission_interval
-    FROM (
-        SELECT rate_limit.bucket, refunded.emission_interval
-        FROM unnest(:buckets, :intervals)
-            WITH ORDINALITY AS refunded (bucket, emission_interval, position)
-        JOIN rate_limit ON rate_limit.bucket = refunded.bucket
-        ORDER BY refunded.position
-        FOR UPDATE OF rate_limit
-    ) AS locked
-    WHERE rate_limit.bucket = locked.bucket
-    """
-).bindparams(
-    bindparam("buckets", type_=ARRAY(LargeBinary)), bindparam("intervals", type_=ARRAY(Interval))
-)
+def _refund(count: int) -> TextClause:
+    """Return the statement that refunds ``count`` buckets, locked in the order they are given."""
+    names = [f"bucket_{number}" for number in range(count)]
+    rows = ", ".join(f"({number}, :{name}, :{name}_interval)" for number, name in enumerate(names))
+    return _statement(
+        f"""
+        UPDATE rate_limit SET tat = rate_limit.tat - locked.emission_interval
+        FROM (
+            SELECT rate_limit.bucket, refunded.emission_interval
+            FROM (VALUES {rows}) AS refunded (position, bucket, emission_interval)
+            JOIN rate_limit ON rate_limit.bucket = refunded.bucket
+            ORDER BY refunded.position
+            FOR UPDATE OF rate_limit
+        ) AS locked
+        WHERE rate_limit.bucket = locked.bucket
+        """,  # noqa: S608
+        *names,
+    )
+
+
+# By the number of buckets: an array of them would cost asyncpg a look-up of its type.
+REFUND = {count: _refund(count) for count in (1, 2, 3)}
 
 
 async def refund(connection: AsyncConnection, buckets: Sequence[Bucket]) -> None:
-    """Restore an attempt that was consumed of these buckets."""
-    intervals = [timedelta(seconds=bucket.emission_interval) for bucket in buckets]
-    parameters = {"buckets": [bucket.id for bucket in buckets], "intervals": intervals}
-    await connection.execute(REFUND, parameters)
+    """Restore an attempt that was consumed of these buckets, in the order of `consume_login`."""
+    named = {f"bucket_{number}": bucket for number, bucket in enumerate(buckets)}
+    await connection.execute(REFUND[len(buckets)], _parameters(**named))
 
 
 def _parameters(**buckets: Bucket) -> dict[str, bytes | timedelta]:

@@ -255,8 +255,9 @@ def add_others_with_the_same_hash(database_url: str) -> None:
     execute(
         database_url,
         """WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
-           INSERT INTO key (provider, name, user_id, display_name, password_hash)
-           SELECT other.*, u.id, '', password_hash
+           INSERT INTO key
+               (provider, name, user_id, display_name, password_hash, password_scheme)
+           SELECT other.*, u.id, '', password_hash, password_scheme
            FROM u, key, (VALUES ('email', 'alice'), ('username', 'bobby')) AS other""",
     )
 

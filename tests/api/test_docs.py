@@ -67,7 +67,7 @@ def test_every_problem_is_described_somewhere_or_can_be_met_anywhere() -> None:
 
 
 def test_requests_have_examples_that_work(client: httpx.Client) -> None:
-    properties = COMMITTED["components"]["schemas"]["SignUp"]["properties"]
+    properties = COMMITTED["components"]["schemas"]["SignUpRequest"]["properties"]
     username = properties["username"]["examples"][0]
     password = properties["password"]["examples"][0]
     assert sign_up(client, username, password=password).status_code == 201

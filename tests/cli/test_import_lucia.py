@@ -132,9 +132,9 @@ def test_users_and_keys_move_and_what_cannot_is_told_with_the_reason(
         "key": {"read": 9, "new": 4, "rejected": 5},
     }
     for row, reason in (
-        ("username:ALICE", "somebody else has this name, as Alice"),
+        ("username:ALICE", "another user has this name, as Alice"),
         ("username:not a name", "must not contain spaces"),
-        ("username:Carol", "nobody knows how to verify its password hash"),
+        ("username:Carol", "its password hash has an unknown form"),
         ("nocolon", "not of the form provider:name"),
         ("username:Ghost", "there is no such user"),
     ):
