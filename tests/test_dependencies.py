@@ -1,4 +1,4 @@
-"""What is installed, and why: the locks, the bill of materials and the README agree."""
+"""What is installed, and why: locks, bill of materials and documents agree."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def normal(name: str) -> str:
 
 
 def locked() -> dict[str, str]:
-    """What production installs on Linux, by name."""
+    """Return the versions that production installs on Linux, by name."""
     text = (ROOT / "requirements" / "production.txt").read_text(encoding="utf-8")
     found = re.findall(r"^([\w.-]+)==([^\s;]+)(?: ; ([^\\\n]+))?", text, re.MULTILINE)
     return {
@@ -31,10 +31,11 @@ def test_the_bill_of_materials_is_that_of_the_lock() -> None:
     assert listed == locked()
 
 
-def test_the_readme_says_why_of_every_dependency() -> None:
+def test_the_purpose_of_every_dependency_is_documented() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
     names = {re.split(r"[\[><;]", each)[0] for each in needed}
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Dependencies")[2]
-    told = re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)
-    assert sorted(told) == sorted(names)
+    document = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = document.partition("## Dependencies")[2]
+    listed = re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)
+    assert sorted(listed) == sorted(names)

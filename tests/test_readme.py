@@ -1,7 +1,8 @@
-"""The README tells the truth: its walk works as it stands, its tables are those of the code."""
+"""The documents are true: the walk works as it stands, tables and walks are those of the code."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -14,11 +15,15 @@ from service.api.http.problem_types import problems_table
 from service.api.openapi import openapi_document
 from tests.services import Service
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ERRORS = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")]
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
-def test_the_walk_with_curl_works_as_it_stands_there(service: Service) -> None:
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_walk_with_curl_works_as_it_stands(service: Service) -> None:
     (walk,) = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     walked = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", walk],
@@ -28,17 +33,66 @@ def test_the_walk_with_curl_works_as_it_stands_there(service: Service) -> None:
         timeout=30,
         check=True,
     )
-    promised = re.findall(r"# .*?: (\d{3})", walk) + re.findall(r"# Who am I\? (\d{3})", walk)
-    statuses = re.findall(r"HTTP/1.1 (\d{3})", walked.stdout)
-    assert statuses == ["201", "200", "204", "401", "200", "400"]
-    assert sorted(statuses) == sorted(promised)
-
-
-def test_the_errors_are_those_of_the_code() -> None:
-    assert problems_table() in README
+    promised = re.findall(r"^# .*: (\d{3})$", walk, re.MULTILINE)
+    assert promised == ["201", "200", "204", "401", "200", "400"]
+    assert re.findall(r"HTTP/1.1 (\d{3})", walked.stdout) == promised
 
 
 def test_every_endpoint_is_listed() -> None:
     for path, operations in openapi_document()["paths"].items():
         for method in operations:
             assert f"`{method.upper()} {path}`" in README
+
+
+def test_the_problems_are_those_of_the_code() -> None:
+    assert problems_table() in ERRORS
+
+
+def test_the_field_errors_are_those_of_the_code() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("service/**/*.py"))
+    codes = set(re.findall(r'InvalidField\(\s*"(\w+)"', source))
+    codes |= set(re.findall(r'FieldError\([^)]*code="(\w+)"', source))
+    table = ERRORS.partition("## Field errors")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == codes
+
+
+def test_every_file_has_its_purpose_told() -> None:
+    table = ARCHITECTURE.partition("## Files")[2].partition("\n## ")[0]
+    listed = re.findall(r"`([\w/]+\.py)`", table)
+    existing = [
+        path.relative_to(ROOT / "service").as_posix()
+        for path in ROOT.glob("service/**/*.py")
+        if path.name != "__init__.py" and "migrations" not in path.parts
+    ]
+    assert sorted(listed) == sorted(existing)
+
+
+@pytest.mark.parametrize("request_line", ["POST /login", "GET /me"])
+def test_every_stop_of_a_walk_exists(request_line: str) -> None:
+    walk = ARCHITECTURE.partition(f"## The life of `{request_line}`")[2].partition("\n## ")[0]
+    stops = re.findall(r"^\| `(service/[\w/]+\.py):([\w.]+)` \|", walk, re.MULTILINE)
+    files = {path for path, _ in stops}
+    assert f"{len(stops)} stops in {len(files)} files." in walk
+    for path, name in stops:
+        assert name in functions_in(ROOT / path), f"{path}:{name}"
+
+
+def functions_in(path: Path) -> set[str]:
+    """Return the names of functions, and of methods as ``Class.method``."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        members = node.body if isinstance(node, ast.ClassDef) else [node]
+        prefix = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
+        found |= {
+            prefix + member.name
+            for member in members
+            if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
+    return found
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_a_document_links_to_exists(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target

@@ -1,15 +1,19 @@
-"""SECURITY.md tells the truth: its tests exist, its events and settings are those of the code."""
+"""SECURITY.md and the document for operators are true: tests, events and settings exist."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 from service.auth.audit import Event
 from service.settings.variables import variables
 
 ROOT = Path(__file__).parent.parent
 SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")]
 
 
 def test_every_test_that_it_points_to_exists() -> None:
@@ -20,10 +24,17 @@ def test_every_test_that_it_points_to_exists() -> None:
         assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{path}::{name}"
 
 
-def test_every_event_is_listed() -> None:
-    assert {event for event in Event if f"`{event}`" in SECURITY} == set(Event)
+def test_every_event_is_documented() -> None:
+    """Those of the audit trail in one table, those of every other logger in another."""
+    tables = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", OPERATIONS, re.MULTILINE)
+    documented = set(re.findall(r"`(\w+)`", " ".join(tables)))
+    sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("service/**/*.py"))
+    logged = set(re.findall(r'log\.\w+\(\s*"(\w+)"', sources))
+    assert documented >= set(Event) | logged
 
 
-def test_every_setting_that_it_names_exists() -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_setting_that_a_document_names_exists(document: Path) -> None:
     known = {each.name for each in variables()}
-    assert set(re.findall(r"`(OSTIARY_\w*[A-Z])[=`]", SECURITY)) <= known
+    text = document.read_text(encoding="utf-8")
+    assert set(re.findall(r"`(OSTIARY_\w*[A-Z])[=`]", text)) <= known

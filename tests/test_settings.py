@@ -10,7 +10,7 @@ from service.settings import Settings
 from service.settings.values import Duration, LogFormat, SameSite
 from service.settings.variables import InvalidSettings, read_settings, settings_table, variables
 
-README = Path(__file__).parent.parent / "README.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
 PRODUCTION = {"OSTIARY_ENV": "production", "DATABASE_URL": "postgresql://ostiary@db/ostiary"}
 
 
@@ -96,8 +96,8 @@ def test_anything_else_is_no_duration(text: str) -> None:
     assert Duration.parse(str(duration)) == duration
 
 
-def test_the_readme_lists_every_setting() -> None:
-    assert settings_table() in README.read_text(encoding="utf-8")
+def test_the_document_lists_every_setting() -> None:
+    assert settings_table() in DOCUMENT.read_text(encoding="utf-8")
 
 
 def test_every_setting_is_described() -> None:
