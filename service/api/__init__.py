@@ -1,1 +1,1 @@
-"""HTTP: what a request may say, what an answer looks like. Knows no SQL."""
+"""HTTP: requests, responses, problems and OpenAPI. Without SQL."""

@@ -122,7 +122,7 @@ class AccountController(Controller):
         operation_id="getMe",
         summary="Get the current user",
         response_headers=[RENEWS_COOKIE],
-        response_description="The session is live; this is its user.",
+        response_description="The user and the session of the request.",
         responses=problem_responses(NOT_AUTHENTICATED, DATABASE_UNAVAILABLE),
     )
     async def get_me(self, request: AuthenticatedRequest) -> Authenticated:

@@ -33,7 +33,7 @@ class HealthController(Controller):
         responses=problem_responses(),
     )
     async def get_health(self) -> Health:
-        """Return whether the process is alive."""
+        """Succeed while the process runs."""
         return Health()
 
     @get(
@@ -44,6 +44,6 @@ class HealthController(Controller):
         responses=problem_responses(DATABASE_UNAVAILABLE, SCHEMA_BEHIND),
     )
     async def get_readiness(self, request: Request[Any, Any, Any]) -> Health:
-        """Return whether the database answers and has all migrations of this version."""
+        """Check that the database answers and has all migrations of this version."""
         await check_readiness(state_of(request).services.database)
         return Health()

@@ -34,8 +34,8 @@ FIELD_SCHEMAS: dict[type, Schema] = {
         type=OpenAPIType.STRING,
         min_length=usernames.MIN_LENGTH,
         max_length=usernames.MAX_LENGTH,
-        description="Letters and digits of any script (RFC 8265, UsernameCaseMapped). `Alice`, "
-        "`alice` and `ＡＬＩＣＥ` are the same name; it is displayed as given here.",
+        description="Letters, digits and some punctuation of any script (RFC 8265, "
+        "UsernameCaseMapped). `Alice`, `alice` and `ＡＬＩＣＥ` are the same name; it is displayed as given here.",
         examples=["Alice"],
     ),
     usernames.ClaimedUsername: Schema(
@@ -48,8 +48,8 @@ FIELD_SCHEMAS: dict[type, Schema] = {
         type=OpenAPIType.STRING,
         min_length=passwords.MIN_LENGTH,
         max_length=passwords.MAX_LENGTH,
-        description="Any characters but control characters (RFC 8265, OpaqueString). Common "
-        "passwords, and those that contain the user name, are refused.",
+        description="Characters that RFC 8265 (OpaqueString) permits: no control characters. "
+        "Common passwords, and those that contain the user name, are refused.",
         examples=["correct horse battery staple"],
     ),
     passwords.Password: Schema(

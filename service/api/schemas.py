@@ -62,8 +62,8 @@ class DeleteMeRequest(Body, frozen=True, kw_only=True):
 class SessionInfo(Struct, frozen=True, kw_only=True):
     """The session of the request.
 
-    ``fresh`` means that this request opened or renewed it. ``token`` is present only when the
-    session was opened, or its token replaced, with the transport ``bearer``.
+    ``fresh`` means that this request opened it, renewed it or replaced its token. ``token`` is
+    present only when the session was opened, or its token replaced, with the transport ``bearer``.
     """
 
     id: UUID

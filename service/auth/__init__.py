@@ -1,1 +1,1 @@
-"""The rules: who may be whom, with which password, for how long. Knows no HTTP."""
+"""The rules of authentication: users, keys, passwords, sessions, rate limits. Without HTTP."""

@@ -73,7 +73,7 @@ class ValidationFailed(AuthError):
 
 
 class InvalidCredentials(AuthError):
-    """The user name or the password is wrong; callers must not be able to tell which."""
+    """The user name or the password is wrong; clients must not learn which."""
 
     code = "invalid_credentials"
     message = "Incorrect username or password"

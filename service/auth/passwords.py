@@ -85,7 +85,9 @@ class PasswordPolicy:
             raise self._too_short()
         password = NewPassword(text)
         if password.prepared is None:
-            raise InvalidField("not_allowed", "Password must not contain control characters.")
+            raise InvalidField(
+                "not_allowed", "Password must not contain control characters or invisible ones."
+            )
         if len(password.prepared) < self._min_length:
             raise self._too_short()
         if len(password.prepared) > MAX_LENGTH:

@@ -1,12 +1,12 @@
 """Rate limits on log-ins and sign-ups.
 
-Only failures count: an attempt is consumed before the password is verified, and refunded when it
-was right. So simultaneous guesses, in whatever process, cannot exceed a limit. There is a limit for
-each address and one for each user name; when the name's is used up, an address with no recent
-failure for the name still has one attempt. An attacker therefore needs a new address for each
-guess, and does not lock the user out. Unknown names are treated like any other.
+Only failures count: an attempt is consumed before the password is verified, and refunded if the
+password was right. So simultaneous guesses, in whatever process, cannot exceed a limit. There is a
+limit for each address and one for each user name; when the name's is used up, an address with no
+recent failure for the name still has one attempt. An attacker at other addresses therefore needs a
+new address for each further guess. Unknown names are treated like any other.
 
-`docs/rate-limits.md` explains the buckets and their limits.
+`docs/rate-limits.md` explains the buckets, and what they do not prevent.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Uniform timing: refusals that take equally long, whatever their reason.
 
-An unknown name, a wrong password, a password hash of another system and an exhausted rate limit are
-each answered no sooner than the slowest scheme in use takes to verify. Otherwise the time would
-reveal which names exist, and which users came from another system.
+The refusal of an unknown name, a wrong password, a password hash of another system or an exhausted
+rate limit is delayed to the 90th percentile of the verification time of the slowest scheme in use.
+Time spent in the hashing queue counts as elapsed. Otherwise the time would reveal which names
+exist, and which users came from another system.
 """
 
 from __future__ import annotations

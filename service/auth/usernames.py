@@ -23,10 +23,10 @@ _REASONS = {
     "spaces": "Username must not contain spaces.",
     "controls": "Username must not contain control characters.",
     "symbols": "Username must not contain symbols.",
-    "punctuation": "Username must not contain this punctuation.",
+    "punctuation": "Username contains punctuation that is not permitted.",
     "has_compat": "Username must not contain compatibility characters, such as ligatures.",
     "precis_ignorable_properties": "Username must not contain invisible characters.",
-    "bidi_rule": "Username must not mix directions of writing in this way.",
+    "bidi_rule": "Username must not mix left-to-right and right-to-left text in this way.",
 }
 
 

@@ -20,11 +20,11 @@ from service.storage.schema import UnknownRevision
 
 
 def load_settings() -> Settings:
-    """Return the settings of the environment; if some are wrong, print all mistakes and exit."""
+    """Return the settings of the environment; if some are invalid, print all errors and exit."""
     try:
         settings = read_settings(os.environ)
     except InvalidSettings as error:
-        fail("The settings are wrong:\n" + "\n".join(f"  {line}" for line in error.errors))
+        fail("Invalid settings:\n" + "\n".join(f"  {line}" for line in error.errors))
     configure_logging(settings)
     return settings
 
@@ -58,7 +58,7 @@ def reporting_errors() -> Iterator[None]:
     except DatabaseUnavailable as error:
         fail(f"The database does not answer: {error}")
     except UnknownRevision as error:
-        fail(f"The schema is not one of this version: {error}")
+        fail(f"This version has no such revision: {error}")
     except NoSuchRole as error:
         fail(f"The database has no role {error}; create it first: CREATE ROLE {error} LOGIN …")
     except ValidationFailed as error:

@@ -16,7 +16,7 @@ from service.cli.user import user
 @click.group()
 @click.version_option(service.__version__, prog_name="ostiary")
 def main() -> None:
-    """Run Ostiary, a self-hosted JSON REST authentication service; see the README for settings."""
+    """Run Ostiary, an authentication service. Its settings are listed in docs/settings.md."""
 
 
 for command in (serve, migrate, cleanup, user, import_lucia, openapi):

@@ -13,7 +13,9 @@ from service.storage.privileges import grant_to
 
 @click.command()
 @click.option("--to", "revision", default="head", show_default=True, help="`base`, or a revision.")
-@click.option("--grant-to", "role", help="The role that serves requests; see SECURITY.md.")
+@click.option(
+    "--grant-to", "role", help="Grant this role what `ostiary serve` needs; see docs/operations.md."
+)
 def migrate(revision: str, role: str | None) -> None:
     """Migrate the database's schema to the newest revision, or to another one."""
     with provide_database(load_settings()) as (url, _), reporting_errors():

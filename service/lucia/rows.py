@@ -1,4 +1,4 @@
-"""Rows of a Lucia v2 site, converted to ours.
+"""Rows of a Lucia v2 site, converted to those of Ostiary.
 
 Lucia has three tables: users (``id``), keys (``id`` = provider:name, ``hashed_password``,
 ``user_id``) and sessions (``id``, ``user_id``, ``active_expires`` and ``idle_expires`` in

@@ -18,7 +18,7 @@ Batch = list[tuple[Any, ...]]
 
 
 class SourceUnreadable(Exception):
-    """The source is no Lucia v2 site that can be read; the message says why."""
+    """The source cannot be read as a Lucia v2 site; the message says why."""
 
 
 class LuciaTable(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Plain structs: users, keys, sessions, and who a request comes from.
+"""Plain structs: users, keys, sessions and request contexts.
 
 The bottom layer: nothing of this package imports another part of the service.
 """

@@ -1,4 +1,4 @@
-"""Who a request comes from."""
+"""The device and the id of a request."""
 
 from __future__ import annotations
 

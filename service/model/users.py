@@ -46,7 +46,7 @@ class Key(Struct, frozen=True, kw_only=True):
 
 
 class KeyInfo(Struct, frozen=True):
-    """A key as it is shown to its owner and to operators."""
+    """A key as it is shown to operators."""
 
     provider: str
     name: str

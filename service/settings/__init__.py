@@ -1,6 +1,7 @@
 """Settings: their names, meanings, defaults and bounds, one section for each part of the service.
 
-Each section is the struct that its part is built with. The table in the README is made from here.
+Each section is the struct that its part is built with. The table in `docs/settings.md` is made from
+them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Environment,
         Meta(
             description="`development` or `production`. In production cookies are `Secure`, "
-            "`DATABASE_URL` is required, and migrations are applied by `ostiary migrate` only."
+            "`Strict-Transport-Security` is sent, `DATABASE_URL` is required, and migrations are "
+            "applied by `ostiary migrate` only."
         ),
     ] = Environment.DEVELOPMENT
     data_dir: Annotated[Path, Meta(description="Data directory of the embedded PostgreSQL.")] = (

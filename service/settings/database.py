@@ -10,12 +10,17 @@ from service.settings.values import Duration
 
 
 class DatabaseOptions(Struct, frozen=True, kw_only=True):
-    """The connections of one process, and its timeouts in seconds."""
+    """The connections of one process, and their timeouts in seconds."""
 
     prefix: ClassVar[str] = "DATABASE_"
 
     pool_size: Annotated[
-        int, Meta(description="Connections to PostgreSQL, for each worker.", ge=1, le=200)
+        int,
+        Meta(
+            description="Connections of the pool, for each worker; there is one more for look-ups.",
+            ge=1,
+            le=200,
+        ),
     ] = 8
     pool_timeout: Annotated[
         Duration, Meta(description="Maximum time to wait for a free connection of the pool.")

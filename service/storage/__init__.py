@@ -1,1 +1,1 @@
-"""PostgreSQL: the engine, the tables, every statement, and the embedded server. Knows no rules."""
+"""PostgreSQL: connections, tables, migrations and every statement. Without rules."""

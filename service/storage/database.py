@@ -40,7 +40,7 @@ class DatabaseUnavailable(Exception):
 
 
 class StatementRefused(Exception):
-    """PostgreSQL rejected a statement, or a constraint does: a defect of the service."""
+    """PostgreSQL rejected a statement: a defect of the service."""
 
     def __init__(self, message: str, statement: str | None = None) -> None:
         super().__init__(message if statement is None else f"{message} in: {statement}")

@@ -131,7 +131,7 @@ RENEW_SESSION = (
 async def renew_session(
     connection: AsyncConnection, session_id: UUID, settings: SessionSettings
 ) -> Session | None:
-    """Extend an idle session. Returns ``None`` if it is active (renewed by another request)."""
+    """Extend an idle session. Returns ``None`` if it is not idle: renewed already, or dead."""
     result = await connection.execute(
         RENEW_SESSION, {"session_id": session_id, **_periods(settings)}
     )

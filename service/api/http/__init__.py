@@ -1,1 +1,1 @@
-"""What HTTP needs around the endpoints: bodies, problems, headers, addresses."""
+"""What endpoints have in common: bodies, problems, headers, cookies, addresses."""

@@ -25,5 +25,5 @@ def parse_cursor(text: str) -> tuple[datetime, UUID]:
         raw = urlsafe_b64decode(text.encode("ascii"))
         return _EPOCH + int.from_bytes(raw[:8]) * _MICROSECOND, UUID(bytes=raw[8:])
     except (ValueError, OverflowError) as error:
-        invalid = InvalidField("not_allowed", "Cursor is not the `next` of a page.")
+        invalid = InvalidField("not_allowed", "Cursor must be the `next` of another page.")
         raise ValidationFailed([invalid.of("cursor")]) from error

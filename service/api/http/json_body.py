@@ -109,7 +109,7 @@ def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
         except InvalidField as error:
             errors.append(error.of(field.name))
     errors += [
-        FieldError(field=name, code="unknown_field", message="There is no such field.")
+        FieldError(field=name, code="unknown_field", message="Unknown field.")
         for name in sorted(members.keys() - {field.name for field in fields})
     ]
     errors += model.check(values)
@@ -141,7 +141,7 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise MalformedJSON("The body contains a member twice.")
+        raise MalformedJSON("The body contains duplicate members.")
     return members
 
 

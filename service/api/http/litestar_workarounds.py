@@ -54,7 +54,7 @@ def options_response(*methods: str) -> Response[None]:
     """Return the response to OPTIONS of a path with several handlers.
 
     Litestar lists the methods of only one of the handlers. Handlers that call this have names that
-    begin with ``a_``, since Litestar asks the first handler of a path by name.
+    begin with ``a_``, since Litestar calls the handler whose name sorts first.
     """
     return Response(None, status_code=204, headers={"Allow": ", ".join([*methods, "OPTIONS"])})
 

@@ -1,7 +1,7 @@
 """Problem types: every error that the API answers with, each defined in one place.
 
-A new error is one `ProblemType` here. The README's table, the OpenAPI document and the mapping from
-exceptions follow from it.
+A new error is one `ProblemType` here. The table in `docs/errors.md`, the OpenAPI document and the
+mapping from exceptions follow from it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ MALFORMED_JSON = ProblemType(
     status=400,
     title="Malformed JSON",
     detail="The body is not a JSON document.",
-    when="the body is not JSON, nests too deeply, contains a member twice or an unpaired surrogate",
+    when="the body is not JSON, nests too deeply, has duplicate members or an unpaired surrogate",
 )
 VALIDATION_FAILED = ProblemType(
     code=errors.ValidationFailed.code,
@@ -86,7 +86,7 @@ NOT_AUTHENTICATED = ProblemType(
     raised_as=errors.NotAuthenticated,
     status=401,
     title="Not authenticated",
-    detail="Log in first.",
+    detail="Not logged in, or the session has ended.",
     when="there is no live session; a cookie that was sent is cleared",
     headers=CHALLENGE,
 )
@@ -105,7 +105,7 @@ NOT_FOUND = ProblemType(
     covers_status=True,
     status=404,
     title="Not found",
-    detail="There is nothing here.",
+    detail="There is no such resource.",
     when="there is no such path, or the user has no such resource",
 )
 METHOD_NOT_ALLOWED = ProblemType(

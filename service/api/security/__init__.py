@@ -1,1 +1,1 @@
-"""Who may do what: credentials, the session guard, the cross-origin rule."""
+"""Access control: credentials, the session guard, the cross-origin rule."""

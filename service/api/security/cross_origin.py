@@ -1,8 +1,11 @@
 """Protection against cross-origin requests (CSRF): which origins may send unsafe methods.
 
-The rule is that of Go's ``http.CrossOriginProtection``: ``Sec-Fetch-Site`` decides, then
-``Origin``. A request with neither header does not come from a browser. Log-in is protected as well
-(login CSRF): a page of another site must not log its visitors in to an account of its own.
+The rule follows Go's ``http.CrossOriginProtection``: ``Sec-Fetch-Site`` decides, then ``Origin``. A
+request with neither header does not come from a browser, or only from one that sends no cookies
+with it. Go trusts more: ``Origin: null`` or a malformed origin is always refused here.
+
+Log-in is protected as well (login CSRF): a page of another site must not log its visitors in to an
+account of its own.
 """
 
 from __future__ import annotations
@@ -24,8 +27,8 @@ async def reject_cross_origin(
 ) -> None:
     """Guard a route with an unsafe method. Raises `OriginRejected`.
 
-    Routes with safe methods change nothing and do without it: Litestar 2 copies a route for each
-    guard of each request.
+    Routes with safe methods change nothing but the expiry of an idle session, and do without it:
+    Litestar 2 copies a route for each guard of each request.
     """
     if not is_trusted_origin(connection.scope["headers"], state_of(connection).allowed_origins):
         raise OriginRejected

@@ -17,11 +17,11 @@ from service.auth.passwords import Password
 from service.model.users import PasswordHash
 from service.settings.passwords import Argon2Cost
 
-# For each scheme the last times of verifying are kept, and a measurement takes some.
+# The verification times that are kept for each scheme, and those that one measurement takes.
 KEPT_TIMES = 64
 MEASURED_TIMES = 5
 
-# No hash is one of this text: it is verified for its time only.
+# The password that measurements verify; whether it matches is ignored.
 MEASURED_TEXT = "measured"
 
 
@@ -80,7 +80,7 @@ class Hasher:
         return set(self._times)
 
     async def measure(self, hashes: Sequence[PasswordHash]) -> None:
-        """Measure the verification time of these schemes and ours, and forget all others.
+        """Measure the schemes of these hashes and of the current cost, and forget all others.
 
         Raises `Overloaded`.
         """

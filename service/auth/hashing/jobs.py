@@ -17,7 +17,7 @@ class Hash(Struct, frozen=True, tag=True):
 class Verify(Struct, frozen=True, tag=True):
     """Verify ``password_hash``. The result is a `Verification`.
 
-    An Argon2id hash may be one of any of ``forms``, of which the first is the current one. ``text``
+    Any of ``forms`` may match an Argon2id hash; the first is the current form. ``text``
     is the password as it was typed, for legacy hashes.
     """
 
@@ -30,7 +30,7 @@ class Verify(Struct, frozen=True, tag=True):
 
 
 class Verification(Struct, frozen=True, tag=True):
-    """Whether a hash is one of the password, and whether the password should be hashed again."""
+    """Whether the password matches the hash, and whether it should be hashed again."""
 
     matches: bool
     needs_rehash: bool = False

@@ -10,7 +10,7 @@ form                            algorithm                                       
 ==============================  ====================================================  ============
 
 As in the originals, the salt is its UTF-8 text, not decoded, and the password is in form NFKC. The
-Argon2id hashes of oslo have the same form as ours and are verified in the same way.
+Argon2id hashes of oslo have the same form as Ostiary's and are verified in the same way.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def legacy_scheme(password_hash: str) -> str | None:
 
 
 def verify_legacy(password_hash: str, text: str) -> bool:
-    """Return whether a legacy hash is one of the password, as it was typed."""
+    """Return whether a password, as it was typed, matches a legacy hash."""
     try:
         if _BCRYPT.fullmatch(password_hash):
             return bcrypt.checkpw(text.encode()[:_BCRYPT_MAX_BYTES], password_hash.encode())

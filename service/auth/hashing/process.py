@@ -12,7 +12,7 @@ import msgspec
 from service.auth.hashing.jobs import Job, Result
 from service.settings.passwords import Argon2Cost
 
-# The bytes of a job with a password of 1,024 characters, each escaped, twice.
+# Maximum length of a result, in bytes.
 MAX_LINE_LENGTH = 64 * 1024
 
 
