@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -231,6 +232,33 @@ def test_a_cookie_domain_gives_up_the_host_prefix(
         header = sign_up(client).headers["set-cookie"]
     assert header.startswith("auth_session=")
     assert "; Domain=example.com; Secure" in header
+
+
+@pytest.mark.parametrize(
+    ("environment", "end"),
+    [
+        ({"OSTIARY_COOKIE_SAMESITE": "strict"}, "; SameSite=Strict"),
+        (
+            {
+                "OSTIARY_ENV": "production",
+                "OSTIARY_COOKIE_SAMESITE": "none",
+                "OSTIARY_COOKIE_HOST_PREFIX": "false",
+            },
+            "; SameSite=None; Secure",
+        ),
+    ],
+    ids=["strict", "none and no prefix"],
+)
+def test_the_cookies_attributes_are_settings(
+    database_url: str, tmp_path: Path, environment: dict[str, str], end: str
+) -> None:
+    with (
+        running(database_url, tmp_path / "service.log", environment) as service,
+        service.client() as client,
+    ):
+        header = sign_up(client).headers["set-cookie"]
+    assert header.startswith("auth_session=")
+    assert header.endswith(end)
 
 
 def absolute_limit(service: Service) -> datetime:
