@@ -26,6 +26,7 @@ ORIGINS = st.sampled_from(
         *(None, f"https://{HOST}", f"http://{HOST}", f"https://{HOST}:444", LISTED, FOREIGN),
         *("null", "", "nonsense", "file://", "https://", f"{LISTED}/", f"https://user@{HOST}"),
         *(f"{LISTED}.evil.example", LISTED.upper(), f"{LISTED} {FOREIGN}", f"ftp://{HOST}"),
+        "https://[",
     ]
 )
 SITES = st.sampled_from([None, "same-origin", "same-site", "cross-site", "none", "", "Same-Origin"])
@@ -41,6 +42,7 @@ def judge(origins: list[str], sites: list[str]) -> bool:
 @given(ORIGINS, SITES)
 @example(None, None)
 @example(f"ftp://{HOST}", None)
+@example("https://[", None)
 def test_every_combination_is_judged_by_the_rule(origin: str | None, site: str | None) -> None:
     ours = {f"https://{HOST}", f"http://{HOST}"}
     if origin is not None and origin not in {*ours, LISTED, FOREIGN, f"https://{HOST}:444"} | {
