@@ -59,6 +59,14 @@ def test_what_is_no_token_of_a_live_session_is_401(client: httpx.Client, value: 
     assert response.headers["www-authenticate"] == "Bearer"
 
 
+def test_a_live_token_opens_its_session_by_no_other_scheme(client: httpx.Client) -> None:
+    token = token_in(sign_up(client, transport="bearer"))
+    schemes = {"Bearer": 200, "bearer": 200, "BEARER": 200, "Basic": 401, "Token": 401}
+    for scheme, status in schemes.items():
+        headers = {"Authorization": f"{scheme} {token}"}
+        assert client.get("/me", headers=headers).status_code == status
+
+
 def test_two_headers_are_no_credential(client: httpx.Client) -> None:
     token = token_in(sign_up(client, transport="bearer"))
     headers = [("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {token}")]
