@@ -35,8 +35,8 @@ FIELD_SCHEMAS: dict[type, Schema] = {
         min_length=usernames.MIN_LENGTH,
         max_length=usernames.MAX_LENGTH,
         description="Letters, digits and some punctuation of any script (RFC 8265, "
-        "UsernameCaseMapped). `Alice`, `alice` and `ＡＬＩＣＥ` are the same name; it is displayed as "
-        "given here.",
+        "UsernameCaseMapped). `Alice`, `alice` and `ＡＬＩＣＥ` are the same name; it is displayed "
+        "as given here.",
         examples=["Alice"],
     ),
     usernames.ClaimedUsername: Schema(

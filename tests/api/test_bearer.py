@@ -59,12 +59,11 @@ def test_what_is_no_token_of_a_live_session_is_401(client: httpx.Client, value: 
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_live_token_opens_its_session_by_no_other_scheme(client: httpx.Client) -> None:
+@pytest.mark.parametrize("scheme", ["Basic", "Token"])
+def test_a_live_token_opens_nothing_by_another_scheme(client: httpx.Client, scheme: str) -> None:
     token = token_in(sign_up(client, transport="bearer"))
-    schemes = {"Bearer": 200, "bearer": 200, "BEARER": 200, "Basic": 401, "Token": 401}
-    for scheme, status in schemes.items():
-        headers = {"Authorization": f"{scheme} {token}"}
-        assert client.get("/me", headers=headers).status_code == status
+    headers = {"Authorization": f"{scheme} {token}"}
+    assert client.get("/me", headers=headers).status_code == 401
 
 
 def test_two_headers_are_no_credential(client: httpx.Client) -> None:

@@ -140,6 +140,19 @@ def test_all_sessions_of_a_user_are_ended(service: Service, client: httpx.Client
     assert client.get("/me").status_code == 401
 
 
+def test_administration_of_a_user_leaves_all_others_unchanged(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client, "Bobby")
+    user(service.database_url, "create", "Alice", typed=f"{PASSWORD}\n")
+    user(service.database_url, "set-password", "Alice", typed="an entirely different one\n")
+    user(service.database_url, "sessions", "Alice", "--end-all")
+    user(service.database_url, "delete", "Alice", "--yes")
+    assert client.get("/me").status_code == 200
+    client.cookies.clear()
+    assert log_in(client, "Bobby").status_code == 200
+
+
 @pytest.mark.parametrize("command", ["cleanup", "sweep"])
 def test_cleanup_reports_how_many_sessions_were_deleted(
     service: Service, client: httpx.Client, command: str
