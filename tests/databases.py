@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
+import psutil
 
 from service.embedded_postgres import EmbeddedPostgres
 from service.storage.schema import migrate
-from tests.services import PATIENCE
+from tests.services import wait_for
+
+T = TypeVar("T")
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 TEMPLATE = "migrated"
 
@@ -40,6 +43,7 @@ class TestServer:
         self._numbers = count(1)
 
     def start(self) -> None:
+        """Start the server and migrate the template."""
         self.embedded.start()
         execute(self.embedded.url(), f"CREATE DATABASE {TEMPLATE}")
         asyncio.run(migrate(self.embedded.url(TEMPLATE)))
@@ -54,13 +58,30 @@ class TestServer:
         logged = rf"^{name_of(database_url)}: LOG:  (?:execute [^:]*|statement):\s+(\w+)"
         return re.findall(logged, self.embedded.log.read_text(), re.MULTILINE)
 
+    def has_executed(self, database_url: str, statement: str) -> bool:
+        """Return whether a statement with this beginning was sent to a database, so far."""
+        logged = rf"^{name_of(database_url)}: LOG:  execute [^:]*:\s+{re.escape(statement)}"
+        return re.search(logged, self.embedded.log.read_text(), re.MULTILINE) is not None
+
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
         """The address of a database that is gone afterwards."""
         name = f"test_{next(self._numbers)}"
         execute(self.embedded.url(), f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield self.embedded.url(name)
-        execute(self.embedded.url(), f"DROP DATABASE {name} WITH (FORCE)")
+        try:
+            yield self.embedded.url(name)
+        finally:
+            execute(self.embedded.url(), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def servers_in(directory: Path) -> list[psutil.Process]:
+    """Find the PostgreSQL servers with data below a directory."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]):
+        command = process.info["cmdline"] or []
+        if process.info["name"] == "postgres" and any(str(directory) in part for part in command):
+            found.append(process)
+    return found
 
 
 def name_of(url: str) -> str:
@@ -68,16 +89,22 @@ def name_of(url: str) -> str:
 
 
 def execute(url: str, statement: str, *arguments: Any) -> None:
-    fetch(url, statement, *arguments)
+    """Run a statement on a connection of its own; without arguments also several statements."""
+    on_connection(url, lambda connection: connection.execute(statement, *arguments))
 
 
 def fetch(url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-    """Run one statement on a connection of its own."""
+    """Return the rows of a statement, which runs on a connection of its own."""
+    return on_connection(url, lambda connection: connection.fetch(statement, *arguments))
 
-    async def run() -> list[asyncpg.Record]:
+
+def on_connection(url: str, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    """Return the result of ``work`` on a connection of its own."""
+
+    async def run() -> T:
         connection = await asyncpg.connect(url)
         try:
-            return await connection.fetch(statement, *arguments)
+            return await work(connection)
         finally:
             await connection.close()
 
@@ -88,6 +115,17 @@ def fetch(url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
 
 def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
     return fetch(url, statement, *arguments)[0][0]
+
+
+def delete_all_rows(url: str) -> None:
+    """Empty all tables, once no connection but those of services is left, and those are idle."""
+    execute(url, f'{TERMINATE_OTHERS}; TRUNCATE "user", key, session, rate_limit')
+
+
+# Connections that a test opened itself and forgot, or that are about to end.
+TERMINATE_OTHERS = """
+SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name <> 'ostiary' AND pid <> pg_backend_pid()"""
 
 
 def locked(url: str, table: str) -> AbstractContextManager[None]:
@@ -109,10 +147,7 @@ WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
 
 def wait_until(url: str, condition: str) -> None:
     """Ask a database again and again, until a condition is true there."""
-    deadline = time.monotonic() + PATIENCE
-    while not fetch_value(url, f"SELECT {condition}"):
-        assert time.monotonic() < deadline, f"this never became true: {condition}"
-        time.sleep(0.02)
+    wait_for(lambda: fetch_value(url, f"SELECT {condition}"), condition)
 
 
 def wait_for_the_waiting(url: str, how_many: int = 1) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from service.api.http.problem_types import problems_table
 from service.api.openapi import openapi_document
-from tests.services import Service
+from tests.services import PATIENCE, Service
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ def test_the_walk_with_curl_works_as_it_stands(service: Service) -> None:
         env={**os.environ, "OSTIARY": service.url},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     )
     promised = re.findall(r"^# .*: (\d{3})$", walk, re.MULTILINE)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,25 +10,26 @@ import pytest
 
 from service.auth.audit import Event
 from tests.factories import PASSWORD, log_in, sign_up
-from tests.services import Service, running
+from tests.service_pool import ServicePool
+from tests.services import Service
 
 NEW_PASSWORD = "an entirely different one"
 
 
 @pytest.fixture
-def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
-    environment = {
-        "OSTIARY_LOG_FORMAT": "json",
-        "OSTIARY_LOG_LEVEL": "error",  # the trail is written all the same
-        "OSTIARY_LOG_IN_FAILURES_PER_NAME": "2/15m",
-        "OSTIARY_SIGN_UPS_PER_ADDRESS": "2/1h",
-    }
-    with running(database_url, tmp_path / "service.log", environment) as service:
-        yield service
+def service(services: ServicePool) -> Service:
+    return services.service(
+        {
+            "OSTIARY_LOG_FORMAT": "json",
+            "OSTIARY_LOG_LEVEL": "error",  # the trail is written all the same
+            "OSTIARY_LOG_IN_FAILURES_PER_NAME": "2/15m",
+            "OSTIARY_SIGN_UPS_PER_ADDRESS": "2/1h",
+        }
+    )
 
 
 def trail(service: Service) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    lines = [json.loads(line) for line in service.logged().splitlines()]
     return [line for line in lines if line["logger"] == "audit"]
 
 
@@ -73,7 +72,7 @@ def test_failures_name_the_account_that_was_tried_and_throttling_too(
         assert is_of(last(service, response), event, user_id=user_id, session_id=None)
     response = log_in(client, "Nobody")
     assert is_of(last(service, response), Event.LOG_IN_FAILED, user_id=None)
-    assert "Nobody" not in service.log.read_text()
+    assert "Nobody" not in service.logged()
 
 
 def test_throttled_sign_ups_are_written_down(service: Service, client: httpx.Client) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from service.api.http.client_address import ClientAddresses
 from service.settings.http import HTTPSettings
 from service.settings.values import ForwardedHeader, Networks
 from tests.factories import sessions_in, sign_up
-from tests.services import running
+from tests.service_pool import ServicePool
 
 PROXIES = Networks.parse("10.0.0.0/8, 2001:db8::/32")
 
@@ -100,11 +99,10 @@ def test_whatever_a_client_puts_before_changes_nothing(forged: str) -> None:
     [({}, "127.0.0.1"), ({"OSTIARY_TRUSTED_PROXIES": "127.0.0.1"}, "203.0.113.7")],
 )
 def test_a_session_remembers_the_clients_address(
-    database_url: str, tmp_path: Path, environment: dict[str, str], expected: str
+    services: ServicePool, environment: dict[str, str], expected: str
 ) -> None:
-    with running(database_url, tmp_path / "service.log", environment) as service:
-        with service.client() as client:
-            client.headers["X-Forwarded-For"] = "203.0.113.7"
-            sign_up(client)
-        (session,) = sessions_in(database_url)
+    with services.service(environment).client() as client:
+        client.headers["X-Forwarded-For"] = "203.0.113.7"
+        sign_up(client)
+    (session,) = sessions_in(services.database_url)
     assert str(session["address"]).removesuffix("/32") == expected

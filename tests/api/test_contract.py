@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -14,9 +13,9 @@ from hypothesis import strategies as st
 from schemathesis.checks import CHECKS, load_all_checks
 
 from service.cli.openapi import DOCUMENT
-from tests.databases import TestServer
 from tests.factories import JSON_VALUES, PASSWORD, bearer, sign_up
-from tests.services import NO_LIMITS, Service, running
+from tests.service_pool import ServicePool
+from tests.services import NO_LIMITS, Service
 
 # A schema cannot say which passwords are common, nor all that RFC 8265 wants of names: who keeps to
 # it may still hear of wrong fields.
@@ -40,11 +39,9 @@ AnyCase: TypeAlias = schemathesis.Case[Any]
 SOMEBODY = bearer("somebody")
 
 
-@pytest.fixture(scope="module")
-def service(postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    log = tmp_path_factory.mktemp("contract") / "service.log"
-    with postgresql.database() as url, running(url, log, NO_LIMITS) as service:
-        yield service
+@pytest.fixture
+def service(services: ServicePool) -> Service:
+    return services.service(NO_LIMITS)
 
 
 @schema.auth(refresh_interval=None)

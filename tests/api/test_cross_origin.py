@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -15,7 +13,8 @@ from service.api.security.cross_origin import is_trusted_origin, reject_cross_or
 from service.app import create_app
 from service.settings import Settings
 from tests.factories import PASSWORD, sign_up
-from tests.services import Service, running
+from tests.service_pool import ServicePool
+from tests.services import Service
 
 LISTED = "https://app.example.com"
 FOREIGN = "https://evil.example"
@@ -76,10 +75,8 @@ def test_two_hosts_are_nobodys_origin() -> None:
 
 
 @pytest.fixture
-def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
-    environment = {"OSTIARY_ALLOWED_ORIGINS": LISTED}
-    with running(database_url, tmp_path / "service.log", environment) as service:
-        yield service
+def service(services: ServicePool) -> Service:
+    return services.service({"OSTIARY_ALLOWED_ORIGINS": LISTED})
 
 
 UNSAFE = [
@@ -113,7 +110,7 @@ def test_a_foreign_page_gets_nowhere(
     sign_up(client)
     response = client.request(method, path, json=body, headers={"Origin": FOREIGN})
     assert (response.status_code, response.json()["code"]) == (403, "origin_rejected")
-    assert response.headers["x-request-id"] in service.log.read_text()
+    assert response.headers["x-request-id"] in service.logged()
     assert "access-control-allow-origin" not in response.headers
     assert client.get("/me").status_code == 200
 

@@ -16,8 +16,9 @@ from service.api.http.errors import MalformedJSON
 from service.api.http.json_body import parse_json_object
 from service.api.http.problem_types import PROBLEM_TYPES
 from tests.databases import execute, locked, name_of
-from tests.factories import JSON_VALUES, PASSWORD, sign_up
-from tests.services import Service, running
+from tests.factories import JSON_VALUES, PASSWORD, cookie, sign_up, token_of
+from tests.service_pool import ServicePool
+from tests.services import Service
 
 JSON = {"Content-Type": "application/json"}
 GOOD = json.dumps({"username": "Alice", "password": PASSWORD})
@@ -154,11 +155,10 @@ def test_every_answer_has_the_headers_of_every_answer(client: httpx.Client) -> N
 
 
 def test_in_production_browsers_are_told_to_insist_on_https(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    services: ServicePool,
 ) -> None:
-    log = tmp_path_factory.mktemp("production") / "service.log"
-    with running(database_url, log, {"OSTIARY_ENV": "production"}) as service:
-        answer = httpx.get(f"{service.url}/nothing")
+    with services.service({"OSTIARY_ENV": "production"}).client() as client:
+        answer = client.get("/nothing")
     assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
 
 
@@ -167,6 +167,7 @@ def test_a_clients_request_id_is_not_taken_over(client: httpx.Client) -> None:
     assert response.headers["x-request-id"] != "forged"
 
 
+@pytest.mark.own_service
 def test_a_defect_tells_the_client_nothing_and_the_log_everything(
     service: Service, client: httpx.Client
 ) -> None:
@@ -180,6 +181,7 @@ def test_a_defect_tells_the_client_nothing_and_the_log_everything(
     assert "secret_hash" in log
 
 
+@pytest.mark.own_service
 def test_a_database_that_is_away_is_503_and_its_return_is_noticed(
     service: Service, client: httpx.Client
 ) -> None:
@@ -201,6 +203,7 @@ def test_a_database_that_is_away_is_503_and_its_return_is_noticed(
     assert client.get("/me").status_code == 200
 
 
+@pytest.mark.own_service
 def test_a_migration_under_the_service_is_survived(service: Service, client: httpx.Client) -> None:
     """A prepared statement does not outlive a change of what it returns; the next one does."""
     sign_up(client)
@@ -212,15 +215,15 @@ def test_a_migration_under_the_service_is_survived(service: Service, client: htt
 
 
 def test_a_statement_that_takes_too_long_is_503(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    services: ServicePool,
 ) -> None:
-    log = tmp_path_factory.mktemp("impatient") / "service.log"
     environment = {"OSTIARY_DATABASE_STATEMENT_TIMEOUT": "1s"}
-    with running(database_url, log, environment) as service, service.client() as client:
-        sign_up(client)
-        with locked(database_url, "session"):
-            assert_problem(client.get("/me"), 503, "database_unavailable")
-        assert client.get("/me").status_code == 200
+    with services.service().client() as patient:
+        token = token_of(sign_up(patient))
+    with services.service(environment).client() as client:
+        with locked(services.database_url, "session"):
+            assert_problem(client.get("/me", headers=cookie(token)), 503, "database_unavailable")
+        assert client.get("/me", headers=cookie(token)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/signup", "/me/password", "/nowhere"])
@@ -241,6 +244,7 @@ def test_after_a_body_that_was_not_read_the_connection_ends(
         assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.own_service
 def test_a_schema_that_is_behind_is_not_ready(service: Service, client: httpx.Client) -> None:
     execute(service.database_url, "DELETE FROM alembic_version")
     assert_problem(client.get("/readyz"), 503, "schema_behind")

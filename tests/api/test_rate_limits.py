@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from tests.databases import execute, fetch_value
 from tests.factories import PASSWORD, log_in, sign_up
-from tests.services import NO_LIMITS, Service, running
-
-BEHIND_A_PROXY = {"OSTIARY_TRUSTED_PROXIES": "127.0.0.1", **NO_LIMITS}
+from tests.service_pool import ServicePool
+from tests.services import NO_LIMITS, Service, running, wait_until_measured
 
 HOME = "192.0.2.1"
 
 Start = Callable[..., Service]
 
 
+def with_limits(**limits: str) -> dict[str, str]:
+    """The environment of a service behind a proxy that has these limits and no others."""
+    settings = {f"OSTIARY_{name.upper()}": value for name, value in limits.items()}
+    return {"OSTIARY_TRUSTED_PROXIES": "127.0.0.1", **NO_LIMITS, **settings}
+
+
 @pytest.fixture
-def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts a service without limits but for those that are given."""
-    with ExitStack() as stack:
+def start(services: ServicePool) -> Start:
+    return lambda **limits: services.service(with_limits(**limits))
 
-        def run(**limits: str) -> Service:
-            settings = {f"OSTIARY_{name.upper()}": value for name, value in limits.items()}
-            log = tmp_path / "service.log"
-            return stack.enter_context(running(database_url, log, {**BEHIND_A_PROXY, **settings}))
 
-        yield run
+@pytest.fixture
+def database_url(services: ServicePool) -> str:
+    return services.database_url
 
 
 def at(service: Service, address: str) -> AbstractContextManager[httpx.Client]:
@@ -137,9 +138,12 @@ def test_under_attack_an_ipv6_site_of_48_bits_is_one_address(start: Start) -> No
     assert [guess(service, address) for address in addresses] == [401, 429, 401]
 
 
-def test_all_processes_count_together(start: Start) -> None:
-    services = [start(log_in_failures_per_name="3/15m") for _ in range(2)]
-    assert [guess(services[n % 2], HOME) for n in range(5)] == [401, 401, 401, 429, 429]
+def test_all_processes_count_together(start: Start, tmp_path: Path) -> None:
+    limits = {"log_in_failures_per_name": "3/15m"}
+    one = start(**limits)
+    with running(one.database_url, tmp_path / "other.log", with_limits(**limits)) as other:
+        statuses = [guess(service, HOME) for service in (one, other, one, other, one)]
+    assert statuses == [401, 401, 401, 429, 429]
 
 
 def test_of_simultaneous_guesses_no_more_than_the_limit_are_looked_at(start: Start) -> None:
@@ -161,10 +165,9 @@ def test_guesses_at_many_names_from_many_addresses_do_not_hold_each_other_up(sta
     assert statuses == {401: 120}
 
 
-def test_a_forged_header_makes_no_new_address(database_url: str, tmp_path: Path) -> None:
-    limits = {"OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "2/15m"}
-    with running(database_url, tmp_path / "service.log", limits) as service:
-        assert [guess(service, f"198.51.100.{n}") for n in range(3)] == [401, 401, 429]
+def test_a_forged_header_makes_no_new_address(services: ServicePool) -> None:
+    service = services.service({"OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "2/15m"})
+    assert [guess(service, f"198.51.100.{n}") for n in range(3)] == [401, 401, 429]
 
 
 def test_zero_is_no_limit(start: Start) -> None:
@@ -174,11 +177,10 @@ def test_zero_is_no_limit(start: Start) -> None:
 
 def send_twice_with_time_for_one(service: Service, send: Callable[[], int]) -> list[int]:
     """Send two requests at once to a service that hashes one at a time and has no queue."""
-    while "verify_times_measured" not in service.log.read_text():
-        """The service hashes to learn how long it takes."""
+    wait_until_measured(service)
     (hashing,) = [
         process
-        for process in psutil.Process(service.pid).children(recursive=True)
+        for process in service.process.children(recursive=True)
         if "service.auth.hashing.worker" in process.cmdline()
     ]
     with ThreadPoolExecutor(2) as pool:

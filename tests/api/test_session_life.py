@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from tests.factories import (
     token_of,
     with_other_secret,
 )
+from tests.service_pool import ServicePool
 from tests.services import Service, running
 
 
@@ -179,10 +181,8 @@ def test_the_databases_clock_decides(service: Service, client: httpx.Client) -> 
     assert client.get("/me", headers=cookie(token)).status_code == 200
 
 
-def test_log_out_ends_the_session_in_every_process(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    log = tmp_path_factory.mktemp("other") / "service.log"
+def test_log_out_ends_the_session_in_every_process(service: Service, tmp_path: Path) -> None:
+    log = tmp_path / "other.log"
     with running(service.database_url, log) as other, service.client() as here:
         token = token_of(sign_up(here))
         with other.client() as there:
@@ -192,15 +192,14 @@ def test_log_out_ends_the_session_in_every_process(
 
 
 def test_the_periods_are_settings(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    services: ServicePool,
 ) -> None:
     environment = {
         "OSTIARY_SESSION_ACTIVE_PERIOD": "10m",
         "OSTIARY_SESSION_IDLE_PERIOD": "20m",
         "OSTIARY_SESSION_MAX_LIFETIME": "25m",
     }
-    log = tmp_path_factory.mktemp("short") / "service.log"
-    with running(database_url, log, environment) as service, service.client() as client:
+    with services.service(environment).client() as client:
         response = sign_up(client)
         session = response.json()["session"]
         created = moment(session["created_at"])
@@ -210,24 +209,19 @@ def test_the_periods_are_settings(
 
 
 def test_production_cookies_are_secure_and_bound_to_the_host(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    services: ServicePool,
 ) -> None:
-    log = tmp_path_factory.mktemp("production") / "service.log"
-    with (
-        running(database_url, log, {"OSTIARY_ENV": "production"}) as service,
-        service.client() as client,
-    ):
+    with services.service({"OSTIARY_ENV": "production"}).client() as client:
         header = sign_up(client).headers["set-cookie"]
     assert header.startswith("__Host-auth_session=")
     assert header.endswith("HttpOnly; Path=/; SameSite=Lax; Secure")
 
 
 def test_a_cookie_domain_gives_up_the_host_prefix(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    services: ServicePool,
 ) -> None:
-    log = tmp_path_factory.mktemp("domain") / "service.log"
     environment = {"OSTIARY_ENV": "production", "OSTIARY_COOKIE_DOMAIN": "example.com"}
-    with running(database_url, log, environment) as service, service.client() as client:
+    with services.service(environment).client() as client:
         header = sign_up(client).headers["set-cookie"]
     assert header.startswith("auth_session=")
     assert "; Domain=example.com; Secure" in header

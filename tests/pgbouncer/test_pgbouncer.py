@@ -15,7 +15,7 @@ import pytest
 
 from tests.databases import TestServer, fetch, name_of
 from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
-from tests.services import Service, free_port, running
+from tests.services import PATIENCE, Service, reserved_port, running, wait_for
 
 CONFIGURATION = """
 [databases]
@@ -37,27 +37,31 @@ def pgbouncer(postgresql: TestServer, database_url: str, tmp_path: Path) -> Iter
     program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
     if not Path(program).exists():
         pytest.fail("PgBouncer is not installed; on Debian: apt-get install pgbouncer")
-    port = free_port()
-    configuration = tmp_path / "pgbouncer.ini"
-    socket = database_url.split("host=")[1]
-    configuration.write_text(CONFIGURATION.format(socket=socket, port=port))
-    # Like PostgreSQL it refuses to run as root; what it is to read must be that account's.
-    account = "pgserver" if os.geteuid() == 0 else None
-    if account:
-        for path in (tmp_path, *tmp_path.parents[:2]):
-            path.chmod(0o755)
-    process = subprocess.Popen([program, "-q", str(configuration)], user=account)
-    url = f"postgresql://postgres@127.0.0.1:{port}/{name_of(database_url)}"
-    while True:
-        try:
-            fetch(url, "SELECT 1")
-        except (OSError, asyncpg.PostgresError):
+    with reserved_port() as port:
+        configuration = tmp_path / "pgbouncer.ini"
+        socket = database_url.split("host=")[1]
+        configuration.write_text(CONFIGURATION.format(socket=socket, port=port))
+        # Like PostgreSQL it refuses to run as root; what it is to read must be that account's.
+        account = "pgserver" if os.geteuid() == 0 else None
+        if account:
+            for path in (tmp_path, *tmp_path.parents[:2]):
+                path.chmod(0o755)
+        process = subprocess.Popen([program, "-q", str(configuration)], user=account)
+        url = f"postgresql://postgres@127.0.0.1:{port}/{name_of(database_url)}"
+
+        def is_ready() -> bool:
             assert process.poll() is None, "PgBouncer ended"
-        else:
-            break
-    yield url
-    process.terminate()
-    process.wait(10)
+            try:
+                return bool(fetch(url, "SELECT 1"))
+            except (OSError, asyncpg.PostgresError):
+                return False
+
+        try:
+            wait_for(is_ready, "PgBouncer answers")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
 
 
 @pytest.fixture
