@@ -4,6 +4,7 @@ import asyncio
 
 from service.background import cancel_and_wait, run_periodically
 from service.storage.database import DatabaseUnavailable
+from tests.services import PATIENCE
 
 
 async def test_a_chore_goes_on_after_a_fault_and_after_a_defect() -> None:
@@ -16,7 +17,7 @@ async def test_a_chore_goes_on_after_a_fault_and_after_a_defect() -> None:
         done.set()
 
     task = asyncio.create_task(run_periodically("chore", chore, interval=0.001))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await done.wait()
         await cancel_and_wait([task])
     assert task.cancelled()
@@ -33,7 +34,7 @@ async def test_a_chore_that_takes_its_cancellation_for_a_fault_is_stopped_all_th
             raise DatabaseUnavailable("broken off") from None
 
     task = asyncio.create_task(run_periodically("chore", chore, interval=60))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await begun.wait()
         await cancel_and_wait([task])
     assert task.cancelled()

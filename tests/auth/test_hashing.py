@@ -14,6 +14,7 @@ from service.auth.hashing.jobs import Hash, Job, Verification, Verify
 from service.auth.hashing.worker import NICENESS
 from service.auth.passwords import Password, PasswordPolicy
 from service.settings.passwords import Argon2Cost
+from tests.services import PATIENCE
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
 RIGHT = PasswordPolicy().accept("correct horse battery staple")
@@ -22,7 +23,7 @@ WRONG = Password("incorrect horse")
 
 @pytest.fixture
 async def hasher() -> AsyncIterator[Hasher]:
-    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=10)
+    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
     yield hasher
     await hasher.close()
 
@@ -83,7 +84,7 @@ async def test_only_a_hash_of_another_cost_is_made_anew(hasher: Hasher) -> None:
     current = await hasher.hash(RIGHT)
     assert await hasher.verify(current, RIGHT) == Verification(matches=True, needs_rehash=False)
     cost = Argon2Cost(time_cost=2, memory_kib=64)
-    dearer = Hasher(cost, processes=1, queue_length=1, timeout=10)
+    dearer = Hasher(cost, processes=1, queue_length=1, timeout=PATIENCE)
     outdated = await dearer.verify(current, RIGHT)
     renewed = await dearer.hash(RIGHT)
     await dearer.close()
@@ -114,7 +115,7 @@ async def test_nobody_waits_longer_than_the_patience_neither_in_the_queue_nor_fo
     for _ in range(2):
         with pytest.raises(Overloaded):
             await hasher.hash(RIGHT)
-    hasher._timeout = 10
+    hasher._timeout = PATIENCE
     process.resume()
     await hasher.hash(RIGHT)
 

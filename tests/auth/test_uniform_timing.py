@@ -29,6 +29,7 @@ from service.storage.session_lookups import SessionLookups
 from tests.auth.test_legacy_hashes import FOREIGN, OSLO_ARGON2ID, lucia_v1
 from tests.databases import execute
 from tests.factories import REMOVE_PASSWORDS
+from tests.services import PATIENCE
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
 RIGHT = PasswordPolicy().accept("correct horse battery staple")
@@ -43,7 +44,7 @@ HASHES = [
 
 @pytest.fixture
 async def hasher() -> AsyncIterator[Hasher]:
-    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=10)
+    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
     yield hasher
     await hasher.close()
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+import pytest
+
 from service.cli.main import main
 from tests.services import FRUGAL, PATIENCE
 
@@ -34,8 +36,11 @@ def run(*arguments: str, typed: str = "", **variables: str) -> subprocess.Comple
             target=_run, args=(arguments, environment(**variables), (stdin, stdout, stderr))
         )
         process.start()
-        process.join(PATIENCE * 3)
-        assert process.exitcode is not None, "the command did not end"
+        process.join(PATIENCE)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            pytest.fail(f"the command did not end: {arguments}")
         said = []
         for file in (stdout, stderr):
             file.seek(0)

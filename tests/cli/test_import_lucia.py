@@ -16,7 +16,7 @@ import pytest
 from service.lucia.rows import USER_NAMESPACE
 from tests.auth.test_legacy_hashes import VECTORS
 from tests.cli.running import run
-from tests.databases import TestServer, execute, fetch, fetch_value
+from tests.databases import Connection, TestServer, execute, fetch, fetch_value, on_connection
 from tests.factories import bearer, cookie, log_in
 from tests.services import Service
 
@@ -96,12 +96,12 @@ def make_in_sqlite(path: Path, names: dict[str, str]) -> str:
 
 
 def make_in_postgresql(url: str, names: dict[str, str]) -> str:
-    for statement in schema(names):
-        execute(url, statement)
-    for table, columns, values in rows(names):
-        marks = ", ".join(f"${number + 1}" for number in range(len(columns)))
-        for value in values:
-            execute(url, f'INSERT INTO "{table}" ({", ".join(columns)}) VALUES ({marks})', *value)
+    async def make(connection: Connection) -> None:
+        await connection.execute("; ".join(schema(names)))
+        for table, columns, values in rows(names):
+            await connection.copy_records_to_table(table, columns=columns, records=values)
+
+    on_connection(url, make)
     return url
 
 
@@ -144,6 +144,7 @@ def test_users_and_keys_move_and_what_cannot_is_told_with_the_reason(
     assert HASH not in said
 
 
+@pytest.mark.own_service
 def test_who_moved_here_logs_in_with_the_old_password_and_gets_a_new_hash(
     site: Site, service: Service, client: httpx.Client
 ) -> None:
@@ -194,6 +195,7 @@ def test_the_table_does_not_hold_lucias_session_ids(site: Site, database_url: st
         assert ACTIVE not in str(dict(row))
 
 
+@pytest.mark.own_service
 def test_running_it_again_doubles_nothing_and_undoes_nothing(
     site: Site, service: Service, client: httpx.Client
 ) -> None:
