@@ -18,7 +18,7 @@ from tests.databases import TestServer, servers_in
 from tests.service_pool import ServicePool
 from tests.services import Service, running
 
-# No test is about time: a machine that is busy makes none fail.
+# No test measures time: none fails on a busy machine.
 hypothesis_settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -43,7 +43,7 @@ def postgresql() -> Iterator[TestServer]:
 
 @pytest.fixture(scope="session")
 def initialised_directory() -> Iterator[Path]:
-    """A directory of an embedded server that has been started and stopped once."""
+    """Return the directory of an embedded server that has been started and stopped."""
     with TemporaryDirectory(prefix="ostiary-tests-") as parent:
         directory = Path(parent) / "data"
         server = EmbeddedPostgres(directory)
@@ -54,7 +54,7 @@ def initialised_directory() -> Iterator[Path]:
 
 @pytest.fixture
 def empty_directory() -> Iterator[Path]:
-    """A directory for an embedded server, which does not exist yet."""
+    """Return a path for the directory of an embedded server; nothing exists there."""
     with TemporaryDirectory(prefix="ostiary-tests-") as parent:
         yield Path(parent) / "data"
         for process in servers_in(Path(parent)):
@@ -64,7 +64,7 @@ def empty_directory() -> Iterator[Path]:
 
 @pytest.fixture
 def used_directory(empty_directory: Path, initialised_directory: Path) -> Path:
-    """A directory with the data of an embedded server, which is not running."""
+    """Return the directory of an embedded server that is not running."""
     # With their owner: as root they belong to PostgreSQL's account.
     subprocess.run(["cp", "--archive", initialised_directory, empty_directory], check=True)
     return empty_directory
@@ -103,14 +103,14 @@ def module_services(
 
 @pytest.fixture
 def services(module_services: ServicePool, request: pytest.FixtureRequest) -> ServicePool:
-    """Services with environments of the test's choice, which the tests of a module share."""
+    """Return services with any environment, which the tests of a module share."""
     module_services.begin_test(request.session.testsfailed)
     return module_services
 
 
 @pytest.fixture
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """A service with default settings, which all tests share; see the mark ``own_service``."""
+    """Return the service that all tests without the mark ``own_service`` share."""
     if request.node.get_closest_marker("own_service"):
         log = request.getfixturevalue("tmp_path") / "service.log"
         with running(request.getfixturevalue("database_url"), log) as service:

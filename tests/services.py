@@ -113,15 +113,15 @@ def running(
 
 
 def wait_for(condition: Callable[[], object], description: str) -> None:
-    """Ask again and again until ``condition`` holds."""
+    """Wait until ``condition`` is true, and fail if it never is."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, f"this never became true: {description}"
+        assert time.monotonic() < deadline, f"not true after {PATIENCE} seconds: {description}"
         time.sleep(0.01)
 
 
 def wait_until_measured(service: Service) -> None:
-    """Wait until a service, which logs at debug level, hashes no longer for its measurement."""
+    """Wait until a service has measured its verify times. It must log at debug level."""
     measured = "verify_times_measured"
     wait_for(lambda: measured in service.log.read_text(), f"{measured} in {service.log}")
 

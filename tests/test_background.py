@@ -7,7 +7,7 @@ from service.storage.database import DatabaseUnavailable
 from tests.services import PATIENCE
 
 
-async def test_a_chore_goes_on_after_a_fault_and_after_a_defect() -> None:
+async def test_a_task_runs_again_after_any_error() -> None:
     faults = [DatabaseUnavailable("for a moment"), ZeroDivisionError()]
     done = asyncio.Event()
 
@@ -23,7 +23,7 @@ async def test_a_chore_goes_on_after_a_fault_and_after_a_defect() -> None:
     assert task.cancelled()
 
 
-async def test_a_chore_that_takes_its_cancellation_for_a_fault_is_stopped_all_the_same() -> None:
+async def test_a_task_that_translates_its_cancellation_is_stopped() -> None:
     begun = asyncio.Event()
 
     async def chore() -> None:

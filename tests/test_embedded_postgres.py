@@ -1,4 +1,4 @@
-"""The embedded server, with processes that come, go and are killed."""
+"""The embedded server, whose users start, stop and are killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def start_and_die(directory: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_stopping_leaves_no_process_and_starting_again_finds_the_data(
+def test_stopping_leaves_no_process_and_keeps_the_data(
     empty_directory: Path,
 ) -> None:
     server = EmbeddedPostgres(empty_directory)
@@ -34,7 +34,7 @@ def test_stopping_leaves_no_process_and_starting_again_finds_the_data(
     again.stop()
 
 
-def test_it_is_postgresql_18_and_listens_on_no_network(used_directory: Path) -> None:
+def test_the_server_is_postgresql_18_and_listens_on_no_network(used_directory: Path) -> None:
     server = EmbeddedPostgres(used_directory)
     server.start()
     assert fetch_value(server.url(), "SHOW server_version").startswith("18")
@@ -43,7 +43,7 @@ def test_it_is_postgresql_18_and_listens_on_no_network(used_directory: Path) -> 
     server.stop()
 
 
-def test_only_its_owner_can_reach_the_data_and_the_socket(empty_directory: Path) -> None:
+def test_only_the_owner_can_access_data_and_socket(empty_directory: Path) -> None:
     server = EmbeddedPostgres(empty_directory)
     server.start()
     for path in (empty_directory, empty_directory / "postgresql", empty_directory / "socket"):
@@ -51,7 +51,7 @@ def test_only_its_owner_can_reach_the_data_and_the_socket(empty_directory: Path)
     server.stop()
 
 
-def test_a_second_user_joins_and_the_last_one_stops_it(used_directory: Path) -> None:
+def test_the_last_user_stops_the_server(used_directory: Path) -> None:
     first, second = EmbeddedPostgres(used_directory), EmbeddedPostgres(used_directory)
     first.start()
     second.start()
@@ -61,8 +61,8 @@ def test_a_second_user_joins_and_the_last_one_stops_it(used_directory: Path) -> 
     assert servers_in(used_directory) == []
 
 
-def test_a_killed_user_is_not_waited_for(used_directory: Path) -> None:
-    """Whoever is killed leaves the server running; the next one joins it, and then stops it."""
+def test_a_killed_user_does_not_keep_the_server_running(used_directory: Path) -> None:
+    """The next user joins the server and then stops it."""
     process = multiprocessing.get_context("fork").Process(
         target=start_and_die, args=(used_directory,)
     )
@@ -92,7 +92,7 @@ def test_a_killed_server_recovers_without_loss(used_directory: Path) -> None:
     again.stop()
 
 
-def test_an_interrupted_initialisation_is_begun_anew(empty_directory: Path) -> None:
+def test_an_interrupted_initialisation_is_repeated(empty_directory: Path) -> None:
     unfinished = empty_directory / "postgresql.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text("18\n")
@@ -102,7 +102,7 @@ def test_an_interrupted_initialisation_is_begun_anew(empty_directory: Path) -> N
     server.stop()
 
 
-def test_a_process_id_that_is_another_programs_by_now_is_no_server(used_directory: Path) -> None:
+def test_a_reused_process_id_is_not_taken_for_a_server(used_directory: Path) -> None:
     server = EmbeddedPostgres(used_directory)
     server.start()
     pid_file = used_directory / "postgresql" / "postmaster.pid"
@@ -115,7 +115,7 @@ def test_a_process_id_that_is_another_programs_by_now_is_no_server(used_director
     again.stop()
 
 
-def test_a_path_too_long_for_a_socket_is_no_obstacle(empty_directory: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_supported(empty_directory: Path) -> None:
     directory = empty_directory / ("d" * 60) / ("e" * 60)
     server = EmbeddedPostgres(directory)
     server.start()
@@ -125,7 +125,7 @@ def test_a_path_too_long_for_a_socket_is_no_obstacle(empty_directory: Path) -> N
     Path(server.url().partition("?host=")[2]).rmdir()
 
 
-def test_data_that_are_no_servers_are_left_alone_and_told(empty_directory: Path) -> None:
+def test_foreign_data_are_kept_and_reported(empty_directory: Path) -> None:
     (empty_directory / "postgresql").mkdir(parents=True)
     note = empty_directory / "postgresql" / "mine.txt"
     note.write_text("not a database")

@@ -1,4 +1,4 @@
-"""Where a request comes from: forged headers change nothing."""
+"""The address of the client, which forged headers do not change."""
 
 from __future__ import annotations
 
@@ -53,11 +53,13 @@ def x(value: str) -> tuple[str, str]:
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
     ],
 )
-def test_the_last_untrusted_address_is_the_clients(peer: str, value: str, expected: str) -> None:
+def test_the_last_untrusted_address_is_that_of_the_client(
+    peer: str, value: str, expected: str
+) -> None:
     assert address(peer, x(value)) == expected
 
 
-def test_several_headers_are_one_list() -> None:
+def test_repeated_headers_form_one_list() -> None:
     assert address("10.0.0.1", x("6.6.6.6"), x("203.0.113.7")) == "203.0.113.7"
 
 
@@ -72,24 +74,24 @@ def test_several_headers_are_one_list() -> None:
         ("proto=https", "10.0.0.1"),
     ],
 )
-def test_forwarded_is_read_where_it_is_set(value: str, expected: str) -> None:
+def test_the_forwarded_header_is_read_if_configured(value: str, expected: str) -> None:
     found = address("10.0.0.1", ("forwarded", value), header=ForwardedHeader.FORWARDED)
     assert found == expected
 
 
-def test_the_header_that_the_proxy_does_not_set_is_ignored() -> None:
+def test_the_header_that_is_not_configured_is_ignored() -> None:
     forged = ("forwarded", "for=6.6.6.6")
     assert address("10.0.0.1", forged, x("203.0.113.7")) == "203.0.113.7"
 
 
 @given(st.lists(st.text(), max_size=5))
-def test_without_trusted_proxies_no_header_changes_anything(values: list[str]) -> None:
+def test_without_trusted_proxies_headers_are_ignored(values: list[str]) -> None:
     headers = [x(value.encode("utf-8", "replace").decode("latin-1")) for value in values]
     assert address("203.0.113.9", *headers, trusted=Networks()) == "203.0.113.9"
 
 
 @given(st.text())
-def test_whatever_a_client_puts_before_changes_nothing(forged: str) -> None:
+def test_addresses_forged_by_the_client_are_ignored(forged: str) -> None:
     value = forged.encode("utf-8", "replace").decode("latin-1") + ", 203.0.113.7"
     assert address("10.0.0.1", x(value)) == "203.0.113.7"
 
@@ -98,7 +100,7 @@ def test_whatever_a_client_puts_before_changes_nothing(forged: str) -> None:
     ("environment", "expected"),
     [({}, "127.0.0.1"), ({"OSTIARY_TRUSTED_PROXIES": "127.0.0.1"}, "203.0.113.7")],
 )
-def test_a_session_remembers_the_clients_address(
+def test_a_session_records_the_address_of_the_client(
     services: ServicePool, environment: dict[str, str], expected: str
 ) -> None:
     with services.service(environment).client() as client:

@@ -1,4 +1,4 @@
-"""Pages of other origins: what they may do, and what they may read."""
+"""Requests of pages of other origins, and which responses these can read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ORIGINS = st.sampled_from(
 SITES = st.sampled_from([None, "same-origin", "same-site", "cross-site", "none", "", "Same-Origin"])
 
 
-def judge(origins: list[str], sites: list[str]) -> bool:
+def is_trusted(origins: list[str], sites: list[str]) -> bool:
     headers = [(b"host", HOST.encode())]
     headers += [(b"origin", origin.encode()) for origin in origins]
     headers += [(b"sec-fetch-site", site.encode()) for site in sites]
@@ -40,7 +40,9 @@ def judge(origins: list[str], sites: list[str]) -> bool:
 @given(ORIGINS, SITES)
 @example(None, None)
 @example(f"ftp://{HOST}", None)
-def test_every_combination_is_judged_by_the_rule(origin: str | None, site: str | None) -> None:
+def test_every_combination_of_headers_follows_the_rule(
+    origin: str | None, site: str | None
+) -> None:
     ours = {f"https://{HOST}", f"http://{HOST}"}
     if origin is not None and origin not in {*ours, LISTED, FOREIGN, f"https://{HOST}:444"} | {
         f"{LISTED}.evil.example"
@@ -52,22 +54,24 @@ def test_every_combination_is_judged_by_the_rule(origin: str | None, site: str |
         expected = site in {"same-origin", "none"}
     else:
         expected = origin is None or origin in ours
-    assert judge([] if origin is None else [origin], [] if site is None else [site]) is expected
+    assert (
+        is_trusted([] if origin is None else [origin], [] if site is None else [site]) is expected
+    )
 
 
 @given(st.text(max_size=40))
-def test_no_text_that_is_not_listed_is_an_origin_of_ours(text: str) -> None:
+def test_no_unlisted_text_is_a_trusted_origin(text: str) -> None:
     raw = text.encode("utf-8", "replace").decode("latin-1")
     if raw not in {LISTED, f"https://{HOST}", f"http://{HOST}"}:
-        assert not judge([raw], [])
+        assert not is_trusted([raw], [])
 
 
-def test_two_origins_are_one_too_many() -> None:
-    assert not judge([LISTED, LISTED], [])
-    assert not judge([], ["same-origin", "same-origin"])
+def test_repeated_headers_are_not_trusted() -> None:
+    assert not is_trusted([LISTED, LISTED], [])
+    assert not is_trusted([], ["same-origin", "same-origin"])
 
 
-def test_two_hosts_are_nobodys_origin() -> None:
+def test_no_origin_is_trusted_with_two_host_headers() -> None:
     headers = [(b"host", HOST.encode()), (b"host", b"evil.example")]
     for host in (HOST, "evil.example"):
         origin = (b"origin", f"https://{host}".encode())
@@ -90,7 +94,7 @@ UNSAFE = [
 ]
 
 
-def test_every_route_that_changes_something_has_the_guard() -> None:
+def test_every_unsafe_route_has_the_origin_guard() -> None:
     app = create_app(Settings(), "postgresql://nobody@nowhere/nothing")
     unsafe = set()
     for route in app.routes:
@@ -104,7 +108,7 @@ def test_every_route_that_changes_something_has_the_guard() -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
-def test_a_foreign_page_gets_nowhere(
+def test_a_request_from_a_foreign_origin_is_refused(
     service: Service, client: httpx.Client, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     sign_up(client)
@@ -116,7 +120,7 @@ def test_a_foreign_page_gets_nowhere(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
-def test_a_listed_page_is_let_in(
+def test_a_request_from_a_listed_origin_is_accepted(
     client: httpx.Client, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     sign_up(client)
@@ -127,13 +131,13 @@ def test_a_listed_page_is_let_in(
     assert response.headers["access-control-allow-credentials"] == "true"
 
 
-def test_our_own_page_is_let_in(service: Service, client: httpx.Client) -> None:
+def test_a_request_from_the_own_origin_is_accepted(service: Service, client: httpx.Client) -> None:
     headers = {"Origin": service.url, "Sec-Fetch-Site": "same-origin"}
     body = {"username": "Alice", "password": PASSWORD}
     assert client.post("/signup", json=body, headers=headers).status_code == 201
 
 
-def test_a_preflight_from_a_listed_origin_is_answered(client: httpx.Client) -> None:
+def test_a_preflight_from_a_listed_origin_is_accepted(client: httpx.Client) -> None:
     response = client.options(
         "/login",
         headers={
@@ -149,7 +153,7 @@ def test_a_preflight_from_a_listed_origin_is_answered(client: httpx.Client) -> N
     assert "origin" in response.headers["vary"].lower()
 
 
-def test_a_preflight_from_a_foreign_origin_is_not(client: httpx.Client) -> None:
+def test_a_preflight_from_a_foreign_origin_is_refused(client: httpx.Client) -> None:
     response = client.options(
         "/login", headers={"Origin": FOREIGN, "Access-Control-Request-Method": "POST"}
     )
@@ -157,7 +161,7 @@ def test_a_preflight_from_a_foreign_origin_is_not(client: httpx.Client) -> None:
     assert "access-control-allow-origin" not in response.headers
 
 
-def test_a_listed_page_may_read_what_went_wrong_and_when_to_try_again(client: httpx.Client) -> None:
+def test_a_listed_origin_can_read_errors_and_their_headers(client: httpx.Client) -> None:
     response = client.get("/me", headers={"Origin": LISTED})
     assert response.status_code == 401
     assert response.headers["access-control-allow-origin"] == LISTED

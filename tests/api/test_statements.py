@@ -15,7 +15,7 @@ from tests.services import Service, wait_for, wait_until_measured
 
 @pytest.fixture
 def service(postgresql: TestServer, services: ServicePool) -> Service:
-    """A service whose statements are recorded, and whose background tasks have run."""
+    """Return a service whose statements are recorded and whose background tasks have run."""
     postgresql.record_statements(services.database_url)
     service = services.service({"OSTIARY_LOG_LEVEL": "debug"})
     wait_until_measured(service)
@@ -69,7 +69,7 @@ def delete_me(client: httpx.Client) -> httpx.Response:
         *("change password", "delete"),
     ],
 )
-def test_a_request_sends_these_statements_and_no_more(
+def test_a_request_sends_exactly_these_statements(
     postgresql: TestServer,
     service: Service,
     client: httpx.Client,

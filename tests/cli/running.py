@@ -1,4 +1,4 @@
-"""Running the command ``ostiary`` as a user does."""
+"""Run the command ``ostiary`` as a user does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run(*arguments: str, typed: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, forked off the tests, which have it loaded."""
+    """Run the command in a process forked from this one, which has it loaded."""
     with ExitStack() as files:
         stdin, stdout, stderr = (files.enter_context(TemporaryFile("w+")) for _ in range(3))
         stdin.write(typed)
@@ -41,11 +41,11 @@ def run(*arguments: str, typed: str = "", **variables: str) -> subprocess.Comple
             process.kill()
             process.join()
             pytest.fail(f"the command did not end: {arguments}")
-        said = []
+        outputs = []
         for file in (stdout, stderr):
             file.seek(0)
-            said.append(file.read())
-    return subprocess.CompletedProcess(arguments, process.exitcode, *said)
+            outputs.append(file.read())
+    return subprocess.CompletedProcess(arguments, process.exitcode, *outputs)
 
 
 def _run(arguments: tuple[str, ...], variables: dict[str, str], files: tuple[IO[str], ...]) -> None:

@@ -1,4 +1,4 @@
-"""The command, run as a user runs it."""
+"""`ostiary serve`, as an operator runs it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.services import PATIENCE, UNUSED_TLS, reserved_port, wait_for
 
 
 class Serving:
-    """``ostiary serve``, with what it printed first."""
+    """A running ``ostiary serve``, with the line that it printed."""
 
-    def __init__(self, process: subprocess.Popen[str], said: str, url: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], output: str, url: str) -> None:
         self.process = process
-        self.said = said
+        self.output = output
         self.url = url
 
     def client(self) -> httpx.Client:
@@ -39,7 +39,7 @@ class Serving:
 
 @contextmanager
 def started(log: IO[str] | None = None, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """``ostiary serve``, from its first moment on."""
+    """Start ``ostiary serve``, without waiting until it listens."""
     process = subprocess.Popen(
         [*OSTIARY, "serve"],
         env=environment(**variables),
@@ -72,17 +72,17 @@ def serving(data: Path, log: IO[str] | None = None, **variables: str) -> Iterato
             yield Serving(process, process.stdout.readline(), f"http://127.0.0.1:{port}")
 
 
-def test_serve_says_where_it_listens_where_the_data_lie_and_where_the_documents_are(
+def test_serve_prints_its_url_its_documentation_and_its_data_directory(
     empty_directory: Path,
 ) -> None:
     with serving(empty_directory) as service:
-        assert f"listens on {service.url} " in service.said
-        assert f"documentation {service.url}/docs" in service.said
-        assert f"data in {empty_directory}" in service.said
+        assert f"listens on {service.url} " in service.output
+        assert f"documentation {service.url}/docs" in service.output
+        assert f"data in {empty_directory}" in service.output
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_service_and_database_and_the_next_start_finds_the_data(
+def test_a_signal_stops_service_and_database_without_losing_data(
     empty_directory: Path, with_signal: signal.Signals
 ) -> None:
     with serving(empty_directory) as service, service.client() as client:
@@ -93,14 +93,14 @@ def test_a_signal_stops_service_and_database_and_the_next_start_finds_the_data(
         assert client.get("/me", headers=cookie(token)).status_code == 200
 
 
-def test_ctrl_c_reaches_everybody_and_stops_them_once(used_directory: Path) -> None:
+def test_ctrl_c_stops_all_processes(used_directory: Path) -> None:
     with serving(used_directory) as service:
         os.killpg(service.process.pid, signal.SIGINT)
         assert service.process.wait(PATIENCE) == 0
     assert servers_in(used_directory) == []
 
 
-def test_who_is_told_to_stop_while_workers_start_stops(database_url: str) -> None:
+def test_a_signal_during_the_start_stops_the_service(database_url: str) -> None:
     with (
         reserved_port() as port,
         started(DATABASE_URL=database_url, OSTIARY_PORT=str(port)) as process,
@@ -111,7 +111,7 @@ def test_who_is_told_to_stop_while_workers_start_stops(database_url: str) -> Non
         assert process.wait(PATIENCE) == 0
 
 
-def test_after_a_kill_the_next_start_recovers_without_help_and_without_loss(
+def test_the_next_start_after_a_kill_recovers_all_data(
     used_directory: Path,
 ) -> None:
     with serving(used_directory) as service, service.client() as client:
@@ -126,7 +126,7 @@ def test_after_a_kill_the_next_start_recovers_without_help_and_without_loss(
     assert servers_in(used_directory) == []
 
 
-def test_a_second_serve_on_the_same_data_joins(used_directory: Path) -> None:
+def test_a_second_service_shares_the_embedded_database(used_directory: Path) -> None:
     with serving(used_directory) as first, first.client() as here:
         token = token_of(sign_up(here))
         with serving(used_directory) as second, second.client() as there:
@@ -135,7 +135,7 @@ def test_a_second_serve_on_the_same_data_joins(used_directory: Path) -> None:
             assert there.get("/me", headers=cookie(token)).status_code == 200
 
 
-def test_a_port_in_use_is_told(used_directory: Path) -> None:
+def test_a_port_in_use_is_reported(used_directory: Path) -> None:
     with serving(used_directory) as service:
         port = service.url.rsplit(":", 1)[1]
         second = run("serve", OSTIARY_DATA_DIR=str(used_directory), OSTIARY_PORT=port)
@@ -143,7 +143,7 @@ def test_a_port_in_use_is_told(used_directory: Path) -> None:
     assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in second.stderr
 
 
-def test_a_worker_that_dies_is_replaced(used_directory: Path) -> None:
+def test_a_dead_worker_is_replaced(used_directory: Path) -> None:
     with serving(used_directory) as service, service.client() as client:
         supervisor = psutil.Process(service.process.pid)
         (worker,) = supervisor.children()
@@ -161,14 +161,16 @@ def answers(client: httpx.Client) -> bool:
         return False
 
 
-def test_with_a_database_url_no_server_is_started(empty_directory: Path, database_url: str) -> None:
+def test_with_a_database_url_no_embedded_server_is_started(
+    empty_directory: Path, database_url: str
+) -> None:
     with serving(empty_directory, DATABASE_URL=database_url) as service, service.client() as client:
         sign_up(client)
         assert not empty_directory.exists()
     assert fetch_value(database_url, "SELECT display_name FROM key") == "Alice"
 
 
-def test_wrong_settings_are_all_told_before_anything_starts(empty_directory: Path) -> None:
+def test_all_invalid_settings_are_reported_before_the_start(empty_directory: Path) -> None:
     result = run(
         "serve", OSTIARY_DATA_DIR=str(empty_directory), OSTIARY_PORT="x", OSTIARY_WORKERS="0"
     )
@@ -188,12 +190,12 @@ def test_production_refuses_a_schema_that_is_behind(postgresql: TestServer) -> N
         assert newest_revision() in migrated.stdout
 
 
-def test_migrate_goes_down_and_up(database_url: str) -> None:
+def test_migrate_can_downgrade_and_upgrade(database_url: str) -> None:
     assert "is empty" in run("migrate", "--to", "base", DATABASE_URL=database_url).stdout
     assert newest_revision() in run("migrate", DATABASE_URL=database_url).stdout
 
 
-def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
+def test_an_unreachable_database_is_reported_without_its_password() -> None:
     with reserved_port() as port:
         url = f"postgresql://ostiary:sesame@127.0.0.1:{port}/ostiary"
         result = run("migrate", DATABASE_URL=url)
@@ -203,10 +205,10 @@ def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_the_committed_document_is_that_of_the_code() -> None:
+def test_the_committed_openapi_document_matches_the_code() -> None:
     assert run("openapi", "--check").returncode == 0
 
 
-def test_help_and_version_are_there() -> None:
+def test_help_and_version_are_printed() -> None:
     assert "serve" in run("--help").stdout
     assert run("--version").stdout.startswith("ostiary, version ")

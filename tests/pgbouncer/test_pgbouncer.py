@@ -33,7 +33,7 @@ max_client_conn = 200
 
 @pytest.fixture
 def pgbouncer(postgresql: TestServer, database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The address of a database by way of PgBouncer, which has three connections for everybody."""
+    """Return the URL of a database behind PgBouncer, which has three connections to it."""
     program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
     if not Path(program).exists():
         pytest.fail("PgBouncer is not installed; on Debian: apt-get install pgbouncer")
@@ -76,7 +76,7 @@ def service(pgbouncer: str, database_url: str, tmp_path: Path) -> Iterator[Servi
         yield service
 
 
-def test_all_endpoints_work_through_it(service: Service, client: httpx.Client) -> None:
+def test_all_endpoints_work_through_pgbouncer(service: Service, client: httpx.Client) -> None:
     another = "an entirely different one"
     sign_up(client)
     assert client.get("/me").status_code == 200
@@ -93,8 +93,8 @@ def test_all_endpoints_work_through_it(service: Service, client: httpx.Client) -
     assert client.request("DELETE", "/me", json={"password": another}).status_code == 204
 
 
-def test_many_at_once_do_not_get_in_each_others_way(service: Service) -> None:
-    """More connections than PgBouncer has: what one prepares another must not trip over."""
+def test_concurrent_clients_do_not_interfere(service: Service) -> None:
+    """More clients than PgBouncer has connections do not share prepared statements."""
 
     def live(number: int) -> list[int]:
         with service.client() as client:

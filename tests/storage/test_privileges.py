@@ -1,4 +1,4 @@
-"""The service runs by a role that can do no more than it needs."""
+"""The role of the service has the privileges that it needs, and no others."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def url_as(database_url: str, role: str) -> str:
 
 @pytest.fixture(scope="module")
 def restricted_url(database_url: str) -> Iterator[str]:
-    """The database, by the role of the service."""
+    """Return the URL of the database for the role of the service."""
     with role_with_privileges(database_url) as role:
         yield url_as(database_url, role)
 
 
 def header_of(response: httpx.Response) -> dict[str, str]:
-    """The header that shows the token that was answered."""
+    """Return the header with the token of a response."""
     return bearer(response.json()["session"]["token"])
 
 
-def test_it_is_enough_for_everything_that_the_service_does(
+def test_the_privileges_are_sufficient(
     restricted_url: str, database_url: str, tmp_path: Path
 ) -> None:
     environment = {"OSTIARY_ENV": "production", "OSTIARY_COOKIE_HOST_PREFIX": "false"}
@@ -111,13 +111,13 @@ def test_it_is_enough_for_everything_that_the_service_does(
         "CREATE ROLE mallory",
     ],
 )  # fmt: skip
-def test_it_is_no_more(restricted_url: str, statement: str) -> None:
+def test_the_privileges_are_minimal(restricted_url: str, statement: str) -> None:
     # Rolled back, should it be permitted: the tests share the database.
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         execute(restricted_url, f"BEGIN; {statement}; ROLLBACK")
 
 
-def test_granting_takes_what_was_granted_before(database_url: str) -> None:
+def test_granting_revokes_earlier_privileges(database_url: str) -> None:
     with role_with_privileges(database_url) as role:
         execute(database_url, f'GRANT ALL ON session TO "{role}"')
         grant(database_url, role)
@@ -125,12 +125,12 @@ def test_granting_takes_what_was_granted_before(database_url: str) -> None:
             execute(url_as(database_url, role), "TRUNCATE session")
 
 
-def test_every_table_is_thought_of(restricted_url: str) -> None:
+def test_every_table_can_be_read(restricted_url: str) -> None:
     for table in metadata.tables:
         assert fetch(restricted_url, f'SELECT * FROM "{table}" LIMIT 0') == []
 
 
-def test_a_role_that_does_not_exist_is_told(database_url: str) -> None:
+def test_a_missing_role_is_reported(database_url: str) -> None:
     result = run("migrate", "--grant-to", "nobody", DATABASE_URL=database_url)
     assert result.returncode == 1
     assert "no role nobody" in result.stderr
