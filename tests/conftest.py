@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from service.embedded_postgres import EmbeddedPostgres
 from service.settings.database import DatabaseOptions
 from service.storage.database import Database
-from tests.databases import TestServer
+from tests.databases import TestServer, servers_in
+from tests.service_pool import ServicePool
 from tests.services import Service, running
 
-# No test is about time: a machine that is busy makes none fail.
+# No test measures time: none fails on a busy machine.
 hypothesis_settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -25,11 +29,45 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unhurried
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
-    server = TestServer(tmp_path_factory.mktemp("postgresql"))
-    server.start()
-    yield server
-    server.embedded.stop()
+def postgresql() -> Iterator[TestServer]:
+    # Not below pytest's base directory: every run of root's pytest withdraws the permission to
+    # search it, which PostgreSQL's account needs.
+    with TemporaryDirectory(prefix="ostiary-tests-") as directory:
+        server = TestServer(Path(directory))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def initialised_directory() -> Iterator[Path]:
+    """Return the directory of an embedded server that has been started and stopped."""
+    with TemporaryDirectory(prefix="ostiary-tests-") as parent:
+        directory = Path(parent) / "data"
+        server = EmbeddedPostgres(directory)
+        server.start()
+        server.stop()
+        yield directory
+
+
+@pytest.fixture
+def empty_directory() -> Iterator[Path]:
+    """Return a path for the directory of an embedded server; nothing exists there."""
+    with TemporaryDirectory(prefix="ostiary-tests-") as parent:
+        yield Path(parent) / "data"
+        for process in servers_in(Path(parent)):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def used_directory(empty_directory: Path, initialised_directory: Path) -> Path:
+    """Return the directory of an embedded server that is not running."""
+    # With their owner: as root they belong to PostgreSQL's account.
+    subprocess.run(["cp", "--archive", initialised_directory, empty_directory], check=True)
+    return empty_directory
 
 
 @pytest.fixture
@@ -45,10 +83,42 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.close()
 
 
+@pytest.fixture(scope="session")
+def session_services(
+    postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServicePool]:
+    pool = ServicePool(postgresql, tmp_path_factory.mktemp("services"))
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def module_services(
+    postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServicePool]:
+    pool = ServicePool(postgresql, tmp_path_factory.mktemp("services"))
+    yield pool
+    pool.close()
+
+
 @pytest.fixture
-def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
-    with running(database_url, tmp_path / "service.log") as service:
-        yield service
+def services(module_services: ServicePool, request: pytest.FixtureRequest) -> ServicePool:
+    """Return services with any environment, which the tests of a module share."""
+    module_services.begin_test(request.session.testsfailed)
+    return module_services
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """Return the service that all tests without the mark ``own_service`` share."""
+    if request.node.get_closest_marker("own_service"):
+        log = request.getfixturevalue("tmp_path") / "service.log"
+        with running(request.getfixturevalue("database_url"), log) as service:
+            yield service
+    else:
+        pool: ServicePool = request.getfixturevalue("session_services")
+        pool.begin_test(request.session.testsfailed)
+        yield pool.service()
 
 
 @pytest.fixture

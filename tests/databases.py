@@ -1,27 +1,30 @@
-"""Databases for tests: one server for the run, one copy of a template for each test."""
+"""Databases for tests: copies of a template, on a server for the run."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
+import psutil
 
 from service.embedded_postgres import EmbeddedPostgres
 from service.storage.schema import migrate
-from tests.services import PATIENCE
+from tests.services import wait_for
+
+T = TypeVar("T")
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 TEMPLATE = "migrated"
 
-# Nothing in a test has to survive a power cut.
-FAST_AND_FORGETFUL = {
+# No data of a test must survive a crash.
+NOT_DURABLE = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
@@ -31,36 +34,54 @@ FAST_AND_FORGETFUL = {
 
 
 class TestServer:
-    """A PostgreSQL for the run, with a template that is migrated once."""
+    """A PostgreSQL server for the run, with a template that is migrated once."""
 
     __test__ = False
 
     def __init__(self, directory: Path) -> None:
-        self.embedded = EmbeddedPostgres(directory, FAST_AND_FORGETFUL)
+        self.embedded = EmbeddedPostgres(directory, NOT_DURABLE)
         self._numbers = count(1)
 
     def start(self) -> None:
+        """Start the server and migrate the template."""
         self.embedded.start()
         execute(self.embedded.url(), f"CREATE DATABASE {TEMPLATE}")
         asyncio.run(migrate(self.embedded.url(TEMPLATE)))
 
     def record_statements(self, database_url: str) -> None:
-        """Have the statements logged of all connections to a database that begin from now on."""
+        """Log the statements of all later connections to a database."""
         name = name_of(database_url)
         execute(self.embedded.url(), f"ALTER DATABASE {name} SET log_statement = 'all'")
 
     def statements(self, database_url: str) -> list[str]:
-        """The first word of each statement that was sent to a database, so far."""
+        """Return the first word of each statement that was sent to a database."""
         logged = rf"^{name_of(database_url)}: LOG:  (?:execute [^:]*|statement):\s+(\w+)"
         return re.findall(logged, self.embedded.log.read_text(), re.MULTILINE)
 
+    def has_executed(self, database_url: str, statement: str) -> bool:
+        """Return whether a statement that begins like this was sent to a database."""
+        logged = rf"^{name_of(database_url)}: LOG:  execute [^:]*:\s+{re.escape(statement)}"
+        return re.search(logged, self.embedded.log.read_text(), re.MULTILINE) is not None
+
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
-        """The address of a database that is gone afterwards."""
+        """Create a database, which is dropped in the end, and return its URL."""
         name = f"test_{next(self._numbers)}"
         execute(self.embedded.url(), f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield self.embedded.url(name)
-        execute(self.embedded.url(), f"DROP DATABASE {name} WITH (FORCE)")
+        try:
+            yield self.embedded.url(name)
+        finally:
+            execute(self.embedded.url(), f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def servers_in(directory: Path) -> list[psutil.Process]:
+    """Find the PostgreSQL servers with data below a directory."""
+    found = []
+    for process in psutil.process_iter(["name", "cmdline"]):
+        command = process.info["cmdline"] or []
+        if process.info["name"] == "postgres" and any(str(directory) in part for part in command):
+            found.append(process)
+    return found
 
 
 def name_of(url: str) -> str:
@@ -68,16 +89,22 @@ def name_of(url: str) -> str:
 
 
 def execute(url: str, statement: str, *arguments: Any) -> None:
-    fetch(url, statement, *arguments)
+    """Run a statement on a connection of its own; without arguments also several statements."""
+    on_connection(url, lambda connection: connection.execute(statement, *arguments))
 
 
 def fetch(url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
-    """Run one statement on a connection of its own."""
+    """Return the rows of a statement, which runs on a connection of its own."""
+    return on_connection(url, lambda connection: connection.fetch(statement, *arguments))
 
-    async def run() -> list[asyncpg.Record]:
+
+def on_connection(url: str, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    """Return the result of ``work`` on a connection of its own."""
+
+    async def run() -> T:
         connection = await asyncpg.connect(url)
         try:
-            return await connection.fetch(statement, *arguments)
+            return await work(connection)
         finally:
             await connection.close()
 
@@ -90,17 +117,28 @@ def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
     return fetch(url, statement, *arguments)[0][0]
 
 
+def delete_all_rows(url: str) -> None:
+    """Empty all tables, once no connection but those of services is left, and those are idle."""
+    execute(url, f'{TERMINATE_OTHERS}; TRUNCATE "user", key, session, rate_limit')
+
+
+# Connections that a test opened itself and forgot, or that are about to end.
+TERMINATE_OTHERS = """
+SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name <> 'ostiary' AND pid <> pg_backend_pid()"""
+
+
 def locked(url: str, table: str) -> AbstractContextManager[None]:
-    """Keep iter_users else from reading a table."""
+    """Lock a table against all other use."""
     return held(url, f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
 
 
 def uncommitted(url: str, statement: str) -> AbstractContextManager[None]:
-    """Hold a change back, with its locks, which counts at the end."""
+    """Make a change, with its locks, that is committed in the end."""
     return held(url, statement, end="COMMIT")
 
 
-# How many wait for a lock, in this database.
+# How many connections to this database wait for a lock.
 WAITING = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
@@ -108,21 +146,18 @@ WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
 
 
 def wait_until(url: str, condition: str) -> None:
-    """Ask a database again and again, until a condition is true there."""
-    deadline = time.monotonic() + PATIENCE
-    while not fetch_value(url, f"SELECT {condition}"):
-        assert time.monotonic() < deadline, f"this never became true: {condition}"
-        time.sleep(0.02)
+    """Query a database until a condition is true."""
+    wait_for(lambda: fetch_value(url, f"SELECT {condition}"), condition)
 
 
-def wait_for_the_waiting(url: str, how_many: int = 1) -> None:
-    """Go on once so many wait for a lock."""
-    wait_until(url, f"({WAITING}) >= {how_many}")
+def wait_for_lock_waiters(url: str, number: int = 1) -> None:
+    """Wait until so many connections wait for a lock."""
+    wait_until(url, f"({WAITING}) >= {number}")
 
 
 @contextmanager
 def held(url: str, statement: str, *, end: str = "ROLLBACK") -> Iterator[None]:
-    """Hold the locks that a statement takes."""
+    """Hold the locks of a statement."""
     runner = asyncio.Runner()
     with ThreadPoolExecutor(1) as thread:
 

@@ -1,4 +1,4 @@
-"""What tests send and look at, in a few words."""
+"""Requests that tests send, and what they read from responses and from the database."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def log_in(client: httpx.Client, username: str = "Alice", **fields: Any) -> http
 
 
 def token_of(response: httpx.Response) -> str:
-    """The token in the cookie that the answer sets."""
+    """Return the token in the cookie that a response sets."""
     return response.cookies[COOKIE]
 
 
 def cookie(token: str) -> dict[str, str]:
-    """The header that shows a token as a browser does."""
+    """Return the header that sends a token as a browser does."""
     return {"Cookie": f"{COOKIE}={token}"}
 
 
@@ -52,7 +52,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def codes(response: httpx.Response) -> dict[str, str]:
-    """What is wrong with which field."""
+    """Return the error codes of a response, by field."""
     return {error["field"]: error["code"] for error in response.json()["errors"]}
 
 
@@ -61,7 +61,7 @@ def moment(text: str) -> datetime:
 
 
 def age_sessions(database_url: str, *, days: float) -> None:
-    """Make all sessions as old as if ``days`` had passed."""
+    """Move the times of all sessions back by ``days``."""
     columns = (
         "created_at",
         "renewed_at",
@@ -79,12 +79,12 @@ def sessions_in(database_url: str) -> list[dict[str, Any]]:
 
 
 def with_other_secret(token: str) -> str:
-    """A token with the session id of another, and a secret that is not its."""
+    """Return a token with the same session id and another secret."""
     raw = urlsafe_b64decode(token)
     return urlsafe_b64encode(raw[:16] + bytes(32)).decode()
 
 
 def with_other_id(token: str) -> str:
-    """A token with the secret of another, and a session id that is not its."""
+    """Return a token with the same secret and another session id."""
     raw = urlsafe_b64decode(token)
     return urlsafe_b64encode(bytes(16) + raw[16:]).decode()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
+import ssl
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import httpx
@@ -19,89 +20,136 @@ from service.server import supervisor
 from service.settings import Settings
 from service.settings.variables import read_settings
 
-PATIENCE = 10
+# Maximum time to wait for a condition, in seconds. No test comes near it on a quiet machine.
+PATIENCE = 60
 
-# One worker, and hashes that are Argon2id and nothing to wait for, but on a machine that is busy.
+# One worker, the cheapest hashes, and no time limit that a busy machine could exceed.
 FRUGAL = {
     "OSTIARY_WORKERS": "1",
     "OSTIARY_ARGON2_TIME_COST": "1",
     "OSTIARY_ARGON2_MEMORY_KIB": "64",
-    "OSTIARY_HASH_QUEUE_TIMEOUT": f"{PATIENCE}s",
+    **{
+        f"OSTIARY_{name}": f"{PATIENCE}s"
+        for name in (
+            *("HASH_QUEUE_TIMEOUT", "CLIENT_TIMEOUT", "DATABASE_POOL_TIMEOUT"),
+            *("DATABASE_CONNECT_TIMEOUT", "DATABASE_STATEMENT_TIMEOUT"),
+        )
+    },
 }
 
-# Guess, and sign up, as often as you like.
 NO_LIMITS = {
     "OSTIARY_LOG_IN_FAILURES_PER_NAME": "0",
     "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
     "OSTIARY_SIGN_UPS_PER_ADDRESS": "0",
 }
 
+# Clients use no TLS. By default each one loads all certificate authorities, which takes longer than
+# a request.
+UNUSED_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 class Service:
-    """A running service: where it listens, and what it logs."""
+    """A running service."""
 
-    def __init__(self, url: str, database_url: str, log: Path, pid: int) -> None:
+    def __init__(self, url: str, database_url: str, log: Path, process: psutil.Process) -> None:
         self.url = url
         self.database_url = database_url
         self.log = log
-        self.pid = pid
+        self.process = process
+        self._log_offset = 0
 
     def client(self, **options: object) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=PATIENCE, **options)  # type: ignore[arg-type]
+        """Return a client that sends its requests to the service."""
+        return httpx.Client(
+            base_url=self.url,
+            timeout=PATIENCE,
+            verify=UNUSED_TLS,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def begin_test(self) -> None:
+        """Hide what was logged before."""
+        self._log_offset = self.log.stat().st_size
+
+    def logged(self) -> str:
+        """Return what was logged during this test."""
+        return self.log.read_bytes()[self._log_offset :].decode()
 
 
 @contextmanager
 def running(
-    database_url: str, log: Path, environment: dict[str, str] | None = None
+    database_url: str, log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[Service]:
-    """Run the service on a free port. It is forked off the tests, which have it loaded already."""
-    settings = read_settings(
-        {
-            "DATABASE_URL": database_url,
-            "OSTIARY_PORT": str(free_port()),
-            **FRUGAL,
-            **(environment or {}),
-        }
-    )
-    process = multiprocessing.get_context("fork").Process(
-        target=_serve, args=(settings, database_url, log)
-    )
-    process.start()
-    assert process.pid is not None
-    family = psutil.Process(process.pid)
-    try:
-        wait_until_answers(settings.server.url, process)
-        yield Service(settings.server.url, database_url, log, process.pid)
-    finally:
-        iter_users = [family, *family.children(recursive=True)] if family.is_running() else []
-        process.terminate()
-        process.join(PATIENCE)
-        left = psutil.wait_procs(iter_users, timeout=PATIENCE)[1]
-        assert not left, f"left behind: {left}"
+    """Run the service on a free port, in a process forked from this one, which has it loaded."""
+    with reserved_port() as port:
+        settings = read_settings(
+            {
+                "DATABASE_URL": database_url,
+                "OSTIARY_PORT": str(port),
+                **FRUGAL,
+                **(environment or {}),
+            }
+        )
+        announcements, announcer = multiprocessing.Pipe(duplex=False)
+        process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(settings, database_url, log, lambda: announcer.send("listening"))
+        )
+        process.start()
+        announcer.close()
+        supervisor_process = psutil.Process(process.pid)
+        try:
+            wait([announcements, process.sentinel], timeout=PATIENCE)
+            assert announcements.poll(), f"the service did not start: {log.read_text()}"
+            yield Service(settings.server.url, database_url, log, supervisor_process)
+        finally:
+            announcements.close()
+            family = family_of(supervisor_process)
+            process.terminate()
+            process.join(PATIENCE)
+            left = psutil.wait_procs(family, timeout=PATIENCE)[1]
+            for each in left:
+                each.kill()
+            assert not left, f"left behind: {left}"
 
 
-def _serve(settings: Settings, database_url: str, log: Path) -> None:
+def wait_for(condition: Callable[[], object], description: str) -> None:
+    """Wait until ``condition`` is true, and fail if it never is."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"not true after {PATIENCE} seconds: {description}"
+        time.sleep(0.01)
+
+
+def wait_until_measured(service: Service) -> None:
+    """Wait until a service has measured its verify times. It must log at debug level."""
+    measured = "verify_times_measured"
+    wait_for(lambda: measured in service.log.read_text(), f"{measured} in {service.log}")
+
+
+def family_of(process: psutil.Process) -> list[psutil.Process]:
+    """Return a process and its descendants; none if it has ended."""
+    return [process, *process.children(recursive=True)] if process.is_running() else []
+
+
+def _serve(
+    settings: Settings, database_url: str, log: Path, on_listening: Callable[[], None]
+) -> None:
     with log.open("a", buffering=1) as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         sys.stdout = sys.stderr = output
-        supervisor.serve(settings, database_url, lambda: None)
+        supervisor.serve(settings, database_url, on_listening)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Reserve a free port for a program that is started in the body of the context.
 
-
-def wait_until_answers(url: str, process: BaseProcess) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            httpx.get(f"{url}/healthz")
-        except httpx.TransportError:
-            if time.monotonic() > deadline or not process.is_alive():
-                raise
-            time.sleep(0.01)
-        else:
-            return
+    The kernel gives a port that is bound to nobody else. A second program can bind it only if both
+    set ``SO_REUSEADDR`` or ``SO_REUSEPORT``, and is the only one that listens.
+    """
+    with socket.socket() as reservation:
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reservation.bind(("127.0.0.1", 0))
+        yield int(reservation.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What is installed, and why: locks, bill of materials and documents agree."""
+"""The lock, the bill of materials and the documents list the same dependencies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def locked() -> dict[str, str]:
     }
 
 
-def test_the_bill_of_materials_is_that_of_the_lock() -> None:
+def test_the_bill_of_materials_matches_the_lock() -> None:
     listed = {normal(each["name"]): each["version"] for each in BILL["components"]}
     assert listed == locked()
 

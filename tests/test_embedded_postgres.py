@@ -1,36 +1,18 @@
-"""The embedded server, with processes that come, go and are killed."""
+"""The embedded server, whose users start, stop and are killed."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from service.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresFailed
-from tests.databases import execute, fetch_value
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    for process in servers_in(tmp_path):
-        process.kill()
-        process.wait()
-
-
-def servers_in(directory: Path) -> list[psutil.Process]:
-    """The postmasters whose data lie somewhere below ``directory``."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        command = process.info["cmdline"] or []
-        if process.info["name"] == "postgres" and any(str(directory) in part for part in command):
-            found.append(process)
-    return found
+from tests.databases import execute, fetch_value, servers_in
+from tests.services import PATIENCE
 
 
 def start_and_die(directory: Path) -> None:
@@ -38,111 +20,116 @@ def start_and_die(directory: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_stopping_leaves_no_process_and_starting_again_finds_the_data(directory: Path) -> None:
-    server = EmbeddedPostgres(directory)
+def test_stopping_leaves_no_process_and_keeps_the_data(
+    empty_directory: Path,
+) -> None:
+    server = EmbeddedPostgres(empty_directory)
     server.start()
     execute(server.url(), "CREATE TABLE kept AS SELECT 7 AS number")
     server.stop()
-    assert servers_in(directory) == []
-    again = EmbeddedPostgres(directory)
+    assert servers_in(empty_directory) == []
+    again = EmbeddedPostgres(empty_directory)
     again.start()
     assert fetch_value(again.url(), "SELECT number FROM kept") == 7
     again.stop()
 
 
-def test_it_is_postgresql_18_and_listens_on_no_network(directory: Path) -> None:
-    server = EmbeddedPostgres(directory)
+def test_the_server_is_postgresql_18_and_listens_on_no_network(used_directory: Path) -> None:
+    server = EmbeddedPostgres(used_directory)
     server.start()
     assert fetch_value(server.url(), "SHOW server_version").startswith("18")
-    (process,) = servers_in(directory)
+    (process,) = servers_in(used_directory)
     assert [each for each in process.net_connections("inet") if each.status == "LISTEN"] == []
     server.stop()
 
 
-def test_only_its_owner_can_reach_the_data_and_the_socket(directory: Path) -> None:
-    server = EmbeddedPostgres(directory)
+def test_only_the_owner_can_access_data_and_socket(empty_directory: Path) -> None:
+    server = EmbeddedPostgres(empty_directory)
     server.start()
-    for path in (directory, directory / "postgresql", directory / "socket"):
+    for path in (empty_directory, empty_directory / "postgresql", empty_directory / "socket"):
         assert path.stat().st_mode & 0o077 == 0
     server.stop()
 
 
-def test_a_second_user_joins_and_the_last_one_stops_it(directory: Path) -> None:
-    first, second = EmbeddedPostgres(directory), EmbeddedPostgres(directory)
+def test_the_last_user_stops_the_server(used_directory: Path) -> None:
+    first, second = EmbeddedPostgres(used_directory), EmbeddedPostgres(used_directory)
     first.start()
     second.start()
     first.stop()
     assert fetch_value(second.url(), "SELECT 1") == 1
     second.stop()
-    assert servers_in(directory) == []
+    assert servers_in(used_directory) == []
 
 
-def test_a_killed_user_is_not_waited_for(directory: Path) -> None:
-    """Whoever is killed leaves the server running; the next one joins it, and then stops it."""
-    process = multiprocessing.get_context("fork").Process(target=start_and_die, args=(directory,))
+def test_a_killed_user_does_not_keep_the_server_running(used_directory: Path) -> None:
+    """The next user joins the server and then stops it."""
+    process = multiprocessing.get_context("fork").Process(
+        target=start_and_die, args=(used_directory,)
+    )
     process.start()
     process.join()
-    assert len(servers_in(directory)) == 1
-    server = EmbeddedPostgres(directory)
+    assert len(servers_in(used_directory)) == 1
+    server = EmbeddedPostgres(used_directory)
     server.start()
     assert fetch_value(server.url(), "SELECT 1") == 1
     server.stop()
-    assert servers_in(directory) == []
+    assert servers_in(used_directory) == []
 
 
-def test_a_killed_server_recovers_without_loss(directory: Path) -> None:
-    server = EmbeddedPostgres(directory)
+def test_a_killed_server_recovers_without_loss(used_directory: Path) -> None:
+    server = EmbeddedPostgres(used_directory)
     server.start()
     execute(server.url(), "CREATE TABLE kept AS SELECT 7 AS number")
-    (postmaster,) = servers_in(directory)
+    (postmaster,) = servers_in(used_directory)
     family = [postmaster, *postmaster.children(recursive=True)]
     for process in family:
         process.kill()
-    psutil.wait_procs(family, timeout=10)
-    again = EmbeddedPostgres(directory)
+    assert psutil.wait_procs(family, timeout=PATIENCE)[1] == []
+    again = EmbeddedPostgres(used_directory)
     again.start()
     assert fetch_value(again.url(), "SELECT number FROM kept") == 7
     server.stop()
     again.stop()
 
 
-def test_an_interrupted_initialisation_is_begun_anew(directory: Path) -> None:
-    unfinished = directory / "postgresql.unfinished"
+def test_an_interrupted_initialisation_is_repeated(empty_directory: Path) -> None:
+    unfinished = empty_directory / "postgresql.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text("18\n")
-    server = EmbeddedPostgres(directory)
+    server = EmbeddedPostgres(empty_directory)
     server.start()
     assert fetch_value(server.url(), "SELECT 1") == 1
     server.stop()
 
 
-def test_a_process_id_that_is_another_programs_by_now_is_no_server(directory: Path) -> None:
-    server = EmbeddedPostgres(directory)
+def test_a_reused_process_id_is_not_taken_for_a_server(used_directory: Path) -> None:
+    server = EmbeddedPostgres(used_directory)
     server.start()
-    pid_file = directory / "postgresql" / "postmaster.pid"
+    pid_file = used_directory / "postgresql" / "postmaster.pid"
     text = pid_file.read_text()
     server.stop()
     pid_file.write_text(text.replace(text.split("\n", 1)[0], str(os.getpid()), 1))
-    again = EmbeddedPostgres(directory)
+    again = EmbeddedPostgres(used_directory)
     again.start()
     assert fetch_value(again.url(), "SELECT 1") == 1
     again.stop()
 
 
-def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
-    directory = tmp_path / ("d" * 60) / ("e" * 60)
+def test_a_path_too_long_for_a_socket_is_supported(empty_directory: Path) -> None:
+    directory = empty_directory / ("d" * 60) / ("e" * 60)
     server = EmbeddedPostgres(directory)
     server.start()
     assert fetch_value(server.url(), "SELECT 1") == 1
     server.stop()
-    assert servers_in(tmp_path) == []
+    assert servers_in(directory) == []
+    Path(server.url().partition("?host=")[2]).rmdir()
 
 
-def test_data_that_are_no_servers_are_left_alone_and_told(directory: Path) -> None:
-    (directory / "postgresql").mkdir(parents=True)
-    note = directory / "postgresql" / "mine.txt"
+def test_foreign_data_are_kept_and_reported(empty_directory: Path) -> None:
+    (empty_directory / "postgresql").mkdir(parents=True)
+    note = empty_directory / "postgresql" / "mine.txt"
     note.write_text("not a database")
-    server = EmbeddedPostgres(directory)
+    server = EmbeddedPostgres(empty_directory)
     with pytest.raises(EmbeddedPostgresFailed, match="postgresql"):
         server.start()
     assert note.read_text() == "not a database"

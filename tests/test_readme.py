@@ -1,4 +1,4 @@
-"""The documents are true: the walk works as it stands, tables and walks are those of the code."""
+"""The documents are correct: examples work, tables and walks match the code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from service.api.http.problem_types import problems_table
 from service.api.openapi import openapi_document
-from tests.services import Service
+from tests.services import PATIENCE, Service
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,14 +23,14 @@ DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_walk_with_curl_works_as_it_stands(service: Service) -> None:
+def test_the_curl_examples_work_as_written(service: Service) -> None:
     (walk,) = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     walked = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", walk],
         env={**os.environ, "OSTIARY": service.url},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=True,
     )
     promised = re.findall(r"^# .*: (\d{3})$", walk, re.MULTILINE)
@@ -44,11 +44,11 @@ def test_every_endpoint_is_listed() -> None:
             assert f"`{method.upper()} {path}`" in README
 
 
-def test_the_problems_are_those_of_the_code() -> None:
+def test_the_documented_problems_match_the_code() -> None:
     assert problems_table() in ERRORS
 
 
-def test_the_field_errors_are_those_of_the_code() -> None:
+def test_the_documented_field_errors_match_the_code() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("service/**/*.py"))
     codes = set(re.findall(r'InvalidField\(\s*"(\w+)"', source))
     codes |= set(re.findall(r'FieldError\([^)]*code="(\w+)"', source))
@@ -56,7 +56,7 @@ def test_the_field_errors_are_those_of_the_code() -> None:
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == codes
 
 
-def test_every_file_has_its_purpose_told() -> None:
+def test_the_purpose_of_every_file_is_documented() -> None:
     table = ARCHITECTURE.partition("## Files")[2].partition("\n## ")[0]
     listed = re.findall(r"`([\w/]+\.py)`", table)
     existing = [

@@ -1,4 +1,4 @@
-"""SECURITY.md and the document for operators are true: tests, events and settings exist."""
+"""The documents name tests, events and settings that exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")]
 
 
-def test_every_test_that_it_points_to_exists() -> None:
+def test_every_test_it_points_to_exists() -> None:
     pointers = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", SECURITY)
     assert len(pointers) > 50
     for path, name in pointers:
@@ -25,7 +25,7 @@ def test_every_test_that_it_points_to_exists() -> None:
 
 
 def test_every_event_is_documented() -> None:
-    """Those of the audit trail in one table, those of every other logger in another."""
+    """Events of the audit trail are in one table, those of other loggers in another."""
     tables = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", OPERATIONS, re.MULTILINE)
     documented = set(re.findall(r"`(\w+)`", " ".join(tables)))
     sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("service/**/*.py"))

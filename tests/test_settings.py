@@ -20,15 +20,15 @@ def errors_of(**environment: str) -> list[str]:
     return caught.value.errors
 
 
-def test_without_variables_there_are_defaults() -> None:
+def test_settings_have_defaults() -> None:
     assert read_settings({}) == Settings()
 
 
-def test_an_empty_variable_counts_as_not_set() -> None:
+def test_an_empty_variable_counts_as_unset() -> None:
     assert read_settings({"OSTIARY_PORT": "", "DATABASE_URL": ""}) == Settings()
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     errors = errors_of(
         OSTIARY_PORT="eighty",
         OSTIARY_ENV="staging",
@@ -45,7 +45,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     ]
 
 
-def test_production_needs_a_database() -> None:
+def test_production_requires_a_database() -> None:
     assert errors_of(OSTIARY_ENV="production") == ["DATABASE_URL: required in production"]
 
 
@@ -61,19 +61,19 @@ def test_a_cookie_for_other_sites_must_be_secure() -> None:
     assert settings.cookies.samesite is SameSite.NONE
 
 
-def test_logs_are_json_in_production_unless_told_otherwise() -> None:
+def test_logs_are_json_in_production_by_default() -> None:
     assert read_settings({}).log_format is LogFormat.TEXT
     assert read_settings(PRODUCTION).log_format is LogFormat.JSON
     told = read_settings({"OSTIARY_LOG_FORMAT": "text", **PRODUCTION})
     assert told.log_format is LogFormat.TEXT
 
 
-def test_the_processes_that_hash_are_shared_out_among_workers() -> None:
+def test_hash_processes_are_divided_among_the_workers() -> None:
     assert read_settings({"OSTIARY_WORKERS": "64"}).hash_processes == 1
     assert read_settings({"OSTIARY_HASH_PROCESSES": "3"}).hash_processes == 3
 
 
-def test_settings_do_not_show_the_databases_password() -> None:
+def test_the_repr_of_settings_hides_the_password_of_the_database() -> None:
     url = "postgresql://ostiary:secret@db/ostiary"
     assert "secret" not in repr(read_settings({"DATABASE_URL": url}))
 
@@ -87,7 +87,7 @@ def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int) -> None:
 
 
 @given(st.text() | st.from_regex(r"\A[0-9]{1,3}[smhdw]?\Z"))
-def test_anything_else_is_no_duration(text: str) -> None:
+def test_any_text_is_a_duration_or_is_refused(text: str) -> None:
     try:
         duration = Duration.parse(text)
     except ValueError:
@@ -100,7 +100,7 @@ def test_the_document_lists_every_setting() -> None:
     assert settings_table() in DOCUMENT.read_text(encoding="utf-8")
 
 
-def test_every_setting_is_described() -> None:
+def test_every_setting_is_documented() -> None:
     table = settings_table()
     for each in variables():
         assert f"`{each.name}`" in table

@@ -1,4 +1,4 @@
-"""The four endpoints, as a client sees them."""
+"""Sign-up, log-in, log-out and `GET /me`, as a client sees them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from tests.factories import (
 from tests.services import Service
 
 
-def test_sign_up_makes_a_user_and_logs_them_in(client: httpx.Client) -> None:
+def test_sign_up_creates_a_user_and_logs_in(client: httpx.Client) -> None:
     response = sign_up(client, "Alice")
     assert response.status_code == 201
     assert response.headers["location"] == "/me"
     assert client.get("/me").json()["user"] == response.json()["user"]
 
 
-def test_sign_up_answers_with_the_user_and_the_fresh_session(client: httpx.Client) -> None:
+def test_sign_up_returns_the_user_and_a_fresh_session(client: httpx.Client) -> None:
     body = sign_up(client, "Alice").json()
     assert body.keys() == {"user", "session"}
     assert body["user"].keys() == {"id", "username", "created_at"}
@@ -56,14 +56,14 @@ def test_times_are_in_utc_and_end_in_z(client: httpx.Client) -> None:
     assert abs(moment(session["created_at"]) - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-def test_a_session_is_active_a_day_and_idle_two_weeks_more(client: httpx.Client) -> None:
+def test_a_session_is_active_for_a_day_and_idle_for_two_weeks(client: httpx.Client) -> None:
     session = sign_up(client).json()["session"]
     created = moment(session["created_at"])
     assert moment(session["active_expires_at"]) - created == timedelta(days=1)
     assert moment(session["idle_expires_at"]) - created == timedelta(days=15)
 
 
-def test_the_cookie_is_for_the_server_alone(client: httpx.Client) -> None:
+def test_the_cookie_is_http_only_and_same_site(client: httpx.Client) -> None:
     header = sign_up(client).headers["set-cookie"]
     name_and_token, *attributes = header.split("; ")
     assert name_and_token.startswith(f"{COOKIE}=")
@@ -76,20 +76,20 @@ def test_the_token_is_64_characters_of_base64url(client: httpx.Client) -> None:
     assert token.replace("-", "").replace("_", "").isalnum()
 
 
-def test_the_token_stands_in_the_cookie_only(client: httpx.Client) -> None:
+def test_the_token_is_in_the_cookie_only(client: httpx.Client) -> None:
     response = sign_up(client)
     assert token_of(response) not in response.text
     assert "token" not in response.json()["session"]
 
 
-def test_the_database_does_not_hold_the_token(service: Service, client: httpx.Client) -> None:
+def test_the_database_does_not_contain_the_token(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     (session,) = sessions_in(service.database_url)
     assert token.encode() not in session["secret_hash"]
     assert len(session["secret_hash"]) == 32
 
 
-def test_the_database_does_not_hold_the_password(service: Service, client: httpx.Client) -> None:
+def test_the_database_does_not_contain_the_password(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     password_hash = fetch_value(service.database_url, "SELECT password_hash FROM key")
     assert password_hash.startswith("$argon2id$v=19$m=64,t=1,p=1$")
@@ -97,7 +97,7 @@ def test_the_database_does_not_hold_the_password(service: Service, client: httpx
 
 
 @pytest.mark.parametrize("spelling", ["alice", "ALICE", "ＡＬＩＣＥ", "aLiCe"])
-def test_other_spellings_are_the_same_user_name(client: httpx.Client, spelling: str) -> None:
+def test_equivalent_spellings_are_the_same_username(client: httpx.Client, spelling: str) -> None:
     sign_up(client, "Alice")
     client.cookies.clear()
     taken = sign_up(client, spelling)
@@ -106,7 +106,7 @@ def test_other_spellings_are_the_same_user_name(client: httpx.Client, spelling: 
     assert log_in(client, spelling).json()["user"]["username"] == "Alice"
 
 
-def test_of_simultaneous_sign_ups_with_one_name_one_succeeds(service: Service) -> None:
+def test_one_of_simultaneous_sign_ups_with_one_name_succeeds(service: Service) -> None:
     def attempt(number: int) -> int:
         with service.client() as client:
             return sign_up(client, "Alice" if number % 2 else "ALICE").status_code
@@ -125,20 +125,20 @@ def test_a_refused_sign_up_leaves_nothing_behind(service: Service, client: httpx
     assert tuple(fetch(service.database_url, counts)[0]) == (1, 1)
 
 
-def test_who_is_logged_in_cannot_sign_up(client: httpx.Client) -> None:
+def test_sign_up_with_a_live_session_is_refused(client: httpx.Client) -> None:
     sign_up(client, "Alice")
     response = sign_up(client, "Bobby")
     assert (response.status_code, response.json()["code"]) == (409, "already_authenticated")
 
 
-def test_who_has_a_dead_cookie_can_sign_up(client: httpx.Client) -> None:
+def test_a_user_with_a_dead_cookie_can_sign_up(client: httpx.Client) -> None:
     token = token_of(sign_up(client, "Alice"))
     client.post("/logout")
     client.cookies.set(COOKIE, token)
     assert sign_up(client, "Bobby").status_code == 201
 
 
-def test_log_in_opens_a_session(client: httpx.Client) -> None:
+def test_log_in_creates_a_session(client: httpx.Client) -> None:
     user = sign_up(client).json()["user"]
     client.cookies.clear()
     response = log_in(client)
@@ -148,7 +148,7 @@ def test_log_in_opens_a_session(client: httpx.Client) -> None:
     assert client.get("/me").status_code == 200
 
 
-def test_log_in_ends_the_session_that_the_request_carried(client: httpx.Client) -> None:
+def test_log_in_ends_the_session_of_the_request(client: httpx.Client) -> None:
     old = token_of(sign_up(client))
     new = token_of(log_in(client))
     assert new != old
@@ -157,7 +157,7 @@ def test_log_in_ends_the_session_that_the_request_carried(client: httpx.Client) 
     assert client.get("/me", headers=cookie(new)).status_code == 200
 
 
-def test_log_in_leaves_other_devices_alone(client: httpx.Client) -> None:
+def test_log_in_does_not_affect_other_devices(client: httpx.Client) -> None:
     other_device = token_of(sign_up(client))
     client.cookies.clear()
     log_in(client)
@@ -166,7 +166,7 @@ def test_log_in_leaves_other_devices_alone(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("forge", [with_other_secret, with_other_id])
-def test_log_in_with_a_forged_token_ends_nobodys_session(
+def test_log_in_with_a_forged_token_ends_no_session(
     client: httpx.Client, forge: Callable[[str], str]
 ) -> None:
     token = token_of(sign_up(client))
@@ -180,7 +180,7 @@ def test_log_in_with_a_forged_token_ends_nobodys_session(
     assert client.get("/me", headers=cookie(token)).status_code == 200
 
 
-def test_a_failed_log_in_ends_nothing(client: httpx.Client) -> None:
+def test_a_failed_log_in_ends_no_session(client: httpx.Client) -> None:
     sign_up(client)
     assert log_in(client, password="not the right one").status_code == 401
     assert client.get("/me").status_code == 200
@@ -198,7 +198,7 @@ def test_a_failed_log_in_ends_nothing(client: httpx.Client) -> None:
         ("\x00", PASSWORD),
     ],
 )
-def test_wrong_credentials_all_look_the_same(
+def test_all_wrong_credentials_get_the_same_response(
     client: httpx.Client, username: str, password: str
 ) -> None:
     sign_up(client)
@@ -225,23 +225,21 @@ def test_a_key_without_a_password_cannot_log_in(service: Service, client: httpx.
     assert log_in(client).json()["code"] == "invalid_credentials"
 
 
-def test_a_password_is_the_same_in_every_way_to_type_it(client: httpx.Client) -> None:
+def test_equivalent_spellings_are_the_same_password(client: httpx.Client) -> None:
     sign_up(client, password="Amélie's\u00a0pass")
     client.cookies.clear()
     assert log_in(client, password="Ame\u0301lie's pass").status_code == 200
 
 
-def age_hashes(database_url: str) -> None:
-    """Make all hashes as they were at a lower cost."""
+def lower_hash_costs(database_url: str) -> None:
+    """Replace all hashes by hashes of a lower cost."""
     hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     execute(database_url, "UPDATE key SET password_hash = $1", hasher.hash(PASSWORD))
 
 
-def test_log_in_hashes_anew_when_the_cost_has_changed(
-    service: Service, client: httpx.Client
-) -> None:
+def test_log_in_rehashes_when_the_cost_has_changed(service: Service, client: httpx.Client) -> None:
     sign_up(client)
-    age_hashes(service.database_url)
+    lower_hash_costs(service.database_url)
     client.cookies.clear()
     assert log_in(client).status_code == 200
     new = fetch_value(service.database_url, "SELECT password_hash FROM key")
@@ -251,7 +249,7 @@ def test_log_in_hashes_anew_when_the_cost_has_changed(
 
 
 def add_others_with_the_same_hash(database_url: str) -> None:
-    """One with the same name by another provider, one with another name."""
+    """Add a key with the same name of another provider, and one with another name."""
     execute(
         database_url,
         """WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
@@ -262,7 +260,7 @@ def add_others_with_the_same_hash(database_url: str) -> None:
     )
 
 
-def test_log_in_opens_a_session_for_the_owner_of_the_key_alone(
+def test_log_in_creates_a_session_for_the_owner_of_the_key_only(
     service: Service, client: httpx.Client
 ) -> None:
     user = sign_up(client, "Alice").json()["user"]
@@ -273,20 +271,20 @@ def test_log_in_opens_a_session_for_the_owner_of_the_key_alone(
     assert owners == [user["id"]] * 2
 
 
-def test_log_in_hashes_nobody_elses_key_anew(service: Service, client: httpx.Client) -> None:
+def test_log_in_rehashes_no_other_key(service: Service, client: httpx.Client) -> None:
     sign_up(client, "Alice")
     add_others_with_the_same_hash(service.database_url)
-    age_hashes(service.database_url)
+    lower_hash_costs(service.database_url)
     assert log_in(client, "Alice").status_code == 200
     rows = fetch(service.database_url, "SELECT name FROM key WHERE password_hash LIKE '%m=8,%'")
     assert sorted(row["name"] for row in rows) == ["alice", "bobby"]
 
 
-def test_simultaneous_log_ins_that_all_hash_anew_all_succeed(
+def test_simultaneous_log_ins_that_rehash_all_succeed(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
-    age_hashes(service.database_url)
+    lower_hash_costs(service.database_url)
 
     def attempt(_: int) -> int:
         with service.client() as another:
@@ -296,7 +294,7 @@ def test_simultaneous_log_ins_that_all_hash_anew_all_succeed(
         assert list(pool.map(attempt, range(8))) == [200] * 8
 
 
-def test_me_tells_who_and_until_when(client: httpx.Client) -> None:
+def test_me_returns_the_user_and_the_session(client: httpx.Client) -> None:
     signed_up = sign_up(client).json()
     response = client.get("/me")
     assert response.status_code == 200
@@ -332,11 +330,11 @@ def test_log_out_clears_the_cookie(client: httpx.Client) -> None:
     assert cleared == f"{COOKIE}=; Max-Age=0; HttpOnly; Path=/; SameSite=Lax"
 
 
-def test_log_out_needs_a_session(client: httpx.Client) -> None:
+def test_log_out_requires_a_session(client: httpx.Client) -> None:
     assert client.post("/logout").json()["code"] == "not_authenticated"
 
 
-def test_log_out_leaves_other_devices_alone(client: httpx.Client) -> None:
+def test_log_out_does_not_affect_other_devices(client: httpx.Client) -> None:
     other_device = token_of(sign_up(client))
     client.cookies.clear()
     log_in(client)
@@ -344,7 +342,7 @@ def test_log_out_leaves_other_devices_alone(client: httpx.Client) -> None:
     assert client.get("/me", headers=cookie(other_device)).status_code == 200
 
 
-def test_all_wrong_fields_are_told_at_once(client: httpx.Client) -> None:
+def test_all_invalid_fields_are_reported_at_once(client: httpx.Client) -> None:
     response = client.post(
         "/signup", json={"username": "x", "password": "short", "transport": "pigeon", "age": 7}
     )
@@ -358,18 +356,18 @@ def test_all_wrong_fields_are_told_at_once(client: httpx.Client) -> None:
     assert response.json()["errors"][0]["message"] == "Username must be at least 4 characters long."
 
 
-def test_missing_fields_are_told_at_once(client: httpx.Client) -> None:
+def test_missing_fields_are_reported_at_once(client: httpx.Client) -> None:
     for path in ("/signup", "/login"):
         response = client.post(path, json={})
         assert codes(response) == {"username": "required", "password": "required"}
 
 
-def test_wrong_types_are_told_at_once(client: httpx.Client) -> None:
+def test_wrong_types_are_reported_at_once(client: httpx.Client) -> None:
     response = client.post("/signup", json={"username": 5, "password": None, "transport": []})
     assert codes(response) == dict.fromkeys(("username", "password", "transport"), "wrong_type")
 
 
-def test_a_password_must_not_hold_the_user_name(client: httpx.Client) -> None:
+def test_a_password_must_not_contain_the_username(client: httpx.Client) -> None:
     response = sign_up(client, "Alice", password="iamALICEyouknow", age=7)
     assert codes(response) == {"password": "contains_username", "age": "unknown_field"}
 
@@ -379,9 +377,7 @@ def test_common_passwords_are_refused(client: httpx.Client, password: str) -> No
     assert codes(sign_up(client, password=password)) == {"password": "too_common"}
 
 
-def test_the_device_is_kept_for_its_owner_to_recognise(
-    service: Service, client: httpx.Client
-) -> None:
+def test_a_session_records_user_agent_and_address(service: Service, client: httpx.Client) -> None:
     client.headers["User-Agent"] = "curl/8.0 " + "x" * 1000
     sign_up(client)
     (session,) = sessions_in(service.database_url)
@@ -389,7 +385,7 @@ def test_the_device_is_kept_for_its_owner_to_recognise(
     assert str(session["address"]) in {"127.0.0.1", "127.0.0.1/32"}
 
 
-def test_a_bearer_token_comes_in_the_body_only(client: httpx.Client) -> None:
+def test_a_bearer_token_is_in_the_body_only(client: httpx.Client) -> None:
     response = sign_up(client, transport="bearer")
     token = response.json()["session"]["token"]
     assert "set-cookie" not in response.headers

@@ -1,10 +1,8 @@
-"""The audit trail, read back from what the service wrote."""
+"""The audit trail, as it is logged."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,30 +10,31 @@ import pytest
 
 from service.auth.audit import Event
 from tests.factories import PASSWORD, log_in, sign_up
-from tests.services import Service, running
+from tests.service_pool import ServicePool
+from tests.services import Service
 
 NEW_PASSWORD = "an entirely different one"
 
 
 @pytest.fixture
-def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
-    environment = {
-        "OSTIARY_LOG_FORMAT": "json",
-        "OSTIARY_LOG_LEVEL": "error",  # the trail is written all the same
-        "OSTIARY_LOG_IN_FAILURES_PER_NAME": "2/15m",
-        "OSTIARY_SIGN_UPS_PER_ADDRESS": "2/1h",
-    }
-    with running(database_url, tmp_path / "service.log", environment) as service:
-        yield service
+def service(services: ServicePool) -> Service:
+    return services.service(
+        {
+            "OSTIARY_LOG_FORMAT": "json",
+            "OSTIARY_LOG_LEVEL": "error",  # the trail is written all the same
+            "OSTIARY_LOG_IN_FAILURES_PER_NAME": "2/15m",
+            "OSTIARY_SIGN_UPS_PER_ADDRESS": "2/1h",
+        }
+    )
 
 
 def trail(service: Service) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
+    lines = [json.loads(line) for line in service.logged().splitlines()]
     return [line for line in lines if line["logger"] == "audit"]
 
 
-def last(service: Service, response: httpx.Response) -> dict[str, Any]:
-    """The last event, which is of this request."""
+def last_event(service: Service, response: httpx.Response) -> dict[str, Any]:
+    """Return the last event, which must be that of this response."""
     found = trail(service)[-1]
     assert found["request_id"] == response.headers["x-request-id"]
     assert found["address"] == "127.0.0.1"
@@ -49,73 +48,71 @@ def ids(response: httpx.Response) -> dict[str, str]:
     return {"user_id": body["user"]["id"], "session_id": body["session"]["id"]}
 
 
-def is_of(event: dict[str, Any], name: Event, **fields: Any) -> bool:
+def matches(event: dict[str, Any], name: Event, **fields: Any) -> bool:
     return event.items() >= {"event": name, **fields}.items()
 
 
-def test_signing_up_logging_in_and_out_are_written_down(
-    service: Service, client: httpx.Client
-) -> None:
+def test_sign_up_log_in_and_log_out_are_recorded(service: Service, client: httpx.Client) -> None:
     joined = sign_up(client)
-    assert is_of(last(service, joined), Event.SIGNED_UP, **ids(joined))
+    assert matches(last_event(service, joined), Event.SIGNED_UP, **ids(joined))
     back = log_in(client)
-    assert is_of(last(service, back), Event.LOGGED_IN, **ids(back))
+    assert matches(last_event(service, back), Event.LOGGED_IN, **ids(back))
     left = client.post("/logout")
-    assert is_of(last(service, left), Event.LOGGED_OUT, **ids(back))
+    assert matches(last_event(service, left), Event.LOGGED_OUT, **ids(back))
 
 
-def test_failures_name_the_account_that_was_tried_and_throttling_too(
+def test_failed_and_throttled_log_ins_are_recorded_with_the_user_id(
     service: Service, client: httpx.Client
 ) -> None:
     user_id = ids(sign_up(client))["user_id"]
     for event in (Event.LOG_IN_FAILED, Event.LOG_IN_FAILED, Event.LOG_IN_THROTTLED):
         response = log_in(client, password="wrong")
-        assert is_of(last(service, response), event, user_id=user_id, session_id=None)
+        assert matches(last_event(service, response), event, user_id=user_id, session_id=None)
     response = log_in(client, "Nobody")
-    assert is_of(last(service, response), Event.LOG_IN_FAILED, user_id=None)
-    assert "Nobody" not in service.log.read_text()
+    assert matches(last_event(service, response), Event.LOG_IN_FAILED, user_id=None)
+    assert "Nobody" not in service.logged()
 
 
-def test_throttled_sign_ups_are_written_down(service: Service, client: httpx.Client) -> None:
+def test_throttled_sign_ups_are_recorded(service: Service, client: httpx.Client) -> None:
     for username in ("Alice", "Bobby", "Carol"):
         client.cookies.clear()
         response = sign_up(client, username)
-    assert is_of(last(service, response), Event.SIGN_UP_THROTTLED)
+    assert matches(last_event(service, response), Event.SIGN_UP_THROTTLED)
 
 
-def test_revocations_tell_which_sessions(service: Service, client: httpx.Client) -> None:
+def test_revocations_are_recorded_with_the_session_id(
+    service: Service, client: httpx.Client
+) -> None:
     mine = ids(sign_up(client))
     with service.client() as phone, service.client() as tablet:
         other = ids(log_in(phone))
         log_in(tablet)
     response = client.delete(f"/sessions/{other['session_id']}")
-    assert is_of(last(service, response), Event.SESSION_REVOKED, **other)
+    assert matches(last_event(service, response), Event.SESSION_REVOKED, **other)
     response = client.delete("/sessions")
-    assert is_of(last(service, response), Event.OTHER_SESSIONS_REVOKED, **mine, ended=1)
+    assert matches(last_event(service, response), Event.OTHER_SESSIONS_REVOKED, **mine, ended=1)
 
 
-def test_a_current_password_that_is_wrong_is_written_down(
-    service: Service, client: httpx.Client
-) -> None:
+def test_a_wrong_current_password_is_recorded(service: Service, client: httpx.Client) -> None:
     mine = ids(sign_up(client))
     change = {"current_password": "wrong", "new_password": NEW_PASSWORD}
     for event in (Event.PASSWORD_REFUSED, Event.PASSWORD_REFUSED, Event.PASSWORD_THROTTLED):
         response = client.put("/me/password", json=change)
-        assert is_of(last(service, response), event, user_id=mine["user_id"])
+        assert matches(last_event(service, response), event, user_id=mine["user_id"])
 
 
-def test_a_change_of_password_and_the_end_of_the_account(
+def test_password_changes_and_account_deletions_are_recorded(
     service: Service, client: httpx.Client
 ) -> None:
     mine = ids(sign_up(client))
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     response = client.put("/me/password", json=change)
-    assert is_of(last(service, response), Event.PASSWORD_CHANGED, **mine)
+    assert matches(last_event(service, response), Event.PASSWORD_CHANGED, **mine)
     response = client.request("DELETE", "/me", json={"password": NEW_PASSWORD})
-    assert is_of(last(service, response), Event.USER_DELETED, **mine)
+    assert matches(last_event(service, response), Event.USER_DELETED, **mine)
 
 
-def test_looking_leaves_no_trace(service: Service, client: httpx.Client) -> None:
+def test_reading_is_not_recorded(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     before = trail(service)
     client.get("/me")

@@ -14,13 +14,13 @@ def token_in(response: httpx.Response) -> str:
     return token
 
 
-def test_the_token_comes_in_the_body_and_in_no_cookie(client: httpx.Client) -> None:
+def test_the_token_is_in_the_body_and_in_no_cookie(client: httpx.Client) -> None:
     for response in (sign_up(client, transport="bearer"), log_in(client, transport="bearer")):
         assert len(token_in(response)) == 64
         assert "set-cookie" not in response.headers
 
 
-def test_no_answer_to_a_bearer_sets_a_cookie(service: Service, client: httpx.Client) -> None:
+def test_responses_to_bearer_requests_set_no_cookie(service: Service, client: httpx.Client) -> None:
     token = token_in(sign_up(client, transport="bearer"))
     age_sessions(service.database_url, days=2)
     renewed = client.get("/me", headers=bearer(token))
@@ -40,7 +40,7 @@ def test_a_renewed_bearer_session_keeps_its_token(service: Service, client: http
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_schemes_name_has_no_case(client: httpx.Client, scheme: str) -> None:
+def test_the_scheme_is_case_insensitive(client: httpx.Client, scheme: str) -> None:
     token = token_in(sign_up(client, transport="bearer"))
     header = {"Authorization": f"{scheme} {token}"}
     assert client.get("/me", headers=header).status_code == 200
@@ -53,26 +53,26 @@ def test_the_schemes_name_has_no_case(client: httpx.Client, scheme: str) -> None
         *("Bearer " + "A" * 63, "Bearer " + "a" * 40, "Token " + "A" * 64, "Bearer é"),
     ],
 )
-def test_what_is_no_token_of_a_live_session_is_401(client: httpx.Client, value: str) -> None:
+def test_an_invalid_authorization_header_is_401(client: httpx.Client, value: str) -> None:
     response = client.get("/me", headers={b"Authorization": value.encode()})
     assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
     assert response.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token"])
-def test_a_live_token_opens_nothing_by_another_scheme(client: httpx.Client, scheme: str) -> None:
+def test_a_live_token_in_another_scheme_is_401(client: httpx.Client, scheme: str) -> None:
     token = token_in(sign_up(client, transport="bearer"))
     headers = {"Authorization": f"{scheme} {token}"}
     assert client.get("/me", headers=headers).status_code == 401
 
 
-def test_two_headers_are_no_credential(client: httpx.Client) -> None:
+def test_two_authorization_headers_are_401(client: httpx.Client) -> None:
     token = token_in(sign_up(client, transport="bearer"))
     headers = [("Authorization", f"Bearer {token}"), ("Authorization", f"Bearer {token}")]
     assert client.get("/me", headers=headers).status_code == 401
 
 
-def test_a_header_beside_a_cookie_wins(client: httpx.Client) -> None:
+def test_the_authorization_header_takes_precedence_over_the_cookie(client: httpx.Client) -> None:
     alices = token_of(sign_up(client, "Alice"))
     client.cookies.clear()
     bobbys = token_in(sign_up(client, "Bobby", transport="bearer"))
@@ -83,8 +83,8 @@ def test_a_header_beside_a_cookie_wins(client: httpx.Client) -> None:
     assert "set-cookie" not in dead.headers
 
 
-def test_a_cookies_token_works_as_a_bearers_and_the_other_way_round(client: httpx.Client) -> None:
-    """How a token travels is the client's affair; what it opens is not."""
+def test_a_token_from_a_cookie_works_as_a_bearer_token(client: httpx.Client) -> None:
+    """A session does not depend on how its token is sent."""
     token = token_of(sign_up(client))
     client.cookies.clear()
     assert client.get("/me", headers=bearer(token)).status_code == 200

@@ -1,8 +1,7 @@
-"""Where a request comes from: forged headers change nothing."""
+"""The address of the client, which forged headers do not change."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from service.api.http.client_address import ClientAddresses
 from service.settings.http import HTTPSettings
 from service.settings.values import ForwardedHeader, Networks
 from tests.factories import sessions_in, sign_up
-from tests.services import running
+from tests.service_pool import ServicePool
 
 PROXIES = Networks.parse("10.0.0.0/8, 2001:db8::/32")
 
@@ -54,11 +53,13 @@ def x(value: str) -> tuple[str, str]:
         ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
     ],
 )
-def test_the_last_untrusted_address_is_the_clients(peer: str, value: str, expected: str) -> None:
+def test_the_last_untrusted_address_is_that_of_the_client(
+    peer: str, value: str, expected: str
+) -> None:
     assert address(peer, x(value)) == expected
 
 
-def test_several_headers_are_one_list() -> None:
+def test_repeated_headers_form_one_list() -> None:
     assert address("10.0.0.1", x("6.6.6.6"), x("203.0.113.7")) == "203.0.113.7"
 
 
@@ -73,24 +74,24 @@ def test_several_headers_are_one_list() -> None:
         ("proto=https", "10.0.0.1"),
     ],
 )
-def test_forwarded_is_read_where_it_is_set(value: str, expected: str) -> None:
+def test_the_forwarded_header_is_read_if_configured(value: str, expected: str) -> None:
     found = address("10.0.0.1", ("forwarded", value), header=ForwardedHeader.FORWARDED)
     assert found == expected
 
 
-def test_the_header_that_the_proxy_does_not_set_is_ignored() -> None:
+def test_the_header_that_is_not_configured_is_ignored() -> None:
     forged = ("forwarded", "for=6.6.6.6")
     assert address("10.0.0.1", forged, x("203.0.113.7")) == "203.0.113.7"
 
 
 @given(st.lists(st.text(), max_size=5))
-def test_without_trusted_proxies_no_header_changes_anything(values: list[str]) -> None:
+def test_without_trusted_proxies_headers_are_ignored(values: list[str]) -> None:
     headers = [x(value.encode("utf-8", "replace").decode("latin-1")) for value in values]
     assert address("203.0.113.9", *headers, trusted=Networks()) == "203.0.113.9"
 
 
 @given(st.text())
-def test_whatever_a_client_puts_before_changes_nothing(forged: str) -> None:
+def test_addresses_forged_by_the_client_are_ignored(forged: str) -> None:
     value = forged.encode("utf-8", "replace").decode("latin-1") + ", 203.0.113.7"
     assert address("10.0.0.1", x(value)) == "203.0.113.7"
 
@@ -99,12 +100,11 @@ def test_whatever_a_client_puts_before_changes_nothing(forged: str) -> None:
     ("environment", "expected"),
     [({}, "127.0.0.1"), ({"OSTIARY_TRUSTED_PROXIES": "127.0.0.1"}, "203.0.113.7")],
 )
-def test_a_session_remembers_the_clients_address(
-    database_url: str, tmp_path: Path, environment: dict[str, str], expected: str
+def test_a_session_records_the_address_of_the_client(
+    services: ServicePool, environment: dict[str, str], expected: str
 ) -> None:
-    with running(database_url, tmp_path / "service.log", environment) as service:
-        with service.client() as client:
-            client.headers["X-Forwarded-For"] = "203.0.113.7"
-            sign_up(client)
-        (session,) = sessions_in(database_url)
+    with services.service(environment).client() as client:
+        client.headers["X-Forwarded-For"] = "203.0.113.7"
+        sign_up(client)
+    (session,) = sessions_in(services.database_url)
     assert str(session["address"]).removesuffix("/32") == expected

@@ -1,4 +1,4 @@
-"""The connections to PostgreSQL that a worker has."""
+"""The connections of a worker to PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from pathlib import Path
 
-from tests.databases import fetch_value, locked, wait_for_the_waiting
+from tests.databases import fetch_value, locked, wait_for_lock_waiters
 from tests.factories import log_in, sign_up
 from tests.services import NO_LIMITS, running
 
@@ -19,7 +19,7 @@ WHERE datname = current_database() AND application_name = 'ostiary'
 """
 
 
-def test_a_worker_has_no_more_connections_than_its_pool_and_one_for_look_ups(
+def test_a_worker_opens_at_most_its_pool_and_one_lookup_connection(
     database_url: str, tmp_path: Path
 ) -> None:
     environment = {
@@ -37,8 +37,8 @@ def test_a_worker_has_no_more_connections_than_its_pool_and_one_for_look_ups(
         client.get("/me")
         with locked(database_url, "rate_limit"):
             log_ins = [pool.submit(log_in, client) for _ in range(REQUESTS)]
-            wait_for_the_waiting(database_url, SIZE)
-            # Whoever finds no connection free is told so, while the others wait for the lock.
+            wait_for_lock_waiters(database_url, SIZE)
+            # Requests without a connection are refused while the others wait for the lock.
             refused = list(islice(as_completed(log_ins), REQUESTS - SIZE))
             assert {each.result().status_code for each in refused} == {503}
             assert fetch_value(database_url, CONNECTIONS) == SIZE + 1

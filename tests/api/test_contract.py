@@ -1,9 +1,8 @@
-"""The committed document, held against the service by Schemathesis, with all its checks."""
+"""The service conforms to the committed OpenAPI document, by all checks of Schemathesis."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -14,12 +13,12 @@ from hypothesis import strategies as st
 from schemathesis.checks import CHECKS, load_all_checks
 
 from service.cli.openapi import DOCUMENT
-from tests.databases import TestServer
 from tests.factories import JSON_VALUES, PASSWORD, bearer, sign_up
-from tests.services import NO_LIMITS, Service, running
+from tests.service_pool import ServicePool
+from tests.services import NO_LIMITS, Service
 
-# A schema cannot say which passwords are common, nor all that RFC 8265 wants of names: who keeps to
-# it may still hear of wrong fields.
+# A schema cannot express which passwords are common, nor all rules of RFC 8265 for names: a request
+# that conforms to it may still have invalid fields.
 CONFIG = {
     "checks": {
         "positive_data_acceptance": {
@@ -36,28 +35,26 @@ load_all_checks()
 ALL_CHECKS: list[Any] = CHECKS.get_all()
 AnyCase: TypeAlias = schemathesis.Case[Any]
 
-# Schemathesis wants to know who asks before there is a service to ask.
-SOMEBODY = bearer("somebody")
+# Schemathesis asks for credentials before there is a service; they are replaced later.
+PLACEHOLDER = bearer("placeholder")
 
 
-@pytest.fixture(scope="module")
-def service(postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    log = tmp_path_factory.mktemp("contract") / "service.log"
-    with postgresql.database() as url, running(url, log, NO_LIMITS) as service:
-        yield service
+@pytest.fixture
+def service(services: ServicePool) -> Service:
+    return services.service(NO_LIMITS)
 
 
 @schema.auth(refresh_interval=None)
-class Somebody:
+class PlaceholderAuth:
     def get(self, _: AnyCase, __: schemathesis.AuthContext) -> dict[str, str]:
-        return SOMEBODY
+        return PLACEHOLDER
 
     def set(self, case: AnyCase, header: dict[str, str], _: schemathesis.AuthContext) -> None:
         case.headers.update(header)
 
 
-def somebody_new(service: Service) -> dict[str, str]:
-    """Whatever a request does, it does to no other's user."""
+def new_user(service: Service) -> dict[str, str]:
+    """Sign up a new user: no request affects the user of another."""
     with service.client() as client:
         answer = sign_up(client, f"user{uuid4().hex[:20]}", transport="bearer")
     return bearer(answer.json()["session"]["token"])
@@ -65,9 +62,9 @@ def somebody_new(service: Service) -> dict[str, str]:
 
 @schema.parametrize()
 @settings(max_examples=INPUTS, suppress_health_check=list(HealthCheck))
-def test_the_service_keeps_to_its_document(case: AnyCase, service: Service) -> None:
-    if case.headers.items() >= SOMEBODY.items():
-        case.headers.update(somebody_new(service))
+def test_the_service_conforms_to_its_openapi_document(case: AnyCase, service: Service) -> None:
+    if case.headers.items() >= PLACEHOLDER.items():
+        case.headers.update(new_user(service))
     case.call_and_validate(base_url=service.url, checks=ALL_CHECKS)
 
 
@@ -90,7 +87,7 @@ ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
 )
 @settings(max_examples=INPUTS, suppress_health_check=list(HealthCheck))
 @given(body=ANY_BODY)
-def test_no_json_gets_an_answer_outside_the_document(
+def test_every_json_body_gets_a_documented_response(
     service: Service, method: str, path: str, body: Any
 ) -> None:
     with service.client() as client:
@@ -98,7 +95,7 @@ def test_no_json_gets_an_answer_outside_the_document(
             method,
             path.format(session_id=uuid4()),
             content=json.dumps(body).encode(),
-            headers={**somebody_new(service), "Content-Type": "application/json"},
+            headers={**new_user(service), "Content-Type": "application/json"},
         )
     assert response.status_code < 500
     schema[path][method].validate_response(response)

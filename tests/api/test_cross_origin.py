@@ -1,9 +1,7 @@
-"""Pages of other origins: what they may do, and what they may read."""
+"""Requests of pages of other origins, and which responses these can read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -15,7 +13,8 @@ from service.api.security.cross_origin import is_trusted_origin, reject_cross_or
 from service.app import create_app
 from service.settings import Settings
 from tests.factories import PASSWORD, sign_up
-from tests.services import Service, running
+from tests.service_pool import ServicePool
+from tests.services import Service
 
 LISTED = "https://app.example.com"
 FOREIGN = "https://evil.example"
@@ -32,7 +31,7 @@ ORIGINS = st.sampled_from(
 SITES = st.sampled_from([None, "same-origin", "same-site", "cross-site", "none", "", "Same-Origin"])
 
 
-def judge(origins: list[str], sites: list[str]) -> bool:
+def is_trusted(origins: list[str], sites: list[str]) -> bool:
     headers = [(b"host", HOST.encode())]
     headers += [(b"origin", origin.encode()) for origin in origins]
     headers += [(b"sec-fetch-site", site.encode()) for site in sites]
@@ -43,7 +42,9 @@ def judge(origins: list[str], sites: list[str]) -> bool:
 @example(None, None)
 @example(f"ftp://{HOST}", None)
 @example("https://[", None)
-def test_every_combination_is_judged_by_the_rule(origin: str | None, site: str | None) -> None:
+def test_every_combination_of_headers_follows_the_rule(
+    origin: str | None, site: str | None
+) -> None:
     ours = {f"https://{HOST}", f"http://{HOST}"}
     if origin is not None and origin not in {*ours, LISTED, FOREIGN, f"https://{HOST}:444"} | {
         f"{LISTED}.evil.example"
@@ -55,22 +56,24 @@ def test_every_combination_is_judged_by_the_rule(origin: str | None, site: str |
         expected = site in {"same-origin", "none"}
     else:
         expected = origin is None or origin in ours
-    assert judge([] if origin is None else [origin], [] if site is None else [site]) is expected
+    assert (
+        is_trusted([] if origin is None else [origin], [] if site is None else [site]) is expected
+    )
 
 
 @given(st.text(max_size=40))
-def test_no_text_that_is_not_listed_is_an_origin_of_ours(text: str) -> None:
+def test_no_unlisted_text_is_a_trusted_origin(text: str) -> None:
     raw = text.encode("utf-8", "replace").decode("latin-1")
     if raw not in {LISTED, f"https://{HOST}", f"http://{HOST}"}:
-        assert not judge([raw], [])
+        assert not is_trusted([raw], [])
 
 
-def test_two_origins_are_one_too_many() -> None:
-    assert not judge([LISTED, LISTED], [])
-    assert not judge([], ["same-origin", "same-origin"])
+def test_repeated_headers_are_not_trusted() -> None:
+    assert not is_trusted([LISTED, LISTED], [])
+    assert not is_trusted([], ["same-origin", "same-origin"])
 
 
-def test_two_hosts_are_nobodys_origin() -> None:
+def test_no_origin_is_trusted_with_two_host_headers() -> None:
     headers = [(b"host", HOST.encode()), (b"host", b"evil.example")]
     for host in (HOST, "evil.example"):
         origin = (b"origin", f"https://{host}".encode())
@@ -78,10 +81,8 @@ def test_two_hosts_are_nobodys_origin() -> None:
 
 
 @pytest.fixture
-def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
-    environment = {"OSTIARY_ALLOWED_ORIGINS": LISTED}
-    with running(database_url, tmp_path / "service.log", environment) as service:
-        yield service
+def service(services: ServicePool) -> Service:
+    return services.service({"OSTIARY_ALLOWED_ORIGINS": LISTED})
 
 
 UNSAFE = [
@@ -95,7 +96,7 @@ UNSAFE = [
 ]
 
 
-def test_every_route_that_changes_something_has_the_guard() -> None:
+def test_every_unsafe_route_has_the_origin_guard() -> None:
     app = create_app(Settings(), "postgresql://nobody@nowhere/nothing")
     unsafe = set()
     for route in app.routes:
@@ -109,19 +110,19 @@ def test_every_route_that_changes_something_has_the_guard() -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
-def test_a_foreign_page_gets_nowhere(
+def test_a_request_from_a_foreign_origin_is_refused(
     service: Service, client: httpx.Client, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     sign_up(client)
     response = client.request(method, path, json=body, headers={"Origin": FOREIGN})
     assert (response.status_code, response.json()["code"]) == (403, "origin_rejected")
-    assert response.headers["x-request-id"] in service.log.read_text()
+    assert response.headers["x-request-id"] in service.logged()
     assert "access-control-allow-origin" not in response.headers
     assert client.get("/me").status_code == 200
 
 
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
-def test_a_listed_page_is_let_in(
+def test_a_request_from_a_listed_origin_is_accepted(
     client: httpx.Client, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     sign_up(client)
@@ -132,13 +133,13 @@ def test_a_listed_page_is_let_in(
     assert response.headers["access-control-allow-credentials"] == "true"
 
 
-def test_our_own_page_is_let_in(service: Service, client: httpx.Client) -> None:
+def test_a_request_from_the_own_origin_is_accepted(service: Service, client: httpx.Client) -> None:
     headers = {"Origin": service.url, "Sec-Fetch-Site": "same-origin"}
     body = {"username": "Alice", "password": PASSWORD}
     assert client.post("/signup", json=body, headers=headers).status_code == 201
 
 
-def test_a_preflight_from_a_listed_origin_is_answered(client: httpx.Client) -> None:
+def test_a_preflight_from_a_listed_origin_is_accepted(client: httpx.Client) -> None:
     response = client.options(
         "/login",
         headers={
@@ -154,7 +155,7 @@ def test_a_preflight_from_a_listed_origin_is_answered(client: httpx.Client) -> N
     assert "origin" in response.headers["vary"].lower()
 
 
-def test_a_preflight_from_a_foreign_origin_is_not(client: httpx.Client) -> None:
+def test_a_preflight_from_a_foreign_origin_is_refused(client: httpx.Client) -> None:
     response = client.options(
         "/login", headers={"Origin": FOREIGN, "Access-Control-Request-Method": "POST"}
     )
@@ -162,7 +163,7 @@ def test_a_preflight_from_a_foreign_origin_is_not(client: httpx.Client) -> None:
     assert "access-control-allow-origin" not in response.headers
 
 
-def test_a_listed_page_may_read_what_went_wrong_and_when_to_try_again(client: httpx.Client) -> None:
+def test_a_listed_origin_can_read_errors_and_their_headers(client: httpx.Client) -> None:
     response = client.get("/me", headers={"Origin": LISTED})
     assert response.status_code == 401
     assert response.headers["access-control-allow-origin"] == LISTED

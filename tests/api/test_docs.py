@@ -25,11 +25,11 @@ def test_the_service_serves_the_committed_document(client: httpx.Client) -> None
     assert client.get("/openapi.json").json() == COMMITTED
 
 
-def test_it_is_openapi_3_1() -> None:
+def test_the_document_is_openapi_3_1() -> None:
     assert COMMITTED["openapi"].startswith("3.1.")
 
 
-def test_operation_ids_make_good_method_names() -> None:
+def test_operation_ids_are_unique_camel_case_names() -> None:
     names = {operation["operationId"] for _, _, operation in OPERATIONS}
     assert {"signUp", "logIn", "getMe", "logOut"} <= names
     assert len(names) == len(OPERATIONS)
@@ -42,14 +42,14 @@ def test_every_operation_has_a_tag_a_summary_and_a_description() -> None:
         assert operation["description"]
 
 
-def test_both_ways_to_show_a_token_are_described() -> None:
+def test_both_authentication_schemes_are_documented() -> None:
     schemes = COMMITTED["components"]["securitySchemes"]
     assert schemes["cookie"] == {"type": "apiKey", "in": "cookie", "name": "auth_session"}
     assert schemes["bearer"] == {"type": "http", "scheme": "bearer"}
     assert COMMITTED["paths"]["/me"]["get"]["security"] == [{"cookie": []}, {"bearer": []}]
 
 
-def test_every_error_is_a_problem_with_an_example() -> None:
+def test_every_documented_error_is_a_problem_with_an_example() -> None:
     for _, _, operation in OPERATIONS:
         for status, response in operation["responses"].items():
             if int(status) >= 400:
@@ -59,14 +59,14 @@ def test_every_error_is_a_problem_with_an_example() -> None:
                     assert example["value"]["status"] == int(status)
 
 
-def test_every_problem_is_described_somewhere_or_can_be_met_anywhere() -> None:
+def test_every_problem_type_is_documented() -> None:
     described = json.dumps(COMMITTED)
     for kind in PROBLEM_TYPES:
         if kind.code not in {"not_found", "method_not_allowed"}:
             assert kind.urn in described
 
 
-def test_requests_have_examples_that_work(client: httpx.Client) -> None:
+def test_request_examples_work(client: httpx.Client) -> None:
     properties = COMMITTED["components"]["schemas"]["SignUpRequest"]["properties"]
     username = properties["username"]["examples"][0]
     password = properties["password"]["examples"][0]
@@ -82,7 +82,7 @@ def test_requests_have_examples_that_work(client: httpx.Client) -> None:
         ("/docs/swagger-ui.css", "text/css"),
     ],
 )
-def test_the_page_and_its_files_come_from_here(
+def test_the_page_and_its_files_are_served_locally(
     client: httpx.Client, path: str, media_type: str
 ) -> None:
     response = client.get(path)
@@ -91,7 +91,7 @@ def test_the_page_and_its_files_come_from_here(
     assert "attachment" not in response.headers.get("content-disposition", "")
 
 
-def test_the_page_may_ask_no_other_host(client: httpx.Client) -> None:
+def test_the_page_loads_nothing_from_other_hosts(client: httpx.Client) -> None:
     response = client.get("/docs")
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -99,13 +99,13 @@ def test_the_page_may_ask_no_other_host(client: httpx.Client) -> None:
     assert "http" not in response.text
 
 
-def test_the_page_gives_out_none_of_its_other_files(client: httpx.Client) -> None:
+def test_only_the_files_of_the_page_are_served(client: httpx.Client) -> None:
     for name in ("index.html", "..%2f__init__.py", "swagger-ui.js.map"):
         assert client.get(f"/docs/{name}").status_code == 404
 
 
 @pytest.mark.parametrize("path", [path for path in COMMITTED["paths"] if "{" not in path])
-def test_options_lists_the_methods_that_a_path_has(client: httpx.Client, path: str) -> None:
+def test_options_lists_the_methods_of_a_path(client: httpx.Client, path: str) -> None:
     response = client.options(path)
     assert response.status_code == 204
     expected = {method.upper() for method in COMMITTED["paths"][path]} | {"OPTIONS"}

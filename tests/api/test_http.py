@@ -1,18 +1,17 @@
-"""HTTP itself: heads, bodies and connections that no well-meaning client sends."""
+"""HTTP/1.1: malformed and unusual heads, bodies and connections."""
 
 from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.databases import TestServer
 from tests.factories import sign_up, token_of
-from tests.services import NO_LIMITS, PATIENCE, Service, running
+from tests.service_pool import ServicePool
+from tests.services import NO_LIMITS, PATIENCE, Service
 
 POST = b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
@@ -20,12 +19,15 @@ CLOSE = b"Connection: close\r\n"
 BODY = b'{"username": "Alice", "password": "wrong"}'
 
 
-@pytest.fixture(scope="module")
-def service(postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    log = tmp_path_factory.mktemp("http") / "service.log"
-    environment = {"OSTIARY_CLIENT_TIMEOUT": "1s", **NO_LIMITS}
-    with postgresql.database() as url, running(url, log, environment) as service:
-        yield service
+@pytest.fixture
+def service(services: ServicePool) -> Service:
+    return services.service(NO_LIMITS)
+
+
+@pytest.fixture
+def impatient(services: ServicePool) -> Service:
+    """Return a service that waits for a client for one second."""
+    return services.service({"OSTIARY_CLIENT_TIMEOUT": "1s", **NO_LIMITS})
 
 
 def connect(service: Service) -> socket.socket:
@@ -34,7 +36,7 @@ def connect(service: Service) -> socket.socket:
 
 
 def read(connection: socket.socket) -> bytes:
-    """All that comes until the service ends the connection."""
+    """Read until the service closes the connection."""
     received = b""
     while part := connection.recv(65536):
         received += part
@@ -75,7 +77,7 @@ CHUNKED = POST + CLOSE + b"Transfer-Encoding: chunked\r\n\r\n"
         (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
     ],
 )
-def test_what_is_not_http_is_refused_and_the_connection_ends(
+def test_malformed_requests_are_refused_and_the_connection_is_closed(
     service: Service, sent: bytes, status: int
 ) -> None:
     assert statuses(send(service, sent)) == [status]
@@ -87,46 +89,49 @@ def test_what_is_not_http_is_refused_and_the_connection_ends(
         (CHUNKED + chunk(BODY) + b"0\r\n\r\n", 401),
         (CHUNKED + b"".join(chunk(bytes([byte])) for byte in BODY) + b"0\r\n\r\n", 401),
         (CHUNKED + b"zz\r\n" + BODY, 400),
-        (CHUNKED + b"ffffffffffffffff\r\n" + BODY, 408),
-        (CHUNKED + chunk(BODY) + b"0", 408),
         (CHUNKED + chunk(b" " * 20_000) + b"0\r\n\r\n", 413),
         (CHUNKED + chunk(b" " * 9_000) * 2 + b"0\r\n\r\n", 413),
-        # Which of the two counts has been the way past many a proxy: here, the chunks.
+        # Proxies that ignore the chunks allow request smuggling: the chunks take precedence.
         (POST + CLOSE + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(BODY)
          + b"0\r\n\r\n", 401),
     ],
 )  # fmt: skip
-def test_chunks_are_put_together_and_those_that_are_none_are_refused(
+def test_chunked_bodies_are_decoded_and_malformed_ones_refused(
     service: Service, sent: bytes, status: int
 ) -> None:
     assert statuses(send(service, sent)) == [status]
 
 
-def test_a_body_that_ends_too_soon_is_no_defect_of_ours(service: Service) -> None:
+@pytest.mark.parametrize("sent", [b"ffffffffffffffff\r\n" + BODY, chunk(BODY) + b"0"])
+def test_an_incomplete_chunked_body_is_408(impatient: Service, sent: bytes) -> None:
+    assert statuses(send(impatient, CHUNKED + sent)) == [408]
+
+
+def test_a_truncated_body_is_not_logged_as_an_internal_error(service: Service) -> None:
     with closing(connect(service)) as connection:
         connection.sendall(POST + b"Content-Length: 100\r\n\r\n" + BODY)
         connection.shutdown(socket.SHUT_WR)
         read(connection)
-    assert "internal_error" not in service.log.read_text()
+    assert "internal_error" not in service.logged()
 
 
-def test_a_body_that_does_not_come_is_408(service: Service) -> None:
-    answer = send(service, POST + b"Content-Length: 100\r\n\r\n" + BODY)
+def test_an_incomplete_body_is_408(impatient: Service) -> None:
+    answer = send(impatient, POST + b"Content-Length: 100\r\n\r\n" + BODY)
     assert statuses(answer) == [408]
     assert b'"request_timeout"' in answer
     assert b"connection: close" in answer
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /healthz HT", GET])
-def test_a_head_that_does_not_come_ends_the_connection(service: Service, sent: bytes) -> None:
-    assert statuses(send(service, sent)) in ([], [408])
+def test_an_incomplete_head_closes_the_connection(impatient: Service, sent: bytes) -> None:
+    assert statuses(send(impatient, sent)) in ([], [408])
 
 
-def test_a_connection_that_lies_idle_is_ended(service: Service) -> None:
-    assert statuses(send(service, GET + b"\r\n")) == [200]
+def test_an_idle_connection_is_closed(impatient: Service) -> None:
+    assert statuses(send(impatient, GET + b"\r\n")) == [200]
 
 
-def test_requests_in_a_row_are_answered_in_their_order(service: Service) -> None:
+def test_pipelined_requests_are_answered_in_order(service: Service) -> None:
     me = b"GET /me HTTP/1.1\r\nHost: x\r\n\r\n"
     log_in = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
     last = GET + CLOSE + b"\r\n"
@@ -135,7 +140,7 @@ def test_requests_in_a_row_are_answered_in_their_order(service: Service) -> None
     ]
 
 
-def test_a_body_in_many_pieces_is_one_body(service: Service) -> None:
+def test_a_body_can_arrive_byte_by_byte(service: Service) -> None:
     head = POST + CLOSE + b"Content-Length: %d\r\n\r\n" % len(BODY)
     assert statuses(send(service, head, *(bytes([byte]) for byte in BODY))) == [401]
 
@@ -146,7 +151,7 @@ def me_with(service: Service, cookies: bytes) -> int:
     return status
 
 
-def test_cookies_of_others_are_passed_over_however_many_and_odd(service: Service) -> None:
+def test_other_cookies_are_ignored_even_if_malformed(service: Service) -> None:
     with service.client() as client:
         ours = b"auth_session=" + token_of(sign_up(client, "Cookie")).encode()
     many = b"; ".join(b"c%d=1" % n for n in range(2000))
@@ -163,12 +168,12 @@ def test_cookies_of_others_are_passed_over_however_many_and_odd(service: Service
         *(b"+/" * 32, b"A" * 60 + b"====", b"A A" * 21, b'"' + b"A" * 62 + b'"', b"%41" * 21),
     ],
 )
-def test_a_cookie_that_is_no_token_is_nobodys(service: Service, value: bytes) -> None:
+def test_an_invalid_cookie_is_401(service: Service, value: bytes) -> None:
     assert me_with(service, b"Cookie: auth_session=" + value + b"\r\n") == 401
 
 
 @pytest.mark.parametrize("method", [b"HEAD", b"TRACE", b"CONNECT", b"FOO", b"PRI", b"get", b"\xe9"])
-def test_odd_methods_are_refused(service: Service, method: bytes) -> None:
+def test_unsupported_methods_are_refused(service: Service, method: bytes) -> None:
     (status,) = statuses(send(service, method + b" /me HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n"))
     assert status in {400, 404, 405}
 
@@ -180,7 +185,7 @@ def test_odd_methods_are_refused(service: Service, method: bytes) -> None:
         *(b"/sessions/%00", b"/sessions/%ff", b"/sessions/a%2fb", b"/me/", b"/ME", b"/%6de", b"*"),
     ],
 )
-def test_odd_paths_lead_nowhere(service: Service, path: bytes) -> None:
+def test_unusual_paths_are_refused(service: Service, path: bytes) -> None:
     sent = b"DELETE " + path + b" HTTP/1.1\r\nHost: x\r\n" + CLOSE + b"\r\n"
     (status,) = statuses(send(service, sent))
     assert 400 <= status < 500

@@ -1,4 +1,4 @@
-"""Another password, and leaving for good."""
+"""Changes of the password, and deletion of the account."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def change(client: httpx.Client, current: str, new: str, **headers: str) -> http
     return client.put("/me/password", json=body, headers=headers)
 
 
-def leave(client: httpx.Client, password: str) -> httpx.Response:
+def delete_account(client: httpx.Client, password: str) -> httpx.Response:
     return client.request("DELETE", "/me", json={"password": password})
 
 
@@ -37,7 +37,7 @@ def test_the_new_password_logs_in_and_the_old_one_does_not(client: httpx.Client)
     assert log_in(client, password=ANOTHER).status_code == 200
 
 
-def test_every_other_session_ends_and_this_one_gets_a_new_token(client: httpx.Client) -> None:
+def test_a_password_change_ends_other_sessions_and_rotates_the_token(client: httpx.Client) -> None:
     other = token_of(sign_up(client))
     client.cookies.clear()
     old = token_of(log_in(client))
@@ -50,7 +50,7 @@ def test_every_other_session_ends_and_this_one_gets_a_new_token(client: httpx.Cl
         assert client.get("/me", headers=cookie(token)).status_code == status
 
 
-def test_a_bearer_gets_the_new_token_in_the_body(client: httpx.Client) -> None:
+def test_a_bearer_client_gets_the_new_token_in_the_body(client: httpx.Client) -> None:
     old = sign_up(client, transport="bearer").json()["session"]["token"]
     response = change(client, PASSWORD, ANOTHER, **bearer(old))
     assert "set-cookie" not in response.headers
@@ -59,7 +59,7 @@ def test_a_bearer_gets_the_new_token_in_the_body(client: httpx.Client) -> None:
     assert client.get("/me", headers=bearer(new)).status_code == 200
 
 
-def test_without_the_current_password_nothing_changes(client: httpx.Client) -> None:
+def test_a_wrong_current_password_changes_nothing(client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     response = change(client, "not the right one", ANOTHER)
     assert (response.status_code, response.json()["code"]) == (401, "invalid_credentials")
@@ -69,7 +69,7 @@ def test_without_the_current_password_nothing_changes(client: httpx.Client) -> N
     assert log_in(client).status_code == 200
 
 
-def test_the_policy_is_that_of_sign_up(client: httpx.Client) -> None:
+def test_a_new_password_follows_the_sign_up_policy(client: httpx.Client) -> None:
     sign_up(client, "Alice")
     for new, code in (
         ("short", "too_short"),
@@ -79,13 +79,15 @@ def test_the_policy_is_that_of_sign_up(client: httpx.Client) -> None:
         assert codes(change(client, PASSWORD, new)) == {"new_password": code}
 
 
-def test_all_wrong_fields_of_a_change_are_told_at_once(client: httpx.Client) -> None:
+def test_all_invalid_fields_of_a_password_change_are_reported(client: httpx.Client) -> None:
     sign_up(client)
     response = client.put("/me/password", json={"current_password": 1, "new_password": "x"})
     assert codes(response) == {"current_password": "wrong_type", "new_password": "too_short"}
 
 
-def test_all_keys_of_a_user_get_the_new_password(service: Service, client: httpx.Client) -> None:
+def test_a_password_change_applies_to_all_keys_of_the_user(
+    service: Service, client: httpx.Client
+) -> None:
     sign_up(client)
     execute(
         service.database_url,
@@ -101,19 +103,19 @@ def test_all_keys_of_a_user_get_the_new_password(service: Service, client: httpx
     assert hashes["github"] is None
 
 
-def test_another_password_and_leaving_touch_nobody_else(client: httpx.Client) -> None:
+def test_password_change_and_deletion_affect_no_other_user(client: httpx.Client) -> None:
     alices = bearer(token_of(sign_up(client, "Alice")))
     client.cookies.clear()
     sign_up(client, "Bobby")
     assert change(client, PASSWORD, ANOTHER).status_code == 200
     assert client.get("/me", headers=alices).status_code == 200
-    assert leave(client, ANOTHER).status_code == 204
+    assert delete_account(client, ANOTHER).status_code == 204
     assert client.get("/me", headers=alices).status_code == 200
     client.cookies.clear()
     assert log_in(client, "Alice").status_code == 200
 
 
-def test_the_password_is_that_of_the_user_name_if_older_keys_have_another(
+def test_the_password_of_the_username_key_takes_precedence(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
@@ -122,24 +124,22 @@ def test_the_password_is_that_of_the_user_name_if_older_keys_have_another(
         """INSERT INTO key SELECT 'email', 'alice@example.com', user_id, 'Alice', 'of another',
            created_at - interval '1 day', 'a scheme' FROM key""",
     )
-    assert leave(client, PASSWORD).status_code == 204
+    assert delete_account(client, PASSWORD).status_code == 204
 
 
-def test_the_password_is_that_of_whichever_key_has_one(
-    service: Service, client: httpx.Client
-) -> None:
+def test_any_key_with_a_password_proves_it(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     execute(service.database_url, "UPDATE key SET provider = 'email'")
     execute(
         service.database_url,
         "INSERT INTO key SELECT 'username', 'alice', user_id, 'Alice', NULL, created_at FROM key",
     )
-    assert leave(client, PASSWORD).status_code == 204
+    assert delete_account(client, PASSWORD).status_code == 204
 
 
-def test_leaving_deletes_user_keys_and_sessions(service: Service, client: httpx.Client) -> None:
+def test_deletion_removes_user_keys_and_sessions(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
-    response = leave(client, PASSWORD)
+    response = delete_account(client, PASSWORD)
     assert (response.status_code, response.content) == (204, b"")
     assert "Max-Age=0" in response.headers["set-cookie"]
     for table in ('"user"', "key", "session"):
@@ -147,22 +147,24 @@ def test_leaving_deletes_user_keys_and_sessions(service: Service, client: httpx.
     assert client.get("/me", headers=cookie(token)).status_code == 401
 
 
-def test_after_leaving_the_user_name_is_free_again(client: httpx.Client) -> None:
+def test_deletion_frees_the_username(client: httpx.Client) -> None:
     old = sign_up(client).json()["user"]
-    leave(client, PASSWORD)
+    delete_account(client, PASSWORD)
     new = sign_up(client).json()["user"]
     assert new["id"] != old["id"]
 
 
-def test_leaving_needs_the_password(client: httpx.Client) -> None:
+def test_deletion_requires_the_password(client: httpx.Client) -> None:
     sign_up(client)
-    assert leave(client, "not the right one").json()["code"] == "invalid_credentials"
+    assert delete_account(client, "not the right one").json()["code"] == "invalid_credentials"
     assert client.request("DELETE", "/me").status_code == 415
     assert client.get("/me").status_code == 200
 
 
-def test_who_has_no_password_cannot_prove_it(service: Service, client: httpx.Client) -> None:
+def test_a_user_without_a_password_cannot_confirm_one(
+    service: Service, client: httpx.Client
+) -> None:
     sign_up(client)
     execute(service.database_url, REMOVE_PASSWORDS)
-    assert leave(client, PASSWORD).json()["code"] == "invalid_credentials"
+    assert delete_account(client, PASSWORD).json()["code"] == "invalid_credentials"
     assert change(client, PASSWORD, ANOTHER).json()["code"] == "invalid_credentials"

@@ -1,4 +1,4 @@
-"""Every error is a problem (RFC 9457), whoever raises it."""
+"""Every error is a problem (RFC 9457), whatever raises it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from service.api.http.errors import MalformedJSON
 from service.api.http.json_body import parse_json_object
 from service.api.http.problem_types import PROBLEM_TYPES
 from tests.databases import execute, locked, name_of
-from tests.factories import JSON_VALUES, PASSWORD, sign_up
-from tests.services import Service, running
+from tests.factories import JSON_VALUES, PASSWORD, cookie, sign_up, token_of
+from tests.service_pool import ServicePool
+from tests.services import Service
 
 JSON = {"Content-Type": "application/json"}
 GOOD = json.dumps({"username": "Alice", "password": PASSWORD})
@@ -43,7 +44,7 @@ def test_an_unknown_path_is_not_found(client: httpx.Client, path: str) -> None:
     assert_problem(client.get(path), 404, "not_found")
 
 
-def test_a_method_that_is_not_allowed_is_told_with_those_that_are(client: httpx.Client) -> None:
+def test_a_wrong_method_is_405_with_the_allowed_ones(client: httpx.Client) -> None:
     response = client.delete("/signup")
     assert_problem(response, 405, "method_not_allowed")
     assert set(response.headers["allow"].split(", ")) == {"POST", "OPTIONS"}
@@ -52,7 +53,7 @@ def test_a_method_that_is_not_allowed_is_told_with_those_that_are(client: httpx.
 @pytest.mark.parametrize(
     "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx"]
 )
-def test_only_json_is_taken(client: httpx.Client, content_type: str | None) -> None:
+def test_only_json_bodies_are_accepted(client: httpx.Client, content_type: str | None) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
     response = client.post("/signup", content=GOOD, headers=headers)
     assert_problem(response, 415, "unsupported_media_type")
@@ -61,7 +62,9 @@ def test_only_json_is_taken(client: httpx.Client, content_type: str | None) -> N
 @pytest.mark.parametrize(
     "content_type", ["application/json", "APPLICATION/JSON", "application/json; charset=utf-8"]
 )
-def test_json_is_taken_by_any_of_its_names(client: httpx.Client, content_type: str) -> None:
+def test_every_spelling_of_the_json_media_type_is_accepted(
+    client: httpx.Client, content_type: str
+) -> None:
     response = client.post("/signup", content=GOOD, headers={"Content-Type": content_type})
     assert response.status_code == 201
 
@@ -92,11 +95,13 @@ def test_json_is_taken_by_any_of_its_names(client: httpx.Client, content_type: s
     ],
 )
 @pytest.mark.parametrize("path", ["/signup", "/login"])
-def test_what_is_not_our_json_is_malformed(client: httpx.Client, path: str, body: bytes) -> None:
+def test_invalid_or_ambiguous_json_is_malformed(
+    client: httpx.Client, path: str, body: bytes
+) -> None:
     assert_problem(client.post(path, content=body, headers=JSON), 400, "malformed_json")
 
 
-def test_nul_bytes_are_a_wrong_value_not_a_fault(client: httpx.Client) -> None:
+def test_nul_characters_are_a_validation_error(client: httpx.Client) -> None:
     response = sign_up(client, "Al\x00ice", password="correct\x00horse")
     body = assert_problem(response, 400, "validation_failed")
     assert [(e["field"], e["code"]) for e in body["errors"]] == [
@@ -105,7 +110,7 @@ def test_nul_bytes_are_a_wrong_value_not_a_fault(client: httpx.Client) -> None:
     ]
 
 
-def test_sixteen_kibibytes_are_taken_and_a_byte_more_is_not(client: httpx.Client) -> None:
+def test_a_body_of_16_kib_is_accepted_and_a_larger_one_refused(client: httpx.Client) -> None:
     def body(size: int) -> bytes:
         text = json.dumps({"username": "Alice", "password": PASSWORD})
         return text.encode().ljust(size)
@@ -115,13 +120,13 @@ def test_sixteen_kibibytes_are_taken_and_a_byte_more_is_not(client: httpx.Client
     assert_problem(too_large, 413, "payload_too_large")
 
 
-def test_a_chunked_body_is_not_larger_either(client: httpx.Client) -> None:
+def test_a_chunked_body_has_the_same_size_limit(client: httpx.Client) -> None:
     chunks = (b" " * 1024 for _ in range(64))
     response = client.post("/signup", content=chunks, headers=JSON)
     assert_problem(response, 413, "payload_too_large")
 
 
-def test_a_host_that_can_be_none_is_a_bad_request(service: Service) -> None:
+def test_an_invalid_host_header_is_a_bad_request(service: Service) -> None:
     host, port = service.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"GET /me HTTP/1.1\r\nHost: a/b\r\nConnection: close\r\n\r\n")
@@ -129,7 +134,7 @@ def test_a_host_that_can_be_none_is_a_bad_request(service: Service) -> None:
     assert answer.startswith(b"HTTP/1.1 400")
 
 
-def test_every_answer_has_the_headers_of_every_answer(client: httpx.Client) -> None:
+def test_every_response_has_the_security_headers(client: httpx.Client) -> None:
     answers = [
         client.get("/healthz"),
         client.get("/nothing"),
@@ -153,21 +158,21 @@ def test_every_answer_has_the_headers_of_every_answer(client: httpx.Client) -> N
     assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
 
 
-def test_in_production_browsers_are_told_to_insist_on_https(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+def test_hsts_is_sent_in_production(
+    services: ServicePool,
 ) -> None:
-    log = tmp_path_factory.mktemp("production") / "service.log"
-    with running(database_url, log, {"OSTIARY_ENV": "production"}) as service:
-        answer = httpx.get(f"{service.url}/nothing")
+    with services.service({"OSTIARY_ENV": "production"}).client() as client:
+        answer = client.get("/nothing")
     assert answer.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
 
 
-def test_a_clients_request_id_is_not_taken_over(client: httpx.Client) -> None:
+def test_the_request_id_of_a_client_is_ignored(client: httpx.Client) -> None:
     response = client.get("/healthz", headers={"X-Request-ID": "forged"})
     assert response.headers["x-request-id"] != "forged"
 
 
-def test_a_defect_tells_the_client_nothing_and_the_log_everything(
+@pytest.mark.own_service
+def test_an_internal_error_is_logged_and_its_details_are_hidden(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
@@ -180,7 +185,8 @@ def test_a_defect_tells_the_client_nothing_and_the_log_everything(
     assert "secret_hash" in log
 
 
-def test_a_database_that_is_away_is_503_and_its_return_is_noticed(
+@pytest.mark.own_service
+def test_an_unavailable_database_is_503_until_it_returns(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
@@ -201,8 +207,11 @@ def test_a_database_that_is_away_is_503_and_its_return_is_noticed(
     assert client.get("/me").status_code == 200
 
 
-def test_a_migration_under_the_service_is_survived(service: Service, client: httpx.Client) -> None:
-    """A prepared statement does not outlive a change of what it returns; the next one does."""
+@pytest.mark.own_service
+def test_the_service_recovers_from_a_migration_while_it_runs(
+    service: Service, client: httpx.Client
+) -> None:
+    """A prepared statement fails once if the types of its columns have changed."""
     sign_up(client)
     client.get("/me")
     for kind in ("varchar", "text"):
@@ -211,21 +220,21 @@ def test_a_migration_under_the_service_is_survived(service: Service, client: htt
         assert client.get("/me").status_code == 200
 
 
-def test_a_statement_that_takes_too_long_is_503(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+def test_a_statement_timeout_is_503(
+    services: ServicePool,
 ) -> None:
-    log = tmp_path_factory.mktemp("impatient") / "service.log"
     environment = {"OSTIARY_DATABASE_STATEMENT_TIMEOUT": "1s"}
-    with running(database_url, log, environment) as service, service.client() as client:
-        sign_up(client)
-        with locked(database_url, "session"):
-            assert_problem(client.get("/me"), 503, "database_unavailable")
-        assert client.get("/me").status_code == 200
+    with services.service().client() as patient:
+        token = token_of(sign_up(patient))
+    with services.service(environment).client() as client:
+        with locked(services.database_url, "session"):
+            assert_problem(client.get("/me", headers=cookie(token)), 503, "database_unavailable")
+        assert client.get("/me", headers=cookie(token)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/signup", "/me/password", "/nowhere"])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_after_a_body_that_was_not_read_the_connection_ends(
+def test_a_connection_with_an_unread_body_is_closed(
     client: httpx.Client, path: str, *, chunked: bool
 ) -> None:
     body = b"x" * 1_000_000
@@ -241,6 +250,7 @@ def test_after_a_body_that_was_not_read_the_connection_ends(
         assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.own_service
 def test_a_schema_that_is_behind_is_not_ready(service: Service, client: httpx.Client) -> None:
     execute(service.database_url, "DELETE FROM alembic_version")
     assert_problem(client.get("/readyz"), 503, "schema_behind")
@@ -248,16 +258,16 @@ def test_a_schema_that_is_behind_is_not_ready(service: Service, client: httpx.Cl
     assert client.get("/readyz").status_code == 200
 
 
-def test_no_two_problems_share_a_code() -> None:
+def test_problem_codes_are_unique() -> None:
     assert len({kind.code for kind in PROBLEM_TYPES}) == len(PROBLEM_TYPES)
 
 
 @given(st.dictionaries(st.text(), JSON_VALUES))
-def test_a_json_object_is_read_as_it_was_written(members: dict[str, Any]) -> None:
+def test_a_json_object_round_trips(members: dict[str, Any]) -> None:
     assert parse_json_object(json.dumps(members).encode()) == members
 
 
 @given(st.binary() | st.text().map(str.encode))
-def test_any_other_bytes_are_malformed_and_nothing_else(raw: bytes) -> None:
+def test_any_other_bytes_are_malformed_json(raw: bytes) -> None:
     with suppress(MalformedJSON):
         parse_json_object(raw)

@@ -1,4 +1,4 @@
-"""Two things at once with one account: the later one finds what the earlier one did."""
+"""Simultaneous changes of one account: the later request sees the effect of the earlier one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.databases import fetch_value, uncommitted, wait_for_the_waiting
+from tests.databases import fetch_value, uncommitted, wait_for_lock_waiters
 from tests.factories import PASSWORD, age_sessions, cookie, log_in, sessions_in, sign_up, token_of
 from tests.services import Service
 
@@ -22,15 +22,15 @@ def change_password(client: httpx.Client) -> httpx.Response:
     return client.put("/me/password", json=body)
 
 
-def sent_during(
+def response_during(
     service: Service, change: str, send: Callable[[], httpx.Response]
 ) -> httpx.Response:
-    """The answer to a request that waits for a change, which is then committed."""
+    """Return the response to a request that waits for a change, which is then committed."""
     with ThreadPoolExecutor(1) as pool:
         with uncommitted(service.database_url, change):
-            answer = pool.submit(send)
-            wait_for_the_waiting(service.database_url)
-        return answer.result()
+            response = pool.submit(send)
+            wait_for_lock_waiters(service.database_url)
+        return response.result()
 
 
 def hash_in(database_url: str) -> str:
@@ -38,34 +38,34 @@ def hash_in(database_url: str) -> str:
     return found
 
 
-def test_a_log_in_waits_for_a_password_change_in_progress_and_opens_nothing(
+def test_a_log_in_during_a_password_change_is_refused(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
     before = sessions_in(service.database_url)
-    response = sent_during(service, CHANGE_THE_HASH, lambda: log_in(client))
+    response = response_during(service, CHANGE_THE_HASH, lambda: log_in(client))
     assert (response.status_code, response.json()["code"]) == (401, "invalid_credentials")
     assert sessions_in(service.database_url) == before
 
 
-def test_of_two_password_changes_at_once_the_second_is_refused_and_changes_nothing(
+def test_the_second_of_two_simultaneous_password_changes_is_refused(
     service: Service, client: httpx.Client
 ) -> None:
     token = token_of(sign_up(client))
     before = sessions_in(service.database_url)
-    response = sent_during(service, CHANGE_THE_HASH, lambda: change_password(client))
+    response = response_during(service, CHANGE_THE_HASH, lambda: change_password(client))
     assert (response.status_code, response.json()["code"]) == (401, "invalid_credentials")
     assert hash_in(service.database_url) == "the hash of another password"
     assert sessions_in(service.database_url) == before
     assert client.get("/me", headers=cookie(token)).status_code == 200
 
 
-def test_a_password_change_whose_session_ends_meanwhile_changes_nothing(
+def test_a_password_change_whose_session_ends_meanwhile_is_refused(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
     password_hash = hash_in(service.database_url)
-    response = sent_during(service, END_THE_SESSION, lambda: change_password(client))
+    response = response_during(service, END_THE_SESSION, lambda: change_password(client))
     assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
     assert hash_in(service.database_url) == password_hash
 
@@ -75,6 +75,6 @@ def test_an_idle_session_that_dies_before_its_renewal_stays_dead(
 ) -> None:
     sign_up(client)
     age_sessions(service.database_url, days=3)
-    response = sent_during(service, END_THE_SESSION, lambda: client.get("/me"))
+    response = response_during(service, END_THE_SESSION, lambda: client.get("/me"))
     assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
     assert fetch_value(service.database_url, "SELECT idle_expires_at <= now() FROM session")

@@ -1,39 +1,40 @@
-"""Guessers are slowed down, and owners get in all the same."""
+"""Rate limits on log-ins and sign-ups, which do not lock owners out."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from tests.databases import execute, fetch_value
 from tests.factories import PASSWORD, log_in, sign_up
-from tests.services import NO_LIMITS, Service, running
-
-BEHIND_A_PROXY = {"OSTIARY_TRUSTED_PROXIES": "127.0.0.1", **NO_LIMITS}
+from tests.service_pool import ServicePool
+from tests.services import NO_LIMITS, Service, running, wait_until_measured
 
 HOME = "192.0.2.1"
 
 Start = Callable[..., Service]
 
 
+def with_limits(**limits: str) -> dict[str, str]:
+    """Return the environment of a service behind a proxy that has these limits only."""
+    settings = {f"OSTIARY_{name.upper()}": value for name, value in limits.items()}
+    return {"OSTIARY_TRUSTED_PROXIES": "127.0.0.1", **NO_LIMITS, **settings}
+
+
 @pytest.fixture
-def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
-    """Starts a service without limits but for those that are given."""
-    with ExitStack() as stack:
+def start(services: ServicePool) -> Start:
+    return lambda **limits: services.service(with_limits(**limits))
 
-        def run(**limits: str) -> Service:
-            settings = {f"OSTIARY_{name.upper()}": value for name, value in limits.items()}
-            log = tmp_path / "service.log"
-            return stack.enter_context(running(database_url, log, {**BEHIND_A_PROXY, **settings}))
 
-        yield run
+@pytest.fixture
+def database_url(services: ServicePool) -> str:
+    return services.database_url
 
 
 def at(service: Service, address: str) -> AbstractContextManager[httpx.Client]:
@@ -45,7 +46,7 @@ def guess(service: Service, address: str, username: str = "Alice", password: str
         return log_in(client, username, password=password).status_code
 
 
-def let_pass(database_url: str, seconds: int) -> None:
+def advance_time(database_url: str, seconds: int) -> None:
     execute(database_url, "UPDATE rate_limit SET tat = tat - make_interval(secs => $1)", seconds)
 
 
@@ -55,7 +56,7 @@ def alice(start: Start) -> None:
         sign_up(client, "Alice")
 
 
-def test_an_address_that_fails_too_often_has_to_wait(start: Start) -> None:
+def test_failed_log_ins_from_one_address_are_limited(start: Start) -> None:
     service = start(log_in_failures_per_address="3/15m")
     assert [guess(service, HOME, f"name{n}") for n in range(5)] == [401, 401, 401, 429, 429]
     assert guess(service, "192.0.2.2") == 401
@@ -63,7 +64,7 @@ def test_an_address_that_fails_too_often_has_to_wait(start: Start) -> None:
 
 @pytest.mark.usefixtures("alice")
 @pytest.mark.parametrize("username", ["Alice", "Nobody", "no body", "\0"])
-def test_a_name_that_fails_too_often_has_to_wait_whether_it_exists_or_not(
+def test_failed_log_ins_for_one_name_are_limited_whether_it_exists_or_not(
     start: Start, username: str
 ) -> None:
     service = start(log_in_failures_per_name="3/15m")
@@ -71,7 +72,7 @@ def test_a_name_that_fails_too_often_has_to_wait_whether_it_exists_or_not(
     assert statuses == [401, 401, 401, 429, 429]
 
 
-def test_the_refusal_says_when_to_try_again(start: Start) -> None:
+def test_a_refusal_states_when_to_retry(start: Start) -> None:
     service = start(log_in_failures_per_address="2/10m")
     guess(service, HOME)
     guess(service, HOME)
@@ -82,17 +83,17 @@ def test_the_refusal_says_when_to_try_again(start: Start) -> None:
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_attempts_come_back_one_by_one(start: Start, database_url: str) -> None:
+def test_attempts_are_restored_one_by_one(start: Start, database_url: str) -> None:
     service = start(log_in_failures_per_name="2/10m")
     assert [guess(service, HOME) for _ in range(3)] == [401, 401, 429]
-    let_pass(database_url, 300)
+    advance_time(database_url, 300)
     assert [guess(service, HOME) for _ in range(2)] == [401, 429]
-    let_pass(database_url, 600)
+    advance_time(database_url, 600)
     assert [guess(service, HOME) for _ in range(3)] == [401, 401, 429]
 
 
 @pytest.mark.usefixtures("alice")
-def test_the_right_password_costs_nothing(start: Start) -> None:
+def test_successful_log_ins_are_refunded(start: Start) -> None:
     service = start(log_in_failures_per_name="2/15m", log_in_failures_per_address="2/15m")
     guess(service, HOME)
     assert {guess(service, HOME, password=PASSWORD) for _ in range(5)} == {200}
@@ -100,7 +101,7 @@ def test_the_right_password_costs_nothing(start: Start) -> None:
 
 
 @pytest.mark.usefixtures("alice")
-def test_a_guesser_does_not_lock_the_owner_out(start: Start) -> None:
+def test_an_attacker_does_not_lock_the_owner_out(start: Start) -> None:
     service = start(log_in_failures_per_name="3/15m")
     assert [guess(service, f"203.0.113.{n % 2}") for n in range(5)][-2:] == [429, 429]
     assert guess(service, HOME, password=PASSWORD) == 200
@@ -112,9 +113,9 @@ def test_under_attack_a_new_address_has_one_attempt(start: Start, database_url: 
     service = start(log_in_failures_per_name="2/10m")
     assert [guess(service, "203.0.113.1") for _ in range(3)] == [401, 401, 429]
     assert [guess(service, "203.0.113.2") for _ in range(3)] == [401, 429, 429]
-    let_pass(database_url, 290)
+    advance_time(database_url, 290)
     assert guess(service, "203.0.113.2") == 429
-    let_pass(database_url, 310)
+    advance_time(database_url, 310)
     assert guess(service, "203.0.113.2") == 401
 
 
@@ -137,19 +138,22 @@ def test_under_attack_an_ipv6_site_of_48_bits_is_one_address(start: Start) -> No
     assert [guess(service, address) for address in addresses] == [401, 429, 401]
 
 
-def test_all_processes_count_together(start: Start) -> None:
-    services = [start(log_in_failures_per_name="3/15m") for _ in range(2)]
-    assert [guess(services[n % 2], HOME) for n in range(5)] == [401, 401, 401, 429, 429]
+def test_processes_share_their_limits(start: Start, tmp_path: Path) -> None:
+    limits = {"log_in_failures_per_name": "3/15m"}
+    one = start(**limits)
+    with running(one.database_url, tmp_path / "other.log", with_limits(**limits)) as other:
+        statuses = [guess(service, HOME) for service in (one, other, one, other, one)]
+    assert statuses == [401, 401, 401, 429, 429]
 
 
-def test_of_simultaneous_guesses_no_more_than_the_limit_are_looked_at(start: Start) -> None:
+def test_simultaneous_guesses_do_not_exceed_the_limit(start: Start) -> None:
     service = start(log_in_failures_per_address="5/15m", log_in_failures_per_name="5/15m")
     with ThreadPoolExecutor(20) as pool:
         statuses = Counter(pool.map(lambda _: guess(service, HOME), range(20)))
     assert statuses == {401: 5, 429: 15}
 
 
-def test_guesses_at_many_names_from_many_addresses_do_not_hold_each_other_up(start: Start) -> None:
+def test_simultaneous_guesses_at_many_names_do_not_deadlock(start: Start) -> None:
     service = start(
         log_in_failures_per_address="999/15m",
         log_in_failures_per_name="999/15m",
@@ -161,24 +165,22 @@ def test_guesses_at_many_names_from_many_addresses_do_not_hold_each_other_up(sta
     assert statuses == {401: 120}
 
 
-def test_a_forged_header_makes_no_new_address(database_url: str, tmp_path: Path) -> None:
-    limits = {"OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "2/15m"}
-    with running(database_url, tmp_path / "service.log", limits) as service:
-        assert [guess(service, f"198.51.100.{n}") for n in range(3)] == [401, 401, 429]
+def test_a_forged_header_does_not_evade_the_limit(services: ServicePool) -> None:
+    service = services.service({"OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "2/15m"})
+    assert [guess(service, f"198.51.100.{n}") for n in range(3)] == [401, 401, 429]
 
 
-def test_zero_is_no_limit(start: Start) -> None:
+def test_zero_means_no_limit(start: Start) -> None:
     service = start()
     assert {guess(service, HOME) for _ in range(60)} == {401}
 
 
-def send_twice_with_time_for_one(service: Service, send: Callable[[], int]) -> list[int]:
-    """Send two requests at once to a service that hashes one at a time and has no queue."""
-    while "verify_times_measured" not in service.log.read_text():
-        """The service hashes to learn how long it takes."""
+def send_two_with_capacity_for_one(service: Service, send: Callable[[], int]) -> list[int]:
+    """Send two simultaneous requests to a service that hashes one password and queues none."""
+    wait_until_measured(service)
     (hashing,) = [
         process
-        for process in psutil.Process(service.pid).children(recursive=True)
+        for process in service.process.children(recursive=True)
         if "service.auth.hashing.worker" in process.cmdline()
     ]
     with ThreadPoolExecutor(2) as pool:
@@ -194,25 +196,25 @@ def send_twice_with_time_for_one(service: Service, send: Callable[[], int]) -> l
 ONE_AT_A_TIME = {"hash_processes": "1", "hash_queue_length": "0", "log_level": "debug"}
 
 
-def test_an_attempt_that_nobody_had_time_for_is_given_back(start: Start) -> None:
+def test_a_log_in_refused_for_overload_is_refunded(start: Start) -> None:
     service = start(log_in_failures_per_address="2/15m", **ONE_AT_A_TIME)
-    assert send_twice_with_time_for_one(service, lambda: guess(service, HOME)) == [401, 503]
+    assert send_two_with_capacity_for_one(service, lambda: guess(service, HOME)) == [401, 503]
     assert [guess(service, HOME) for _ in range(2)] == [401, 429]
 
 
-def test_a_sign_up_that_nobody_had_time_for_is_given_back(start: Start) -> None:
+def test_a_sign_up_refused_for_overload_is_refunded(start: Start) -> None:
     service = start(sign_ups_per_address="2/1h", **ONE_AT_A_TIME)
     usernames = iter(["Alice", "Bobby", "Carol", "David"])
 
-    def join() -> int:
+    def attempt() -> int:
         with at(service, HOME) as client:
             return sign_up(client, next(usernames)).status_code
 
-    assert send_twice_with_time_for_one(service, join) == [201, 503]
-    assert [join() for _ in range(2)] == [201, 429]
+    assert send_two_with_capacity_for_one(service, attempt) == [201, 503]
+    assert [attempt() for _ in range(2)] == [201, 429]
 
 
-def test_what_was_typed_is_not_kept(start: Start, database_url: str) -> None:
+def test_submitted_names_are_not_stored(start: Start, database_url: str) -> None:
     service = start(log_in_failures_per_name="3/15m")
     guess(service, HOME, "hunter2-in-the-wrong-field")
     written = "SELECT string_agg(encode(bucket, 'escape'), ' ') FROM rate_limit"
@@ -223,7 +225,7 @@ def test_what_was_typed_is_not_kept(start: Start, database_url: str) -> None:
     ("method", "path", "field"),
     [("PUT", "/me/password", "current_password"), ("DELETE", "/me", "password")],
 )
-def test_who_has_a_session_cannot_guess_the_password_either(
+def test_guesses_at_the_current_password_are_limited(
     start: Start, method: str, path: str, field: str
 ) -> None:
     service = start(log_in_failures_per_name="2/15m")
@@ -237,7 +239,7 @@ def test_who_has_a_session_cannot_guess_the_password_either(
     assert guess(service, HOME, password=PASSWORD) == 429
 
 
-def test_an_address_signs_up_only_so_often(start: Start, database_url: str) -> None:
+def test_sign_ups_from_one_address_are_limited(start: Start, database_url: str) -> None:
     service = start(sign_ups_per_address="2/1h")
     with at(service, HOME) as client:
         statuses = []
@@ -245,13 +247,13 @@ def test_an_address_signs_up_only_so_often(start: Start, database_url: str) -> N
             client.cookies.clear()
             statuses.append(sign_up(client, f"user{n}").status_code)
         assert statuses == [201, 201, 429, 429]
-        let_pass(database_url, 1800)
+        advance_time(database_url, 1800)
         assert sign_up(client, "user9").status_code == 201
     with at(service, "192.0.2.2") as client:
-        assert sign_up(client, "somebody").status_code == 201
+        assert sign_up(client, "another").status_code == 201
 
 
-def test_taken_names_are_not_to_be_asked_for_without_end(start: Start) -> None:
+def test_sign_ups_with_a_taken_name_are_limited(start: Start) -> None:
     service = start(sign_ups_per_address="3/1h")
     with at(service, HOME) as client:
         sign_up(client, "Alice")
@@ -259,7 +261,7 @@ def test_taken_names_are_not_to_be_asked_for_without_end(start: Start) -> None:
         assert [sign_up(client, "Alice").status_code for _ in range(3)] == [409, 409, 429]
 
 
-def test_a_sign_up_that_is_invalid_does_not_count(start: Start) -> None:
+def test_an_invalid_sign_up_does_not_count(start: Start) -> None:
     service = start(sign_ups_per_address="1/1h")
     with at(service, HOME) as client:
         assert [sign_up(client, "x").status_code for _ in range(3)] == [400, 400, 400]

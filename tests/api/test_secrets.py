@@ -1,4 +1,4 @@
-"""Secrets reach nothing that the process writes, at debug level either."""
+"""Secrets are not logged, not even at debug level."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def service(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -
 
 
 def hashes_in(database_url: str) -> set[str]:
-    """All that the database keeps of secrets, in the ways in which it could be written."""
+    """Return the hashes in the database, in the encodings in which they could be logged."""
     found = set()
     for row in fetch(database_url, "SELECT password_hash FROM key"):
         found |= {row[0], row[0].rpartition("$")[2]}
@@ -69,7 +69,7 @@ def every_body() -> Iterator[bytes]:
     yield f'"{CANARY}"'.encode() * 2000
 
 
-def test_what_clients_send_reaches_no_log(
+def test_client_secrets_are_never_logged(
     service: Service, client: httpx.Client, postgresql: TestServer
 ) -> None:
     token = token_of(sign_up(client))
@@ -92,7 +92,7 @@ def test_what_clients_send_reaches_no_log(
     assert [secret for secret in secrets if secret in written] == []
 
 
-def test_a_defect_tells_the_log_no_secret(
+def test_internal_errors_log_no_secrets(
     service: Service, client: httpx.Client, postgresql: TestServer
 ) -> None:
     token = token_of(sign_up(client, password=CANARY))
@@ -122,7 +122,7 @@ def test_a_defect_tells_the_log_no_secret(
     assert "$argon2" not in written
 
 
-def test_a_wrong_address_of_the_database_tells_no_password(tmp_path: Path) -> None:
+def test_an_unreachable_database_does_not_reveal_its_password(tmp_path: Path) -> None:
     url = f"postgresql://ostiary:{CANARY}@127.0.0.1:1/ostiary"
     environment = {"OSTIARY_LOG_LEVEL": "debug"}
     with running(url, tmp_path / "service.log", environment) as service, service.client() as client:
@@ -146,7 +146,7 @@ def test_a_wrong_address_of_the_database_tells_no_password(tmp_path: Path) -> No
     ],
     ids=lambda secret: type(secret).__name__,
 )
-def test_the_repr_of_a_secret_tells_nothing(secret: Any) -> None:
+def test_the_repr_of_a_secret_hides_it(secret: Any) -> None:
     shown = repr([secret])
     assert CANARY not in shown
     assert not (isinstance(secret, Token) and secret.text in shown)

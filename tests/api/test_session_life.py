@@ -1,4 +1,4 @@
-"""Active, idle, dead: a session as time passes. The times are moved, not waited for."""
+"""The life of a session: active, idle, dead. Tests change its times instead of waiting."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from tests.factories import (
     token_of,
     with_other_secret,
 )
+from tests.service_pool import ServicePool
 from tests.services import Service, running
 
 
-def test_an_active_session_is_left_as_it_is(service: Service, client: httpx.Client) -> None:
+def test_an_active_session_is_not_renewed(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     age_sessions(service.database_url, days=0.9)
     before = sessions_in(service.database_url)
@@ -42,7 +43,9 @@ def test_an_idle_session_is_renewed(service: Service, client: httpx.Client) -> N
     assert moment(session["created_at"]) == moment(created["created_at"]) - timedelta(days=3)
 
 
-def test_a_renewal_leaves_other_idle_sessions_alone(service: Service, client: httpx.Client) -> None:
+def test_a_renewal_does_not_affect_other_idle_sessions(
+    service: Service, client: httpx.Client
+) -> None:
     sign_up(client)
     client.cookies.clear()
     log_in(client)
@@ -61,9 +64,7 @@ def test_a_renewal_sets_the_same_cookie_with_the_new_expiry(
     assert header.startswith(f"{COOKIE}={token}; Max-Age={15 * 86400};")
 
 
-def test_a_renewed_session_is_not_fresh_the_next_time(
-    service: Service, client: httpx.Client
-) -> None:
+def test_a_renewed_session_is_fresh_once(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     age_sessions(service.database_url, days=3)
     client.get("/me")
@@ -88,9 +89,7 @@ def test_a_renewal_never_passes_the_absolute_limit(service: Service, client: htt
     assert client.get("/me").status_code == 401
 
 
-def test_the_cookie_lasts_no_longer_than_the_absolute_limit(
-    service: Service, client: httpx.Client
-) -> None:
+def test_the_cookie_expires_by_the_absolute_limit(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     age_sessions(service.database_url, days=10)
     client.get("/me")
@@ -110,22 +109,20 @@ def test_a_dead_session_is_401_and_its_cookie_is_cleared(
     assert response.headers["set-cookie"].startswith(f"{COOKIE}=; Max-Age=0;")
 
 
-def test_who_has_a_dead_session_can_log_in(service: Service, client: httpx.Client) -> None:
+def test_a_user_with_a_dead_session_can_log_in(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     age_sessions(service.database_url, days=16)
     assert log_in(client).status_code == 200
     assert client.get("/me").status_code == 200
 
 
-def test_an_idle_session_still_keeps_its_holder_from_signing_up(
-    service: Service, client: httpx.Client
-) -> None:
+def test_sign_up_with_an_idle_session_is_refused(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     age_sessions(service.database_url, days=5)
     assert sign_up(client, "Bobby").json()["code"] == "already_authenticated"
 
 
-def test_the_right_id_with_another_secret_opens_nothing(client: httpx.Client) -> None:
+def test_a_session_id_with_a_wrong_secret_is_401(client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     client.cookies.clear()
     response = client.get("/me", headers=cookie(with_other_secret(token)))
@@ -147,14 +144,14 @@ def test_a_forged_token_does_not_renew(service: Service, client: httpx.Client) -
     "value",
     ["", "x", "=" * 64, "A" * 63, "A" * 65, "A" * 64, "é" * 64, '"' + "A" * 62 + '"', "A" * 8000],
 )
-def test_a_cookie_that_is_no_token_is_401_and_cleared(client: httpx.Client, value: str) -> None:
+def test_an_invalid_cookie_is_401_and_cleared(client: httpx.Client, value: str) -> None:
     header = f"{COOKIE}={value}".encode()
     response = client.get("/me", headers={b"Cookie": header})
     assert response.status_code == 401
     assert "Max-Age=0" in response.headers["set-cookie"]
 
 
-def test_two_cookies_that_differ_open_nothing_even_if_each_would(client: httpx.Client) -> None:
+def test_two_different_session_cookies_are_401(client: httpx.Client) -> None:
     first = token_of(sign_up(client))
     client.cookies.clear()
     second = token_of(log_in(client))
@@ -164,15 +161,17 @@ def test_two_cookies_that_differ_open_nothing_even_if_each_would(client: httpx.C
         assert client.get("/me", headers={"Cookie": both}).status_code == 401
 
 
-def test_the_same_cookie_twice_is_one_cookie(client: httpx.Client) -> None:
+def test_a_repeated_session_cookie_is_accepted(client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     client.cookies.clear()
     both = f"{COOKIE}={token}; theme=dark;{COOKIE}={token}"
     assert client.get("/me", headers={"Cookie": both}).status_code == 200
 
 
-def test_the_databases_clock_decides(service: Service, client: httpx.Client) -> None:
-    """The service's own clock is not asked: a session that the database calls dead is dead."""
+def test_expiry_is_decided_by_the_clock_of_the_database(
+    service: Service, client: httpx.Client
+) -> None:
+    """The clock of the service has no influence."""
     token = token_of(sign_up(client))
     client.cookies.clear()
     execute(service.database_url, "UPDATE session SET idle_expires_at = now()")
@@ -183,10 +182,8 @@ def test_the_databases_clock_decides(service: Service, client: httpx.Client) -> 
     assert client.get("/me", headers=cookie(token)).status_code == 200
 
 
-def test_log_out_ends_the_session_in_every_process(
-    service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    log = tmp_path_factory.mktemp("other") / "service.log"
+def test_log_out_ends_the_session_in_every_process(service: Service, tmp_path: Path) -> None:
+    log = tmp_path / "other.log"
     with running(service.database_url, log) as other, service.client() as here:
         token = token_of(sign_up(here))
         with other.client() as there:
@@ -196,15 +193,14 @@ def test_log_out_ends_the_session_in_every_process(
 
 
 def test_the_periods_are_settings(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    services: ServicePool,
 ) -> None:
     environment = {
         "OSTIARY_SESSION_ACTIVE_PERIOD": "10m",
         "OSTIARY_SESSION_IDLE_PERIOD": "20m",
         "OSTIARY_SESSION_MAX_LIFETIME": "25m",
     }
-    log = tmp_path_factory.mktemp("short") / "service.log"
-    with running(database_url, log, environment) as service, service.client() as client:
+    with services.service(environment).client() as client:
         response = sign_up(client)
         session = response.json()["session"]
         created = moment(session["created_at"])
@@ -214,24 +210,19 @@ def test_the_periods_are_settings(
 
 
 def test_production_cookies_are_secure_and_bound_to_the_host(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+    services: ServicePool,
 ) -> None:
-    log = tmp_path_factory.mktemp("production") / "service.log"
-    with (
-        running(database_url, log, {"OSTIARY_ENV": "production"}) as service,
-        service.client() as client,
-    ):
+    with services.service({"OSTIARY_ENV": "production"}).client() as client:
         header = sign_up(client).headers["set-cookie"]
     assert header.startswith("__Host-auth_session=")
     assert header.endswith("HttpOnly; Path=/; SameSite=Lax; Secure")
 
 
-def test_a_cookie_domain_gives_up_the_host_prefix(
-    database_url: str, tmp_path_factory: pytest.TempPathFactory
+def test_a_cookie_domain_excludes_the_host_prefix(
+    services: ServicePool,
 ) -> None:
-    log = tmp_path_factory.mktemp("domain") / "service.log"
     environment = {"OSTIARY_ENV": "production", "OSTIARY_COOKIE_DOMAIN": "example.com"}
-    with running(database_url, log, environment) as service, service.client() as client:
+    with services.service(environment).client() as client:
         header = sign_up(client).headers["set-cookie"]
     assert header.startswith("auth_session=")
     assert "; Domain=example.com; Secure" in header
@@ -252,7 +243,7 @@ def test_a_cookie_domain_gives_up_the_host_prefix(
     ],
     ids=["strict", "none and no prefix"],
 )
-def test_the_cookies_attributes_are_settings(
+def test_the_attributes_of_the_cookie_are_settings(
     database_url: str, tmp_path: Path, environment: dict[str, str], end: str
 ) -> None:
     with (

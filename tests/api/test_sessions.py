@@ -1,4 +1,4 @@
-"""The sessions in their user's hand."""
+"""Listing and ending sessions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def list_sessions(client: httpx.Client, token: str, cursor: str | None = None) -
     return client.get("/sessions", headers=bearer(token), params=parameters)
 
 
-def test_the_user_sees_each_device_newest_first_and_this_one_marked(
+def test_sessions_are_listed_newest_first_with_the_current_one_marked(
     client: httpx.Client, alice: str
 ) -> None:
     phone = log_in_elsewhere(client, agent="phone")
@@ -57,7 +57,7 @@ def test_the_user_sees_each_device_newest_first_and_this_one_marked(
     assert {each["address"] for each in page["sessions"]} == {"127.0.0.1"}
 
 
-def test_the_user_sees_no_dead_sessions_and_nobody_elses(
+def test_dead_sessions_and_those_of_other_users_are_not_listed(
     service: Service, client: httpx.Client, alice: str, bobby: str
 ) -> None:
     age_sessions(service.database_url, days=16)
@@ -67,7 +67,7 @@ def test_the_user_sees_no_dead_sessions_and_nobody_elses(
     assert only["current"] is True
 
 
-def test_an_idle_session_is_shown_as_idle(
+def test_an_idle_session_is_listed_as_idle(
     service: Service, client: httpx.Client, alice: str
 ) -> None:
     age_sessions(service.database_url, days=2)
@@ -87,10 +87,10 @@ def pages(client: httpx.Client, token: str) -> Iterator[list[str]]:
 @pytest.mark.parametrize(
     ("others", "lengths"), [(99, [100]), (100, [100, 1]), (249, [100, 100, 50])]
 )
-def test_more_than_a_hundred_sessions_come_in_pages(
+def test_more_than_a_hundred_sessions_are_listed_in_pages(
     service: Service, client: httpx.Client, alice: str, others: int, lengths: list[int]
 ) -> None:
-    """Even if many of them were made in the same moment."""
+    """Sessions with the same time of creation are listed once as well."""
     execute(
         service.database_url,
         """INSERT INTO session SELECT gen_random_uuid(), secret_hash, user_id,
@@ -104,13 +104,13 @@ def test_more_than_a_hundred_sessions_come_in_pages(
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "é", "A" * 31, "A" * 33, "A" * 4000, "_" * 32])
-def test_a_cursor_that_is_none_is_told(client: httpx.Client, alice: str, cursor: str) -> None:
+def test_an_invalid_cursor_is_refused(client: httpx.Client, alice: str, cursor: str) -> None:
     response = list_sessions(client, alice, cursor)
     assert response.status_code == 400
     assert codes(response) == {"cursor": "not_allowed"}
 
 
-def test_an_ended_session_is_dead_at_once(client: httpx.Client, alice: str) -> None:
+def test_an_ended_session_is_dead_immediately(client: httpx.Client, alice: str) -> None:
     phone = log_in_elsewhere(client)
     listed = list_sessions(client, alice).json()["sessions"]
     (other,) = [each["id"] for each in listed if not each["current"]]
@@ -119,7 +119,7 @@ def test_an_ended_session_is_dead_at_once(client: httpx.Client, alice: str) -> N
     assert client.get("/me", headers=bearer(alice)).status_code == 200
 
 
-def test_ending_the_session_that_asks_logs_out(client: httpx.Client) -> None:
+def test_ending_the_current_session_logs_out(client: httpx.Client) -> None:
     sign_up(client)
     current = client.get("/me").json()["session"]["id"]
     response = client.delete(f"/sessions/{current}")
@@ -128,7 +128,7 @@ def test_ending_the_session_that_asks_logs_out(client: httpx.Client) -> None:
     assert client.get("/me").status_code == 401
 
 
-def test_somebody_elses_session_is_not_told_from_none(
+def test_the_session_of_another_user_looks_nonexistent(
     service: Service, client: httpx.Client, alice: str, bobby: str
 ) -> None:
     (bobbys,) = list_sessions(client, bobby).json()["sessions"]
@@ -141,7 +141,7 @@ def test_somebody_elses_session_is_not_told_from_none(
     assert client.get("/me", headers=bearer(bobby)).status_code == 200
 
 
-def test_a_dead_session_is_not_told_from_none(
+def test_a_dead_session_looks_nonexistent(
     service: Service, client: httpx.Client, alice: str
 ) -> None:
     (old,) = list_sessions(client, alice).json()["sessions"]
@@ -150,7 +150,7 @@ def test_a_dead_session_is_not_told_from_none(
     assert client.delete(f"/sessions/{old['id']}", headers=bearer(now)).status_code == 404
 
 
-def test_all_other_sessions_end_at_once(client: httpx.Client, alice: str, bobby: str) -> None:
+def test_all_other_sessions_can_be_ended(client: httpx.Client, alice: str, bobby: str) -> None:
     others = [log_in_elsewhere(client) for _ in range(3)]
     response = client.delete("/sessions", headers=bearer(alice))
     assert (response.status_code, response.json()) == (200, {"ended": 3})
@@ -160,7 +160,7 @@ def test_all_other_sessions_end_at_once(client: httpx.Client, alice: str, bobby:
     assert client.get("/me", headers=bearer(bobby)).status_code == 200
 
 
-def test_dead_sessions_are_not_counted_among_those_that_end(
+def test_dead_sessions_do_not_count_as_ended(
     service: Service, client: httpx.Client, alice: str
 ) -> None:
     age_sessions(service.database_url, days=16)
@@ -168,7 +168,7 @@ def test_dead_sessions_are_not_counted_among_those_that_end(
     assert client.delete("/sessions", headers=bearer(now)).json() == {"ended": 0}
 
 
-# What needs no session: all else does.
+# Routes that require no session.
 OPEN = {
     *(("POST", "/signup"), ("POST", "/login"), ("GET", "/healthz"), ("GET", "/readyz")),
     *(("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/page.js")),
@@ -176,7 +176,7 @@ OPEN = {
 }
 
 
-def test_every_route_needs_a_session_but_those_that_are_open() -> None:
+def test_every_route_but_the_open_ones_requires_a_session() -> None:
     app = create_app(Settings(), "postgresql://nobody@nowhere/nothing")
     unguarded = {
         (method, route.path_format)
@@ -192,7 +192,7 @@ def test_every_route_needs_a_session_but_those_that_are_open() -> None:
     ("method", "path"),
     [("GET", "/sessions"), ("DELETE", "/sessions"), ("DELETE", f"/sessions/{UUID(int=0)}")],
 )
-def test_without_a_session_there_is_nothing_to_see(
+def test_sessions_cannot_be_listed_or_ended_without_a_session(
     client: httpx.Client, method: str, path: str
 ) -> None:
     assert client.request(method, path).json()["code"] == "not_authenticated"

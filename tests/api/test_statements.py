@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.databases import TestServer
 from tests.factories import PASSWORD, log_in, sign_up
-from tests.services import running
+from tests.service_pool import ServicePool
+from tests.services import Service, wait_for, wait_until_measured
+
+
+@pytest.fixture
+def service(postgresql: TestServer, services: ServicePool) -> Service:
+    """Return a service whose statements are recorded and whose background tasks have run."""
+    postgresql.record_statements(services.database_url)
+    service = services.service({"OSTIARY_LOG_LEVEL": "debug"})
+    wait_until_measured(service)
+    wait_for(
+        lambda: postgresql.has_executed(services.database_url, "DELETE FROM rate_limit"),
+        "the cleanup has run",
+    )
+    return service
 
 
 def sign_up_another(client: httpx.Client) -> httpx.Response:
@@ -56,20 +69,15 @@ def delete_me(client: httpx.Client) -> httpx.Response:
         *("change password", "delete"),
     ],
 )
-def test_a_request_sends_these_statements_and_no_more(
+def test_a_request_sends_exactly_these_statements(
     postgresql: TestServer,
-    database_url: str,
-    tmp_path: Path,
+    service: Service,
+    client: httpx.Client,
     send: Callable[[httpx.Client], httpx.Response],
     expected: list[str],
 ) -> None:
-    postgresql.record_statements(database_url)
-    with (
-        running(database_url, tmp_path / "service.log") as service,
-        service.client() as client,
-    ):
-        sign_up(client)
-        client.get("/me")
-        before = len(postgresql.statements(database_url))
-        assert send(client).is_success
-    assert postgresql.statements(database_url)[before:] == expected
+    sign_up(client)
+    client.get("/me")
+    before = len(postgresql.statements(service.database_url))
+    assert send(client).is_success
+    assert postgresql.statements(service.database_url)[before:] == expected

@@ -13,7 +13,7 @@ from service.storage.database import Database
 from tests.databases import execute, fetch_value, held, wait_until
 from tests.services import running
 
-FILL = """
+INSERT_SESSIONS = """
 WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
 INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_at,
                      absolute_expires_at)
@@ -24,21 +24,21 @@ COUNT = "SELECT count(*) FROM session"
 COUNT_DEAD = "SELECT count(*) FROM session WHERE idle_expires_at <= now()"
 
 
-FILL_ATTEMPTS = """
+INSERT_RATE_LIMITS = """
 INSERT INTO rate_limit SELECT sha256(int4send(n)), now() + (n % 2 - 0.5) * interval '1 hour'
 FROM generate_series(1, $1) AS n
 ON CONFLICT (bucket) DO NOTHING
 """
-COUNT_ATTEMPTS = "SELECT count(*) FROM rate_limit"
-COUNT_PAID = "SELECT count(*) FROM rate_limit WHERE tat <= now()"
+COUNT_RATE_LIMITS = "SELECT count(*) FROM rate_limit"
+COUNT_RESTORED = "SELECT count(*) FROM rate_limit WHERE tat <= now()"
 
 
 async def run(work: object, *arguments: object) -> object:
     return await asyncio.to_thread(work, *arguments)  # type: ignore[arg-type]
 
 
-async def test_dead_sessions_go_and_live_ones_stay(database_url: str, database: Database) -> None:
-    await run(execute, database_url, FILL, 300, 3)
+async def test_cleanup_deletes_expired_sessions_only(database_url: str, database: Database) -> None:
+    await run(execute, database_url, INSERT_SESSIONS, 300, 3)
     dead = await run(fetch_value, database_url, COUNT_DEAD)
     assert dead == 200
     assert await delete_expired_sessions(database) == dead
@@ -46,53 +46,47 @@ async def test_dead_sessions_go_and_live_ones_stay(database_url: str, database: 
     assert await delete_expired_sessions(database) == 0
 
 
-async def test_a_table_of_many_batches_is_swept_whole(
+async def test_cleanup_covers_a_table_of_many_batches(
     database_url: str, database: Database
 ) -> None:
-    await run(execute, database_url, FILL, 40_000, 2)
+    await run(execute, database_url, INSERT_SESSIONS, 40_000, 2)
     pages = await run(fetch_value, database_url, "SELECT pg_relation_size('session') / 8192")
     assert isinstance(pages, int)
     assert pages > 2 * PAGES_PER_BATCH
     assert await delete_expired_sessions(database) == 40_000
 
 
-async def test_one_process_sweeps_at_a_time(database_url: str, database: Database) -> None:
-    await run(execute, database_url, FILL, 10, 1)
+async def test_one_process_cleans_up_at_a_time(database_url: str, database: Database) -> None:
+    await run(execute, database_url, INSERT_SESSIONS, 10, 1)
     with held(database_url, f"SELECT pg_advisory_xact_lock({CLEANUP_LOCK})"):
         assert await delete_expired_sessions(database) == 0
     assert await delete_expired_sessions(database) == 10
 
 
-async def test_a_row_that_somebody_holds_is_passed_over(
-    database_url: str, database: Database
-) -> None:
-    await run(execute, database_url, FILL, 10, 1)
+async def test_cleanup_skips_locked_rows(database_url: str, database: Database) -> None:
+    await run(execute, database_url, INSERT_SESSIONS, 10, 1)
     one = "SELECT id FROM session ORDER BY id LIMIT 1 FOR UPDATE"
     with held(database_url, one):
         assert await delete_expired_sessions(database) == 9
 
 
-async def test_whoever_owes_nothing_any_more_is_forgotten(
-    database_url: str, database: Database
-) -> None:
-    await run(execute, database_url, FILL_ATTEMPTS, 30_000)
+async def test_cleanup_deletes_restored_rate_limits(database_url: str, database: Database) -> None:
+    await run(execute, database_url, INSERT_RATE_LIMITS, 30_000)
     await delete_expired_rate_limits(database)
-    assert await run(fetch_value, database_url, COUNT_ATTEMPTS) == 15_000
-    assert await run(fetch_value, database_url, COUNT_PAID) == 0
+    assert await run(fetch_value, database_url, COUNT_RATE_LIMITS) == 15_000
+    assert await run(fetch_value, database_url, COUNT_RESTORED) == 0
 
 
-def test_the_service_sweeps_when_it_starts_and_again_later(
-    database_url: str, tmp_path: Path
-) -> None:
-    def leave_something() -> None:
-        execute(database_url, FILL, 30, 3)
-        execute(database_url, FILL_ATTEMPTS, 30)
+def test_the_service_cleans_up_at_start_and_periodically(database_url: str, tmp_path: Path) -> None:
+    def insert_expired_rows() -> None:
+        execute(database_url, INSERT_SESSIONS, 30, 3)
+        execute(database_url, INSERT_RATE_LIMITS, 30)
 
-    swept = f"({COUNT_DEAD}) + ({COUNT_PAID}) = 0"
-    leave_something()
+    is_clean = f"({COUNT_DEAD}) + ({COUNT_RESTORED}) = 0"
+    insert_expired_rows()
     with running(database_url, tmp_path / "service.log", {"OSTIARY_CLEANUP_INTERVAL": "1s"}):
-        wait_until(database_url, swept)
-        leave_something()
-        wait_until(database_url, swept)
+        wait_until(database_url, is_clean)
+        insert_expired_rows()
+        wait_until(database_url, is_clean)
     assert fetch_value(database_url, COUNT) == 20
-    assert fetch_value(database_url, COUNT_ATTEMPTS) == 15
+    assert fetch_value(database_url, COUNT_RATE_LIMITS) == 15

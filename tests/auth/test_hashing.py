@@ -14,6 +14,7 @@ from service.auth.hashing.jobs import Hash, Job, Verification, Verify
 from service.auth.hashing.worker import NICENESS
 from service.auth.passwords import Password, PasswordPolicy
 from service.settings.passwords import Argon2Cost
+from tests.services import PATIENCE
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
 RIGHT = PasswordPolicy().accept("correct horse battery staple")
@@ -22,13 +23,13 @@ WRONG = Password("incorrect horse")
 
 @pytest.fixture
 async def hasher() -> AsyncIterator[Hasher]:
-    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=10)
+    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
     yield hasher
     await hasher.close()
 
 
 def process_of(hasher: Hasher) -> psutil.Process:
-    """The one process of a hasher that was used."""
+    """Return the process of a hasher that has been used."""
     (process,) = [
         child
         for child in psutil.Process().children()
@@ -50,48 +51,48 @@ async def test_a_hash_verifies_its_password_and_no_other(hasher: Hasher) -> None
     assert not (await hasher.verify(password_hash, Password("\x00"))).matches
 
 
-async def test_the_same_password_is_hashed_differently_each_time(hasher: Hasher) -> None:
+async def test_hashes_of_the_same_password_differ(hasher: Hasher) -> None:
     assert await hasher.hash(RIGHT) != await hasher.hash(RIGHT)
 
 
-async def test_no_hash_is_nobodys(hasher: Hasher) -> None:
+async def test_without_a_hash_no_password_matches(hasher: Hasher) -> None:
     assert not (await hasher.verify(None, RIGHT)).matches
     assert not (await hasher.verify(None, Password("\x00"))).matches
 
 
-async def test_without_a_hash_the_same_work_is_done(
+async def test_without_a_hash_verification_does_the_same_work(
     hasher: Hasher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     password_hash = await hasher.hash(RIGHT)
     jobs: list[Job] = []
 
-    async def note(job: Job, **_: object) -> Verification:
+    async def record(job: Job, **_: object) -> Verification:
         jobs.append(job)
         return Verification(matches=False)
 
-    monkeypatch.setattr(hasher, "_execute", note)
+    monkeypatch.setattr(hasher, "_execute", record)
     await hasher.verify(password_hash, WRONG)
     await hasher.verify(None, WRONG)
-    known, nobodys = jobs
+    known, unknown = jobs
     assert isinstance(known, Verify)
-    assert isinstance(nobodys, Verify)
-    assert known.forms == nobodys.forms
-    assert known.password_hash.rsplit("$", 2)[0] == nobodys.password_hash.rsplit("$", 2)[0]
+    assert isinstance(unknown, Verify)
+    assert known.forms == unknown.forms
+    assert known.password_hash.rsplit("$", 2)[0] == unknown.password_hash.rsplit("$", 2)[0]
 
 
-async def test_only_a_hash_of_another_cost_is_made_anew(hasher: Hasher) -> None:
+async def test_only_a_hash_of_another_cost_needs_a_rehash(hasher: Hasher) -> None:
     current = await hasher.hash(RIGHT)
     assert await hasher.verify(current, RIGHT) == Verification(matches=True, needs_rehash=False)
     cost = Argon2Cost(time_cost=2, memory_kib=64)
-    dearer = Hasher(cost, processes=1, queue_length=1, timeout=10)
-    outdated = await dearer.verify(current, RIGHT)
-    renewed = await dearer.hash(RIGHT)
-    await dearer.close()
+    costlier = Hasher(cost, processes=1, queue_length=1, timeout=PATIENCE)
+    outdated = await costlier.verify(current, RIGHT)
+    renewed = await costlier.hash(RIGHT)
+    await costlier.close()
     assert outdated == Verification(matches=True, needs_rehash=True)
     assert renewed.text.startswith("$argon2id$v=19$m=64,t=2,p=1$")
 
 
-async def test_a_full_queue_refuses_at_once(hasher: Hasher) -> None:
+async def test_a_full_queue_refuses_immediately(hasher: Hasher) -> None:
     await hasher.hash(RIGHT)
     process = process_of(hasher)
     process.suspend()
@@ -104,7 +105,7 @@ async def test_a_full_queue_refuses_at_once(hasher: Hasher) -> None:
     await hasher.hash(RIGHT)
 
 
-async def test_nobody_waits_longer_than_the_patience_neither_in_the_queue_nor_for_the_work(
+async def test_the_timeout_covers_the_queue_and_the_work(
     hasher: Hasher,
 ) -> None:
     await hasher.hash(RIGHT)
@@ -114,25 +115,25 @@ async def test_nobody_waits_longer_than_the_patience_neither_in_the_queue_nor_fo
     for _ in range(2):
         with pytest.raises(Overloaded):
             await hasher.hash(RIGHT)
-    hasher._timeout = 10
+    hasher._timeout = PATIENCE
     process.resume()
     await hasher.hash(RIGHT)
 
 
-async def test_who_gives_up_leaves_the_result_to_nobody_else(hasher: Hasher) -> None:
+async def test_the_result_of_a_cancelled_job_goes_to_no_other_job(hasher: Hasher) -> None:
     password_hash = await hasher.hash(RIGHT)
     process = process_of(hasher)
     process.suspend()
-    given_up = asyncio.create_task(hasher.verify(password_hash, RIGHT))
+    cancelled = asyncio.create_task(hasher.verify(password_hash, RIGHT))
     await asyncio.sleep(0)
     next_one = asyncio.create_task(hasher.verify(password_hash, WRONG))
     await asyncio.sleep(0)
-    given_up.cancel()
+    cancelled.cancel()
     process.resume()
     assert not (await next_one).matches
 
 
-async def test_a_process_that_died_is_replaced(hasher: Hasher) -> None:
+async def test_a_dead_process_is_replaced(hasher: Hasher) -> None:
     await hasher.hash(RIGHT)
     process = process_of(hasher)
     process.suspend()
@@ -151,17 +152,17 @@ async def test_hash_processes_give_way_to_requests_and_do_not_starve(hasher: Has
     assert autogroup_niceness(process.pid) in {NICENESS, None}
 
 
-async def test_closing_leaves_no_process(hasher: Hasher) -> None:
+async def test_close_leaves_no_process(hasher: Hasher) -> None:
     await hasher.hash(RIGHT)
     process = process_of(hasher)
     await hasher.close()
     assert not process.is_running()
 
 
-def test_a_job_does_not_show_itself() -> None:
+def test_the_repr_of_a_job_hides_its_secrets() -> None:
     assert "secret" not in repr(Hash("secret"))
     assert "secret" not in repr(Verify("secret", ["secret"], "secret"))
 
 
-async def test_a_hash_does_not_show_itself(hasher: Hasher) -> None:
+async def test_the_repr_of_a_hash_hides_it(hasher: Hasher) -> None:
     assert repr(await hasher.hash(RIGHT)) == "PasswordHash(…)"

@@ -21,7 +21,7 @@ def keys(database: Database) -> Keys:
 
 @pytest.fixture
 def users(database_url: str) -> list[UUID]:
-    """Two users without keys."""
+    """Create two users without keys."""
     ids = [uuid4(), uuid4()]
     for user_id in ids:
         execute(database_url, 'INSERT INTO "user" (id) VALUES ($1)', user_id)
@@ -32,7 +32,7 @@ async def providers(keys: Keys, user_id: UUID) -> list[str]:
     return [key.provider for key in await keys.list(user_id)]
 
 
-async def test_a_user_has_as_many_keys_as_they_like(users: list[UUID], keys: Keys) -> None:
+async def test_a_user_can_have_several_keys(users: list[UUID], keys: Keys) -> None:
     await keys.add(users[0], "username", "alice", display_name="Alice", password_hash=HASH)
     await keys.add(users[0], "email", "alice@example.com", password_hash=HASH)
     await keys.add(users[0], "github", "42")
@@ -47,9 +47,7 @@ async def test_a_key_has_one_owner(users: list[UUID], keys: Keys) -> None:
     await keys.add(users[1], "gitlab", "42")
 
 
-async def test_a_key_can_be_removed_while_a_usable_one_is_left(
-    users: list[UUID], keys: Keys
-) -> None:
+async def test_a_key_can_be_removed_if_a_usable_one_remains(users: list[UUID], keys: Keys) -> None:
     await keys.add(users[0], "username", "alice", password_hash=HASH)
     await keys.add(users[0], "github", "42")
     await keys.remove(users[0], "username", "alice")
@@ -57,7 +55,7 @@ async def test_a_key_can_be_removed_while_a_usable_one_is_left(
 
 
 async def test_the_last_usable_key_cannot_be_removed(users: list[UUID], keys: Keys) -> None:
-    """A user name or an address without a password lets nobody in: it does not count."""
+    """A username or an address without a password is not usable."""
     await keys.add(users[0], "github", "42")
     await keys.add(users[0], "email", "alice@example.com")
     with pytest.raises(LastKey):
@@ -67,13 +65,13 @@ async def test_the_last_usable_key_cannot_be_removed(users: list[UUID], keys: Ke
         await keys.remove(users[0], "github", "42")
 
 
-async def test_nobody_removes_somebody_elses_key(users: list[UUID], keys: Keys) -> None:
+async def test_a_user_cannot_remove_the_key_of_another(users: list[UUID], keys: Keys) -> None:
     await keys.add(users[0], "github", "42")
     with pytest.raises(NoSuchKey):
         await keys.remove(users[1], "github", "42")
 
 
-async def test_two_removals_at_once_leave_one_key(users: list[UUID], keys: Keys) -> None:
+async def test_concurrent_removals_leave_one_key(users: list[UUID], keys: Keys) -> None:
     await keys.add(users[0], "github", "1")
     await keys.add(users[0], "github", "2")
     removals = (keys.remove(users[0], "github", name) for name in ("1", "2"))

@@ -1,4 +1,4 @@
-"""Hashes that other systems made. The vectors were made by the original libraries."""
+"""Hashes of other systems. The original libraries made the vectors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bcrypt
 import pytest
+import pytest_asyncio
 
 from service.auth.hashing.hasher import Hasher
 from service.auth.hashing.jobs import Verification
@@ -17,6 +18,7 @@ from service.auth.hashing.schemes import parse_password_hash
 from service.auth.hashing.worker import argon2_hasher
 from service.auth.passwords import Password
 from service.settings.passwords import Argon2Cost
+from tests.services import PATIENCE
 
 VECTORS = json.loads((Path(__file__).parent / "lucia-vectors.json").read_text(encoding="utf-8"))
 
@@ -41,9 +43,9 @@ CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
 OSLO_ARGON2ID = [(each["password"], each["hash"]) for each in VECTORS["oslo_argon2id"]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hasher() -> AsyncIterator[Hasher]:
-    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=10)
+    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
     yield hasher
     await hasher.close()
 
@@ -57,8 +59,9 @@ def test_a_foreign_hash_verifies_its_password_and_no_other(
     assert not verify_legacy(password_hash, f"not {password}")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("password", "password_hash"), FOREIGN[:-2] + OSLO_ARGON2ID)
-async def test_the_hasher_verifies_and_upgrades_it(
+async def test_the_hasher_verifies_a_foreign_hash_and_requests_a_rehash(
     hasher: Hasher, password: str, password_hash: str
 ) -> None:
     typed, stored = Password(password), parse_password_hash(password_hash)
@@ -70,10 +73,11 @@ async def test_the_hasher_verifies_and_upgrades_it(
     assert await hasher.verify(ours, typed) == Verification(matches=True, needs_rehash=False)
 
 
-async def test_oslos_argon2id_of_a_compatibility_character_verifies_and_is_upgraded(
+@pytest.mark.asyncio(loop_scope="module")
+async def test_an_oslo_argon2id_hash_of_a_compatibility_character_verifies_and_needs_a_rehash(
     hasher: Hasher,
 ) -> None:
-    """Oslo hashes the password in form NFKC, we do not: the two look the same and are not."""
+    """Oslo hashes the password in form NFKC, unlike this service."""
     oslos = parse_password_hash(argon2_hasher(CHEAP).hash("fiancé Å1"))
     typed = Password("ﬁancé Å①")
     assert await hasher.verify(oslos, typed) == Verification(matches=True, needs_rehash=True)
@@ -81,10 +85,11 @@ async def test_oslos_argon2id_of_a_compatibility_character_verifies_and_is_upgra
     assert await hasher.verify(ours, typed) == Verification(matches=True, needs_rehash=False)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
     "nonsense", ["", "s2::", "s2:salt:beef", "salt:", "md5:abc", "$2b$10$short", "$argon2id$broken"]
 )
-async def test_what_is_no_hash_verifies_nothing(hasher: Hasher, nonsense: str) -> None:
+async def test_an_invalid_hash_verifies_no_password(hasher: Hasher, nonsense: str) -> None:
     assert not is_legacy(nonsense)
     assert not verify_legacy(nonsense, "password")
     verification = await hasher.verify(parse_password_hash(nonsense), Password("password"))

@@ -21,7 +21,7 @@ POLICY = PasswordPolicy()
         "x" * 247 + "ends here",
     ],
 )
-def test_any_script_and_spaces_are_welcome(text: str) -> None:
+def test_any_script_and_spaces_are_accepted(text: str) -> None:
     assert POLICY.accept(text).prepared
 
 
@@ -41,14 +41,14 @@ def test_any_script_and_spaces_are_welcome(text: str) -> None:
         ("trustno1", "too_common"),
     ],
 )
-def test_a_bad_choice_is_refused_with_the_reason(text: str, code: str) -> None:
+def test_an_unacceptable_password_is_refused_with_a_reason(text: str, code: str) -> None:
     with pytest.raises(InvalidField) as caught:
         POLICY.accept(text)
     assert caught.value.code == code
     assert text not in caught.value.message or not text
 
 
-def test_the_least_length_is_a_setting() -> None:
+def test_the_minimum_length_is_a_setting() -> None:
     strict = PasswordPolicy(min_length=15)
     with pytest.raises(InvalidField, match="at least 15"):
         strict.accept("fourteen chars")
@@ -60,7 +60,7 @@ def test_the_list_of_common_passwords_is_long() -> None:
 
 
 @given(st.text())
-def test_any_text_is_a_password_or_is_refused(text: str) -> None:
+def test_any_text_is_accepted_or_refused(text: str) -> None:
     try:
         password = POLICY.accept(text)
     except InvalidField as error:
@@ -71,7 +71,7 @@ def test_any_text_is_a_password_or_is_refused(text: str) -> None:
 
 
 @given(st.text(min_size=1))
-def test_a_password_does_not_show_itself(text: str) -> None:
+def test_the_repr_of_a_password_hides_it(text: str) -> None:
     password = Password(text)
     assert repr(password) == "Password(…)"
     assert f"{password}" == "Password(…)"

@@ -13,24 +13,24 @@ from service.auth import tokens
 from service.auth.tokens import Token
 
 
-def test_a_token_is_read_as_it_was_written() -> None:
+def test_parsing_returns_the_issued_token() -> None:
     token = Token.issue()
     read = Token.parse(token.text)
     assert read is not None
     assert (read.session_id, read.secret_hash) == (token.session_id, token.secret_hash)
 
 
-def test_a_token_opens_what_has_its_hash_and_nothing_else() -> None:
+def test_a_token_matches_its_own_hash_only() -> None:
     token, other = Token.issue(), Token.issue()
     assert token.opens(token.secret_hash)
     assert not token.opens(other.secret_hash)
 
 
-def test_no_two_tokens_are_alike() -> None:
+def test_tokens_are_unique() -> None:
     assert len({Token.issue().text for _ in range(1000)}) == 1000
 
 
-def test_a_secret_is_32_bytes_of_the_systems_randomness(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_32_random_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "token_bytes", lambda length: b"random!!" * (length // 8))
     token = Token.issue()
     secret = b"random!!" * 4
@@ -38,13 +38,13 @@ def test_a_secret_is_32_bytes_of_the_systems_randomness(monkeypatch: pytest.Monk
     assert token.secret_hash == sha256(secret).digest()
 
 
-def test_a_session_id_is_16_random_bytes_too() -> None:
+def test_a_session_id_is_a_random_uuid() -> None:
     token = Token.issue()
     assert token.session_id.version == 4
     assert len(token.session_id.bytes) == 16
 
 
-def test_a_secret_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
 
     def compare(one: bytes, other: bytes) -> bool:
@@ -57,13 +57,13 @@ def test_a_secret_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
     assert compared == [(token.secret_hash, other.secret_hash)]
 
 
-def test_a_token_does_not_show_itself() -> None:
+def test_the_repr_of_a_token_hides_it() -> None:
     token = Token.issue()
     assert token.text not in repr(token)
     assert token.secret_hash.hex() not in repr(token.secret_hash)
 
 
 @given(st.text() | st.text("AZaz09-_", min_size=62, max_size=66))
-def test_any_text_is_a_token_or_none(text: str) -> None:
+def test_any_text_parses_to_the_same_token_or_to_none(text: str) -> None:
     token = Token.parse(text)
     assert token is None or token.text == text

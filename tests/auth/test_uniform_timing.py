@@ -1,4 +1,4 @@
-"""Refusals take equally long; how long, `benchmarks` measure."""
+"""Refusals take equally long; `benchmarks` measure how long."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from service.storage.session_lookups import SessionLookups
 from tests.auth.test_legacy_hashes import FOREIGN, OSLO_ARGON2ID, lucia_v1
 from tests.databases import execute
 from tests.factories import REMOVE_PASSWORDS
+from tests.services import PATIENCE
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
 RIGHT = PasswordPolicy().accept("correct horse battery staple")
@@ -43,14 +44,14 @@ HASHES = [
 
 @pytest.fixture
 async def hasher() -> AsyncIterator[Hasher]:
-    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=10)
+    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
     yield hasher
     await hasher.close()
 
 
 @pytest.fixture
 async def accounts(database_url: str, database: Database, hasher: Hasher) -> Accounts:
-    """Alice's account, and others that are not there; a name may fail once."""
+    """Return accounts, of which Alice's exists; each name has one attempt."""
     lookups = SessionLookups(database_url, DatabaseOptions())
     sessions = Sessions(database, lookups, SessionSettings())
     limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("1/15m"))
@@ -82,7 +83,7 @@ def add_hashes(database_url: str, hashes: list[str]) -> None:
     )
 
 
-async def test_every_kind_of_hash_that_users_have_is_learned_and_no_other(
+async def test_every_scheme_in_use_is_measured_and_no_other(
     database_url: str, database: Database, hasher: Hasher
 ) -> None:
     await asyncio.to_thread(add_hashes, database_url, HASHES)
@@ -93,7 +94,7 @@ async def test_every_kind_of_hash_that_users_have_is_learned_and_no_other(
     assert hasher.known_schemes == {parse_password_hash(HASHES[-1]).scheme}
 
 
-async def test_the_usual_time_is_that_of_the_slowest_kind(
+async def test_the_p90_time_is_that_of_the_slowest_scheme(
     database_url: str, database: Database, hasher: Hasher
 ) -> None:
     assert hasher.p90_verify_time == 0
@@ -104,7 +105,7 @@ async def test_the_usual_time_is_that_of_the_slowest_kind(
     assert hasher.p90_verify_time > ours
 
 
-async def test_the_time_that_starting_takes_is_none_of_verifying(hasher: Hasher) -> None:
+async def test_the_start_of_a_process_is_not_measured(hasher: Hasher) -> None:
     await hasher.verify(None, Password("x"))
     assert hasher.known_schemes == set()
     await hasher.verify(None, Password("x"))
@@ -112,7 +113,7 @@ async def test_the_time_that_starting_takes_is_none_of_verifying(hasher: Hasher)
 
 
 @pytest.mark.parametrize("error", [InvalidCredentials(), RateLimited(1)])
-async def test_refusals_wait_until_verifying_would_be_over(
+async def test_refusals_are_delayed_by_the_p90_verify_time(
     hasher: Hasher, slept: list[float], monkeypatch: pytest.MonkeyPatch, error: AuthError
 ) -> None:
     clock = iter([1000.0, 1000.25])
@@ -125,7 +126,7 @@ async def test_refusals_wait_until_verifying_would_be_over(
 
 
 @pytest.mark.parametrize("username", ["alice", "nobody"])
-async def test_each_log_in_that_is_refused_waits_whether_the_name_exists_or_not(
+async def test_refused_log_ins_are_delayed_whether_the_name_exists_or_not(
     accounts: Accounts, slept: list[float], monkeypatch: pytest.MonkeyPatch, username: str
 ) -> None:
     monkeypatch.setattr(module, "monotonic", lambda: 1000.0)
@@ -136,7 +137,7 @@ async def test_each_log_in_that_is_refused_waits_whether_the_name_exists_or_not(
     assert slept == [2.0, 2.0]
 
 
-async def test_nothing_else_waits(hasher: Hasher, slept: list[float]) -> None:
+async def test_nothing_but_a_refusal_is_delayed(hasher: Hasher, slept: list[float]) -> None:
     await hasher.measure([])
     async with uniform_timing(hasher):
         pass

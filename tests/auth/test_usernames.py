@@ -21,7 +21,7 @@ from service.auth.usernames import ClaimedUsername, Username, prepare
         ("a" * 31, "a" * 31, "a" * 31),
     ],
 )
-def test_a_name_has_a_form_to_compare_and_a_form_to_show(
+def test_a_username_has_a_prepared_and_a_display_form(
     text: str, name: str, display_name: str
 ) -> None:
     username = Username.parse(text)
@@ -46,24 +46,24 @@ def test_a_name_has_a_form_to_compare_and_a_form_to_show(
         ("alic\u1f98", "not_allowed"),
     ],
 )
-def test_a_name_that_cannot_be_one_is_refused(text: str, code: str) -> None:
+def test_an_invalid_username_is_refused(text: str, code: str) -> None:
     with pytest.raises(InvalidField) as caught:
         Username.parse(text)
     assert caught.value.code == code
 
 
-def test_a_refusal_says_why() -> None:
+def test_a_refusal_states_the_reason() -> None:
     with pytest.raises(InvalidField, match="must not contain spaces"):
         Username.parse("al ice")
 
 
-def test_combining_marks_do_not_make_a_short_name_long_enough() -> None:
+def test_the_length_is_that_of_the_prepared_form() -> None:
     with pytest.raises(InvalidField):
         Username.parse("e\u0301e\u0301e\u0301")
 
 
 @given(st.text())
-def test_any_text_is_a_name_or_is_refused(text: str) -> None:
+def test_any_text_is_accepted_or_refused(text: str) -> None:
     try:
         username = Username.parse(text)
     except InvalidField as error:
@@ -73,7 +73,7 @@ def test_any_text_is_a_name_or_is_refused(text: str) -> None:
 
 
 @given(st.text(st.characters(categories=["L", "N"]), min_size=4, max_size=31))
-def test_preparing_twice_changes_nothing(text: str) -> None:
+def test_preparation_is_idempotent(text: str) -> None:
     try:
         username = Username.parse(text)
     except InvalidField:
@@ -83,11 +83,11 @@ def test_preparing_twice_changes_nothing(text: str) -> None:
 
 
 @given(st.text(min_size=1, max_size=255))
-def test_whatever_is_typed_to_log_in_is_a_name_or_nobodys(text: str) -> None:
+def test_a_claimed_username_is_prepared_or_has_no_name(text: str) -> None:
     claimed = ClaimedUsername.parse(text)
     assert claimed.name is None or claimed.name == prepare(text)
 
 
-def test_a_name_that_was_allowed_elsewhere_can_log_in() -> None:
+def test_an_imported_name_of_any_length_can_log_in() -> None:
     assert ClaimedUsername.parse("Al").name == "al"
     assert ClaimedUsername.parse("A" * 100).name == "a" * 100

@@ -1,4 +1,4 @@
-"""Pages in Chromium: one that is listed, and those of attackers. Needs Debian's chromium."""
+"""An allowed page and foreign pages in Chromium. Needs Debian's package chromium."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.services import Service, running
 
 APP = "app.ostiary.test"
 AUTH = "auth.ostiary.test"
-# A page of another site, to which browsers send no cookie that is Lax; and one next door, to which
-# they do.
+# A page of another site, from which browsers send no cookie that is Lax, and one of the same site,
+# from which they do.
 STRANGER, NEIGHBOUR = "evil.example", "evil.ostiary.test"
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -113,7 +113,7 @@ def service(database_url: str, tmp_path: Path, pages_port: int) -> Iterator[Serv
 
 @pytest.fixture
 def profile(chromium: Browser) -> Iterator[BrowserContext]:
-    """One person's browser: its pages share cookies."""
+    """Return the browser of one user: its pages share cookies."""
     context = chromium.new_context()
     yield context
     context.close()
@@ -144,14 +144,14 @@ def pages(profile: BrowserContext, pages_port: int, service: Service) -> Pages:
 
 @pytest.fixture
 def app(pages: Pages) -> Page:
-    """The page that is listed, with Alice at it."""
+    """Return the allowed page, where Alice has signed up."""
     page = pages.open(APP)
     body = {"username": "Alice", "password": PASSWORD}
     assert pages.call(page, "POST", "/signup", body)["status"] == 201
     return page
 
 
-def test_a_listed_page_goes_from_sign_up_to_log_out(
+def test_an_allowed_page_can_use_every_endpoint(
     pages: Pages, app: Page, profile: BrowserContext
 ) -> None:
     me = pages.call(app, "GET", "/me")
@@ -172,7 +172,7 @@ def test_a_listed_page_goes_from_sign_up_to_log_out(
     assert profile.cookies() == []
 
 
-def test_a_listed_page_reads_when_to_try_again(pages: Pages) -> None:
+def test_an_allowed_page_can_read_retry_after(pages: Pages) -> None:
     page = pages.open(APP)
     body = {"username": "Nobody", "password": "wrong"}
     answers = [pages.call(page, "POST", "/login", body) for _ in range(11)]
@@ -182,7 +182,9 @@ def test_a_listed_page_reads_when_to_try_again(pages: Pages) -> None:
 
 @pytest.mark.parametrize("host", [STRANGER, NEIGHBOUR])
 @pytest.mark.usefixtures("app")
-def test_no_other_page_reads_or_changes_anything(pages: Pages, service: Service, host: str) -> None:
+def test_a_foreign_page_can_neither_read_nor_change_anything(
+    pages: Pages, service: Service, host: str
+) -> None:
     before = sessions_in(service.database_url)
     evil = pages.open(host)
     log_in = {"username": "Alice", "password": PASSWORD}
@@ -204,7 +206,7 @@ def test_no_other_page_reads_or_changes_anything(pages: Pages, service: Service,
 @pytest.mark.parametrize("path", ["/logout", "/login"])
 @pytest.mark.parametrize("enctype", ["text/plain", "application/x-www-form-urlencoded"])
 @pytest.mark.usefixtures("app")
-def test_a_form_of_another_page_is_refused(
+def test_a_form_on_a_foreign_page_is_refused(
     pages: Pages, service: Service, host: str, path: str, enctype: str
 ) -> None:
     before = sessions_in(service.database_url)
@@ -219,7 +221,7 @@ def test_a_form_of_another_page_is_refused(
 
 
 @pytest.mark.usefixtures("app")
-def test_a_page_without_an_origin_gets_nowhere(pages: Pages, service: Service) -> None:
+def test_a_page_with_a_null_origin_is_refused(pages: Pages, service: Service) -> None:
     """A sandboxed frame calls its origin ``null``; so does any page that wants to hide."""
     before = sessions_in(service.database_url)
     evil = pages.open(NEIGHBOUR)
@@ -238,7 +240,7 @@ def test_a_page_without_an_origin_gets_nowhere(pages: Pages, service: Service) -
 
 
 @pytest.mark.usefixtures("app")
-def test_no_other_page_shows_ours_in_a_frame(pages: Pages) -> None:
+def test_a_foreign_page_cannot_frame_the_service(pages: Pages) -> None:
     evil = pages.open(NEIGHBOUR)
     evil.set_content(f'<iframe src="{pages.url}/docs"></iframe>')
     frame = evil.frames[1]
@@ -246,7 +248,7 @@ def test_no_other_page_shows_ours_in_a_frame(pages: Pages) -> None:
     assert frame.locator("#swagger-ui").count() == 0
 
 
-def test_the_page_with_the_documents_works_under_its_own_policy(
+def test_the_documentation_page_works_under_its_content_security_policy(
     service: Service, profile: BrowserContext
 ) -> None:
     page = profile.new_page()

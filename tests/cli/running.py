@@ -1,4 +1,4 @@
-"""Running the command ``ostiary`` as a user does."""
+"""Run the command ``ostiary`` as a user does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
+
+import pytest
 
 from service.cli.main import main
 from tests.services import FRUGAL, PATIENCE
@@ -25,7 +27,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run(*arguments: str, typed: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, forked off the tests, which have it loaded."""
+    """Run the command in a process forked from this one, which has it loaded."""
     with ExitStack() as files:
         stdin, stdout, stderr = (files.enter_context(TemporaryFile("w+")) for _ in range(3))
         stdin.write(typed)
@@ -34,13 +36,16 @@ def run(*arguments: str, typed: str = "", **variables: str) -> subprocess.Comple
             target=_run, args=(arguments, environment(**variables), (stdin, stdout, stderr))
         )
         process.start()
-        process.join(PATIENCE * 3)
-        assert process.exitcode is not None, "the command did not end"
-        said = []
+        process.join(PATIENCE)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            pytest.fail(f"the command did not end: {arguments}")
+        outputs = []
         for file in (stdout, stderr):
             file.seek(0)
-            said.append(file.read())
-    return subprocess.CompletedProcess(arguments, process.exitcode, *said)
+            outputs.append(file.read())
+    return subprocess.CompletedProcess(arguments, process.exitcode, *outputs)
 
 
 def _run(arguments: tuple[str, ...], variables: dict[str, str], files: tuple[IO[str], ...]) -> None:

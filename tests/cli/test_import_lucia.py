@@ -1,4 +1,4 @@
-"""``ostiary import-lucia``: moving in with everything."""
+"""``ostiary import-lucia``: the import of users, keys and sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from service.lucia.rows import USER_NAMESPACE
 from tests.auth.test_legacy_hashes import VECTORS
 from tests.cli.running import run
-from tests.databases import TestServer, execute, fetch, fetch_value
+from tests.databases import Connection, TestServer, execute, fetch, fetch_value, on_connection
 from tests.factories import bearer, cookie, log_in
 from tests.services import Service
 
@@ -73,7 +73,7 @@ def rows(names: dict[str, str]) -> Iterator[tuple[str, tuple[str, ...], list[tup
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, postgresql: TestServer) -> Iterator[Site]:
-    """Make a Lucia site, with tables of these names; the address of its database."""
+    """Return a function that creates a Lucia database and returns its URL."""
     if request.param == "sqlite":
         yield lambda names: make_in_sqlite(tmp_path / "lucia.db", names)
     else:
@@ -96,17 +96,17 @@ def make_in_sqlite(path: Path, names: dict[str, str]) -> str:
 
 
 def make_in_postgresql(url: str, names: dict[str, str]) -> str:
-    for statement in schema(names):
-        execute(url, statement)
-    for table, columns, values in rows(names):
-        marks = ", ".join(f"${number + 1}" for number in range(len(columns)))
-        for value in values:
-            execute(url, f'INSERT INTO "{table}" ({", ".join(columns)}) VALUES ({marks})', *value)
+    async def make(connection: Connection) -> None:
+        await connection.execute("; ".join(schema(names)))
+        for table, columns, values in rows(names):
+            await connection.copy_records_to_table(table, columns=columns, records=values)
+
+    on_connection(url, make)
     return url
 
 
 def run_import(source: str, database_url: str, *options: str) -> tuple[dict[str, Any], str]:
-    """The tallies by table, and what was said on the way."""
+    """Import, and return the tallies by table and the messages."""
     result = run(
         *("import-lucia", "--source", source, "--json", *options), DATABASE_URL=database_url
     )
@@ -123,10 +123,10 @@ def contents(database_url: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("names", [PRISMA, SQL_ADAPTER], ids=["prisma", "sql adapter"])
-def test_users_and_keys_move_and_what_cannot_is_told_with_the_reason(
+def test_users_and_keys_are_imported_and_rejections_explained(
     site: Site, names: dict[str, str], database_url: str
 ) -> None:
-    tallies, said = run_import(site(names), database_url)
+    tallies, messages = run_import(site(names), database_url)
     assert tallies == {
         "user": {"read": 4, "new": 4, "rejected": 0},
         "key": {"read": 9, "new": 4, "rejected": 5},
@@ -138,13 +138,14 @@ def test_users_and_keys_move_and_what_cannot_is_told_with_the_reason(
         ("nocolon", "not of the form provider:name"),
         ("username:Ghost", "there is no such user"),
     ):
-        (line,) = [line for line in said.splitlines() if f"key '{row}'" in line]
+        (line,) = [line for line in messages.splitlines() if f"key '{row}'" in line]
         assert reason in line
-    assert "scrypt" not in said
-    assert HASH not in said
+    assert "scrypt" not in messages
+    assert HASH not in messages
 
 
-def test_who_moved_here_logs_in_with_the_old_password_and_gets_a_new_hash(
+@pytest.mark.own_service
+def test_an_imported_user_can_log_in_and_is_rehashed(
     site: Site, service: Service, client: httpx.Client
 ) -> None:
     run_import(site(PRISMA), service.database_url)
@@ -159,25 +160,25 @@ def test_who_moved_here_logs_in_with_the_old_password_and_gets_a_new_hash(
         assert log_in(client, username, password="not the right one").status_code == 401
 
 
-def test_ids_stay_or_are_made_from_the_old_ones(site: Site, database_url: str) -> None:
+def test_ids_are_kept_or_derived_from_the_old_ones(site: Site, database_url: str) -> None:
     run_import(site(PRISMA), database_url)
     ids = {row["id"] for row in fetch(database_url, 'SELECT id FROM "user"')}
     made = {uuid5(USER_NAMESPACE, lucia_id) for (lucia_id,) in USERS[:3]}
     assert ids == made | {UUID(USERS[3][0])}
 
 
-def test_without_the_option_no_session_moves(site: Site, database_url: str) -> None:
+def test_sessions_are_imported_only_on_request(site: Site, database_url: str) -> None:
     run_import(site(PRISMA), database_url)
     assert fetch_value(database_url, "SELECT count(*) FROM session") == 0
 
 
-def test_the_holder_of_a_live_lucia_session_stays_logged_in(
+def test_imported_live_sessions_stay_valid(
     site: Site, service: Service, client: httpx.Client
 ) -> None:
-    tallies, said = run_import(site(PRISMA), service.database_url, "--sessions")
+    tallies, messages = run_import(site(PRISMA), service.database_url, "--sessions")
     assert tallies["session"] == {"read": 5, "new": 2, "rejected": 2}
     for session_id, _, _, _ in SESSIONS:
-        assert session_id not in said
+        assert session_id not in messages
     active = client.get("/me", headers=cookie(ACTIVE))
     assert active.json()["user"]["username"] == "Alice"
     assert client.get("/me", headers=bearer(ACTIVE)).status_code == 200
@@ -187,14 +188,15 @@ def test_the_holder_of_a_live_lucia_session_stays_logged_in(
     assert client.get("/me", headers=cookie(DEAD)).status_code == 401
 
 
-def test_the_table_does_not_hold_lucias_session_ids(site: Site, database_url: str) -> None:
+def test_the_database_does_not_contain_imported_session_ids(site: Site, database_url: str) -> None:
     run_import(site(PRISMA), database_url, "--sessions")
     for row in fetch(database_url, "SELECT * FROM session"):
         assert ACTIVE.encode() not in row["secret_hash"]
         assert ACTIVE not in str(dict(row))
 
 
-def test_running_it_again_doubles_nothing_and_undoes_nothing(
+@pytest.mark.own_service
+def test_a_repeated_import_changes_nothing(
     site: Site, service: Service, client: httpx.Client
 ) -> None:
     source = site(PRISMA)
@@ -206,19 +208,17 @@ def test_running_it_again_doubles_nothing_and_undoes_nothing(
     assert contents(service.database_url) == before
 
 
-def test_a_dry_run_tells_the_same_and_changes_nothing(site: Site, database_url: str) -> None:
+def test_a_dry_run_reports_the_same_and_changes_nothing(site: Site, database_url: str) -> None:
     source = site(PRISMA)
-    rehearsed, said_then = run_import(source, database_url, "--sessions", "--dry-run")
+    rehearsed, messages_before = run_import(source, database_url, "--sessions", "--dry-run")
     assert contents(database_url) == [[], [], []]
-    done, said_now = run_import(source, database_url, "--sessions")
+    done, messages_after = run_import(source, database_url, "--sessions")
     assert rehearsed == done
-    assert said_then == said_now
+    assert messages_before == messages_after
 
 
-def test_an_import_that_was_interrupted_is_finished_by_the_next(
-    site: Site, database_url: str
-) -> None:
-    """The users came through, a part of the keys did not."""
+def test_an_interrupted_import_is_completed_by_the_next(site: Site, database_url: str) -> None:
+    """All users were imported, but only some of the keys."""
     source = site(PRISMA)
     run_import(source, database_url)
     execute(database_url, "DELETE FROM key WHERE name IN ('bo', '42')")
@@ -226,12 +226,12 @@ def test_an_import_that_was_interrupted_is_finished_by_the_next(
     assert tallies["key"]["new"] == 2
 
 
-def test_who_is_here_already_keeps_their_name(
+def test_an_existing_user_keeps_the_name(
     site: Site, service: Service, client: httpx.Client
 ) -> None:
     client.post("/signup", json={"username": "Alice", "password": "correct horse battery"})
-    tallies, said = run_import(site(PRISMA), service.database_url)
-    assert "rejected: key 'username:Alice': another user has this name" in said
+    tallies, messages = run_import(site(PRISMA), service.database_url)
+    assert "rejected: key 'username:Alice': another user has this name" in messages
     assert tallies["user"]["new"] == 4
     assert log_in(client, "Alice", password="correct horse battery").status_code == 200
 
@@ -245,14 +245,14 @@ def test_who_is_here_already_keeps_their_name(
         ("postgresql://127.0.0.1:1/lucia", "Connect call failed"),
     ],
 )
-def test_a_source_that_is_none_is_told(database_url: str, source: str, reason: str) -> None:
+def test_an_invalid_source_is_reported(database_url: str, source: str, reason: str) -> None:
     result = run("import-lucia", "--source", source, DATABASE_URL=database_url)
     assert result.returncode == 1
     assert reason in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_database_without_lucias_tables_is_told(database_url: str, tmp_path: Path) -> None:
+def test_a_source_without_lucia_tables_is_reported(database_url: str, tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "empty.db").close()
     (tmp_path / "empty.db").touch()
     source = f"sqlite:///{tmp_path / 'empty.db'}"

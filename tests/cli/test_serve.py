@@ -1,11 +1,10 @@
-"""The command, run as a user runs it."""
+"""`ostiary serve`, as an operator runs it."""
 
 from __future__ import annotations
 
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,22 +16,21 @@ import pytest
 
 from service.storage.schema import newest_revision
 from tests.cli.running import OSTIARY, REPOSITORY, environment, run
-from tests.databases import TestServer, fetch_value
+from tests.databases import TestServer, fetch_value, servers_in
 from tests.factories import cookie, sign_up, token_of
-from tests.services import PATIENCE, free_port
-from tests.test_embedded_postgres import servers_in
+from tests.services import PATIENCE, UNUSED_TLS, reserved_port, wait_for
 
 
 class Serving:
-    """``ostiary serve``, with what it printed first."""
+    """A running ``ostiary serve``, with the line that it printed."""
 
-    def __init__(self, process: subprocess.Popen[str], said: str, url: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], output: str, url: str) -> None:
         self.process = process
-        self.said = said
+        self.output = output
         self.url = url
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=PATIENCE)
+        return httpx.Client(base_url=self.url, timeout=PATIENCE, verify=UNUSED_TLS)
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(with_signal)
@@ -41,7 +39,7 @@ class Serving:
 
 @contextmanager
 def started(log: IO[str] | None = None, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """``ostiary serve``, from its first moment on."""
+    """Start ``ostiary serve``, without waiting until it listens."""
     process = subprocess.Popen(
         [*OSTIARY, "serve"],
         env=environment(**variables),
@@ -57,126 +55,129 @@ def started(log: IO[str] | None = None, **variables: str) -> Iterator[subprocess
     finally:
         if process.poll() is None:
             process.terminate()
-        process.wait(PATIENCE)
-        process.stdout.close()
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
 
 @contextmanager
 def serving(data: Path, log: IO[str] | None = None, **variables: str) -> Iterator[Serving]:
-    port = free_port()
-    place = {"OSTIARY_DATA_DIR": str(data), "OSTIARY_PORT": str(port)}
-    with started(log, **place, **variables) as process:
-        assert process.stdout is not None
-        yield Serving(process, process.stdout.readline(), f"http://127.0.0.1:{port}")
+    with reserved_port() as port:
+        place = {"OSTIARY_DATA_DIR": str(data), "OSTIARY_PORT": str(port)}
+        with started(log, **place, **variables) as process:
+            assert process.stdout is not None
+            yield Serving(process, process.stdout.readline(), f"http://127.0.0.1:{port}")
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "data"
-    for process in servers_in(tmp_path):
-        process.kill()
-        process.wait()
-
-
-def test_serve_says_where_it_listens_where_the_data_lie_and_where_the_documents_are(
-    data: Path,
+def test_serve_prints_its_url_its_documentation_and_its_data_directory(
+    empty_directory: Path,
 ) -> None:
-    with serving(data) as service:
-        assert f"listens on {service.url} " in service.said
-        assert f"documentation {service.url}/docs" in service.said
-        assert f"data in {data}" in service.said
+    with serving(empty_directory) as service:
+        assert f"listens on {service.url} " in service.output
+        assert f"documentation {service.url}/docs" in service.output
+        assert f"data in {empty_directory}" in service.output
 
 
 @pytest.mark.parametrize("with_signal", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_service_and_database_and_the_next_start_finds_the_data(
-    data: Path, with_signal: signal.Signals
+def test_a_signal_stops_service_and_database_without_losing_data(
+    empty_directory: Path, with_signal: signal.Signals
 ) -> None:
-    with serving(data) as service, service.client() as client:
+    with serving(empty_directory) as service, service.client() as client:
         token = token_of(sign_up(client))
         assert service.stop(with_signal) == 0
-    assert servers_in(data) == []
-    with serving(data) as service, service.client() as client:
+    assert servers_in(empty_directory) == []
+    with serving(empty_directory) as service, service.client() as client:
         assert client.get("/me", headers=cookie(token)).status_code == 200
 
 
-def test_ctrl_c_reaches_everybody_and_stops_them_once(data: Path) -> None:
-    with serving(data) as service:
+def test_ctrl_c_stops_all_processes(used_directory: Path) -> None:
+    with serving(used_directory) as service:
         os.killpg(service.process.pid, signal.SIGINT)
         assert service.process.wait(PATIENCE) == 0
-    assert servers_in(data) == []
+    assert servers_in(used_directory) == []
 
 
-def test_who_is_told_to_stop_while_workers_start_stops(database_url: str) -> None:
-    with started(DATABASE_URL=database_url, OSTIARY_PORT=str(free_port())) as process:
-        while process.poll() is None and not psutil.Process(process.pid).children():
-            """No worker is there that could miss it."""
+def test_a_signal_during_the_start_stops_the_service(database_url: str) -> None:
+    with (
+        reserved_port() as port,
+        started(DATABASE_URL=database_url, OSTIARY_PORT=str(port)) as process,
+    ):
+        supervisor = psutil.Process(process.pid)
+        wait_for(supervisor.children, "a worker, which could miss the signal, is there")
         process.terminate()
         assert process.wait(PATIENCE) == 0
 
 
-def test_after_a_kill_the_next_start_recovers_without_help_and_without_loss(data: Path) -> None:
-    with serving(data) as service, service.client() as client:
+def test_the_next_start_after_a_kill_recovers_all_data(
+    used_directory: Path,
+) -> None:
+    with serving(used_directory) as service, service.client() as client:
         token = token_of(sign_up(client))
         workers = psutil.Process(service.process.pid).children()
         service.process.kill()
         service.process.wait()
         assert psutil.wait_procs(workers, timeout=PATIENCE)[1] == []
-    with serving(data) as service, service.client() as client:
+    with serving(used_directory) as service, service.client() as client:
         assert client.get("/me", headers=cookie(token)).status_code == 200
         assert service.stop() == 0
-    assert servers_in(data) == []
+    assert servers_in(used_directory) == []
 
 
-def test_a_second_serve_on_the_same_data_joins(data: Path) -> None:
-    with serving(data) as first, first.client() as here:
+def test_a_second_service_shares_the_embedded_database(used_directory: Path) -> None:
+    with serving(used_directory) as first, first.client() as here:
         token = token_of(sign_up(here))
-        with serving(data) as second, second.client() as there:
+        with serving(used_directory) as second, second.client() as there:
             assert there.get("/me", headers=cookie(token)).status_code == 200
             assert first.stop() == 0
             assert there.get("/me", headers=cookie(token)).status_code == 200
 
 
-def test_a_port_in_use_is_told(data: Path) -> None:
-    with serving(data) as service:
+def test_a_port_in_use_is_reported(used_directory: Path) -> None:
+    with serving(used_directory) as service:
         port = service.url.rsplit(":", 1)[1]
-        second = run("serve", OSTIARY_DATA_DIR=str(data), OSTIARY_PORT=port)
+        second = run("serve", OSTIARY_DATA_DIR=str(used_directory), OSTIARY_PORT=port)
     assert second.returncode == 1
     assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in second.stderr
 
 
-def test_a_worker_that_dies_is_replaced(data: Path) -> None:
-    with serving(data) as service, service.client() as client:
-        (worker,) = psutil.Process(service.process.pid).children()
+def test_a_dead_worker_is_replaced(used_directory: Path) -> None:
+    with serving(used_directory) as service, service.client() as client:
+        supervisor = psutil.Process(service.process.pid)
+        (worker,) = supervisor.children()
         worker.kill()
-        deadline = time.monotonic() + PATIENCE
-        while psutil.Process(service.process.pid).children() in ([], [worker]):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert answers(client, deadline)
+        wait_for(
+            lambda: supervisor.children() not in ([], [worker]), "another worker has been started"
+        )
+        wait_for(lambda: answers(client), "the other worker answers")
 
 
-def answers(client: httpx.Client, deadline: float) -> bool:
-    while time.monotonic() < deadline:
-        try:
-            return client.get("/healthz").status_code == 200
-        except httpx.TransportError:
-            time.sleep(0.01)
-    return False
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
-def test_with_a_database_url_no_server_is_started(data: Path, database_url: str) -> None:
-    with serving(data, DATABASE_URL=database_url) as service, service.client() as client:
+def test_with_a_database_url_no_embedded_server_is_started(
+    empty_directory: Path, database_url: str
+) -> None:
+    with serving(empty_directory, DATABASE_URL=database_url) as service, service.client() as client:
         sign_up(client)
-        assert not data.exists()
+        assert not empty_directory.exists()
     assert fetch_value(database_url, "SELECT display_name FROM key") == "Alice"
 
 
-def test_wrong_settings_are_all_told_before_anything_starts(data: Path) -> None:
-    result = run("serve", OSTIARY_DATA_DIR=str(data), OSTIARY_PORT="x", OSTIARY_WORKERS="0")
+def test_all_invalid_settings_are_reported_before_the_start(empty_directory: Path) -> None:
+    result = run(
+        "serve", OSTIARY_DATA_DIR=str(empty_directory), OSTIARY_PORT="x", OSTIARY_WORKERS="0"
+    )
     assert result.returncode == 1
     assert "OSTIARY_PORT" in result.stderr
     assert "OSTIARY_WORKERS" in result.stderr
-    assert not data.exists()
+    assert not empty_directory.exists()
 
 
 def test_production_refuses_a_schema_that_is_behind(postgresql: TestServer) -> None:
@@ -189,24 +190,25 @@ def test_production_refuses_a_schema_that_is_behind(postgresql: TestServer) -> N
         assert newest_revision() in migrated.stdout
 
 
-def test_migrate_goes_down_and_up(database_url: str) -> None:
+def test_migrate_can_downgrade_and_upgrade(database_url: str) -> None:
     assert "is empty" in run("migrate", "--to", "base", DATABASE_URL=database_url).stdout
     assert newest_revision() in run("migrate", DATABASE_URL=database_url).stdout
 
 
-def test_a_database_that_does_not_answer_is_told_without_its_password() -> None:
-    url = f"postgresql://ostiary:sesame@127.0.0.1:{free_port()}/ostiary"
-    result = run("migrate", DATABASE_URL=url)
+def test_an_unreachable_database_is_reported_without_its_password() -> None:
+    with reserved_port() as port:
+        url = f"postgresql://ostiary:sesame@127.0.0.1:{port}/ostiary"
+        result = run("migrate", DATABASE_URL=url)
     assert result.returncode == 1
     assert "The database does not answer" in result.stderr
     assert "sesame" not in result.stderr + result.stdout
     assert "Traceback" not in result.stderr
 
 
-def test_the_committed_document_is_that_of_the_code() -> None:
+def test_the_committed_openapi_document_matches_the_code() -> None:
     assert run("openapi", "--check").returncode == 0
 
 
-def test_help_and_version_are_there() -> None:
+def test_help_and_version_are_printed() -> None:
     assert "serve" in run("--help").stdout
     assert run("--version").stdout.startswith("ostiary, version ")

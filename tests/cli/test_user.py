@@ -1,4 +1,4 @@
-"""``ostiary user``, as the person on call uses it."""
+"""``ostiary user``, as an operator uses it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.services import Service
 
 
 def user(database_url: str, *arguments: str, typed: str = "") -> str:
-    """Run ``ostiary user``; it must succeed."""
+    """Run ``ostiary user``, which must succeed. Return its output."""
     result = run("user", *arguments, typed=typed, DATABASE_URL=database_url)
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -26,46 +26,46 @@ def user_json(database_url: str, *arguments: str, typed: str = "") -> Any:
 
 
 def refusal(database_url: str, *arguments: str, typed: str = "") -> str:
-    """Run ``ostiary user``; it must fail, and say why in a line or two."""
+    """Run ``ostiary user``, which must fail. Return the reason that it prints."""
     result = run("user", *arguments, typed=typed, DATABASE_URL=database_url)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     return result.stderr
 
 
-def test_a_user_that_was_made_can_log_in(service: Service, client: httpx.Client) -> None:
+def test_a_created_user_can_log_in(service: Service, client: httpx.Client) -> None:
     made = user_json(service.database_url, "create", "Alice", typed=f"{PASSWORD}\n")
     assert log_in(client, "alice").json()["user"]["id"] == made["id"]
 
 
-def test_making_a_user_keeps_to_the_rules_and_tells_all_that_is_wrong(database_url: str) -> None:
-    told = refusal(database_url, "create", "al", typed="short\n")
-    assert "Username must be at least 4" in told
-    assert "Password must be at least 8" in told
+def test_create_applies_the_sign_up_rules_and_reports_all_errors(database_url: str) -> None:
+    refused = refusal(database_url, "create", "al", typed="short\n")
+    assert "Username must be at least 4" in refused
+    assert "Password must be at least 8" in refused
     assert "must not contain the username" in refusal(
         database_url, "create", "Alice", typed="alice and more\n"
     )
 
 
-def test_a_user_name_can_be_given_once(database_url: str) -> None:
+def test_create_refuses_a_taken_username(database_url: str) -> None:
     user(database_url, "create", "Alice", typed=f"{PASSWORD}\n")
     assert "Username already taken" in refusal(
         database_url, "create", "ALICE", typed=f"{PASSWORD}\n"
     )
 
 
-def test_a_password_is_no_argument(database_url: str) -> None:
+def test_a_password_is_not_accepted_as_an_argument(database_url: str) -> None:
     result = run("user", "create", "Alice", PASSWORD, DATABASE_URL=database_url)
     assert result.returncode == 2
 
 
 @pytest.mark.parametrize("spelling", ["Alice", "alice", "ＡＬＩＣＥ"])
-def test_a_user_is_shown_by_any_spelling_or_the_id(
+def test_show_finds_a_user_by_any_spelling_or_the_id(
     service: Service, client: httpx.Client, spelling: str
 ) -> None:
     made = sign_up(client).json()["user"]
-    for who in (spelling, made["id"]):
-        shown = user_json(service.database_url, "show", who)
+    for name in (spelling, made["id"]):
+        shown = user_json(service.database_url, "show", name)
         assert shown["user"] == made
         assert shown["live_sessions"] == 1
         (key,) = shown["keys"]
@@ -77,7 +77,7 @@ def test_a_user_is_shown_by_any_spelling_or_the_id(
         }
 
 
-def test_nothing_secret_is_shown(service: Service, client: httpx.Client) -> None:
+def test_no_secret_is_shown(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     password_hash = fetch_value(service.database_url, "SELECT password_hash FROM key")
     for command in ("show", "sessions"):
@@ -87,7 +87,7 @@ def test_nothing_secret_is_shown(service: Service, client: httpx.Client) -> None
             assert password_hash not in shown
 
 
-def test_all_users_are_listed_one_on_a_line(service: Service, client: httpx.Client) -> None:
+def test_list_prints_one_user_per_line(service: Service, client: httpx.Client) -> None:
     names = {"Alice", "Bobby", "Carol"}
     for name in names:
         client.cookies.clear()
@@ -100,7 +100,7 @@ def test_all_users_are_listed_one_on_a_line(service: Service, client: httpx.Clie
     assert {each["username"] for each in parsed} == names
 
 
-def test_deleting_asks_first(service: Service, client: httpx.Client) -> None:
+def test_delete_asks_for_confirmation(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     result = run("user", "delete", "Alice", typed="n\n", DATABASE_URL=service.database_url)
     assert result.returncode == 1
@@ -110,7 +110,7 @@ def test_deleting_asks_first(service: Service, client: httpx.Client) -> None:
     assert "no user" in refusal(service.database_url, "delete", "Alice", "--yes")
 
 
-def test_a_password_that_is_set_logs_out_everywhere(service: Service, client: httpx.Client) -> None:
+def test_set_password_ends_all_sessions(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     user(service.database_url, "set-password", "Alice", typed="an entirely different one\n")
     assert client.get("/me", headers=cookie(token)).status_code == 401
@@ -119,7 +119,7 @@ def test_a_password_that_is_set_logs_out_everywhere(service: Service, client: ht
     assert log_in(client, password="an entirely different one").status_code == 200
 
 
-def test_sessions_are_listed_and_ended(service: Service, client: httpx.Client) -> None:
+def test_sessions_can_be_listed_and_ended(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     (line,) = user(service.database_url, "sessions", "Alice").splitlines()
     session_id = line.split()[0]
@@ -131,7 +131,7 @@ def test_sessions_are_listed_and_ended(service: Service, client: httpx.Client) -
     )
 
 
-def test_all_sessions_of_a_user_are_ended(service: Service, client: httpx.Client) -> None:
+def test_all_sessions_of_a_user_can_be_ended(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     client.cookies.clear()
     log_in(client)
@@ -163,7 +163,7 @@ def test_cleanup_reports_how_many_sessions_were_deleted(
     assert result.stdout == "1 expired sessions were deleted.\n"
 
 
-def test_what_the_person_on_call_does_is_in_the_audit_trail(database_url: str) -> None:
+def test_commands_are_recorded_in_the_audit_trail(database_url: str) -> None:
     variables = {"DATABASE_URL": database_url, "OSTIARY_LOG_FORMAT": "json"}
     done = [
         run("user", "create", "Alice", typed=f"{PASSWORD}\n", **variables),

@@ -15,7 +15,7 @@ import pytest
 
 from tests.databases import TestServer, fetch, name_of
 from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
-from tests.services import Service, free_port, running
+from tests.services import PATIENCE, Service, reserved_port, running, wait_for
 
 CONFIGURATION = """
 [databases]
@@ -33,31 +33,35 @@ max_client_conn = 200
 
 @pytest.fixture
 def pgbouncer(postgresql: TestServer, database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The address of a database by way of PgBouncer, which has three connections for everybody."""
+    """Return the URL of a database behind PgBouncer, which has three connections to it."""
     program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
     if not Path(program).exists():
         pytest.fail("PgBouncer is not installed; on Debian: apt-get install pgbouncer")
-    port = free_port()
-    configuration = tmp_path / "pgbouncer.ini"
-    socket = database_url.split("host=")[1]
-    configuration.write_text(CONFIGURATION.format(socket=socket, port=port))
-    # Like PostgreSQL it refuses to run as root; what it is to read must be that account's.
-    account = "pgserver" if os.geteuid() == 0 else None
-    if account:
-        for path in (tmp_path, *tmp_path.parents[:2]):
-            path.chmod(0o755)
-    process = subprocess.Popen([program, "-q", str(configuration)], user=account)
-    url = f"postgresql://postgres@127.0.0.1:{port}/{name_of(database_url)}"
-    while True:
-        try:
-            fetch(url, "SELECT 1")
-        except (OSError, asyncpg.PostgresError):
+    with reserved_port() as port:
+        configuration = tmp_path / "pgbouncer.ini"
+        socket = database_url.split("host=")[1]
+        configuration.write_text(CONFIGURATION.format(socket=socket, port=port))
+        # Like PostgreSQL it refuses to run as root; what it is to read must be that account's.
+        account = "pgserver" if os.geteuid() == 0 else None
+        if account:
+            for path in (tmp_path, *tmp_path.parents[:2]):
+                path.chmod(0o755)
+        process = subprocess.Popen([program, "-q", str(configuration)], user=account)
+        url = f"postgresql://postgres@127.0.0.1:{port}/{name_of(database_url)}"
+
+        def is_ready() -> bool:
             assert process.poll() is None, "PgBouncer ended"
-        else:
-            break
-    yield url
-    process.terminate()
-    process.wait(10)
+            try:
+                return bool(fetch(url, "SELECT 1"))
+            except (OSError, asyncpg.PostgresError):
+                return False
+
+        try:
+            wait_for(is_ready, "PgBouncer answers")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -72,7 +76,7 @@ def service(pgbouncer: str, database_url: str, tmp_path: Path) -> Iterator[Servi
         yield service
 
 
-def test_all_endpoints_work_through_it(service: Service, client: httpx.Client) -> None:
+def test_all_endpoints_work_through_pgbouncer(service: Service, client: httpx.Client) -> None:
     another = "an entirely different one"
     sign_up(client)
     assert client.get("/me").status_code == 200
@@ -89,8 +93,8 @@ def test_all_endpoints_work_through_it(service: Service, client: httpx.Client) -
     assert client.request("DELETE", "/me", json={"password": another}).status_code == 204
 
 
-def test_many_at_once_do_not_get_in_each_others_way(service: Service) -> None:
-    """More connections than PgBouncer has: what one prepares another must not trip over."""
+def test_concurrent_clients_do_not_interfere(service: Service) -> None:
+    """More clients than PgBouncer has connections do not share prepared statements."""
 
     def live(number: int) -> list[int]:
         with service.client() as client:

@@ -22,56 +22,56 @@ def loop() -> Iterator[EventLoop]:
     unblock_signals()
 
 
-def run_until_all_is_heard(loop: EventLoop) -> None:
-    """Run until another signal has come, which was sent after all that waited."""
+def run_until_all_are_delivered(loop: EventLoop) -> None:
+    """Run until a later signal has been delivered."""
 
-    async def hear_another() -> None:
-        heard = asyncio.Event()
-        uvloop.Loop.add_signal_handler(loop, signal.SIGUSR1, heard.set)
+    async def receive_another() -> None:
+        delivered = asyncio.Event()
+        uvloop.Loop.add_signal_handler(loop, signal.SIGUSR1, delivered.set)
         await asyncio.sleep(0)
         signal.raise_signal(signal.SIGUSR1)
-        await heard.wait()
+        await delivered.wait()
 
-    loop.run_until_complete(hear_another())
+    loop.run_until_complete(receive_another())
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_the_loop_stands_still_is_heard_when_it_runs(
-    loop: EventLoop, told: signal.Signals
+@pytest.mark.parametrize("received", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_sent_before_the_loop_runs_is_delivered_when_it_runs(
+    loop: EventLoop, received: signal.Signals
 ) -> None:
-    heard: list[str] = []
-    loop.add_signal_handler(told, heard.append, "stop")
-    signal.raise_signal(told)
-    run_until_all_is_heard(loop)
-    assert heard == ["stop"]
+    delivered: list[str] = []
+    loop.add_signal_handler(received, delivered.append, "stop")
+    signal.raise_signal(received)
+    run_until_all_are_delivered(loop)
+    assert delivered == ["stop"]
 
 
-def test_a_signal_between_two_runs_is_heard_in_the_second(loop: EventLoop) -> None:
-    heard: list[str] = []
-    loop.add_signal_handler(signal.SIGTERM, heard.append, "stop")
-    run_until_all_is_heard(loop)
+def test_a_signal_between_two_runs_is_delivered_in_the_second(loop: EventLoop) -> None:
+    delivered: list[str] = []
+    loop.add_signal_handler(signal.SIGTERM, delivered.append, "stop")
+    run_until_all_are_delivered(loop)
     signal.raise_signal(signal.SIGTERM)
-    assert heard == []
-    run_until_all_is_heard(loop)
-    assert heard == ["stop"]
+    assert delivered == []
+    run_until_all_are_delivered(loop)
+    assert delivered == ["stop"]
 
 
-def test_who_is_told_twice_hears_it_once(loop: EventLoop) -> None:
-    heard: list[str] = []
+def test_only_the_first_signal_is_delivered(loop: EventLoop) -> None:
+    delivered: list[str] = []
     for each in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(each, heard.append, each.name)
+        loop.add_signal_handler(each, delivered.append, each.name)
         signal.raise_signal(each)
-    run_until_all_is_heard(loop)
-    assert len(heard) == 1
+    run_until_all_are_delivered(loop)
+    assert len(delivered) == 1
 
 
-def test_held_signals_come_afterwards() -> None:
-    told = threading.Event()
-    handler = signal.signal(signal.SIGTERM, lambda *_: told.set())
+def test_blocked_signals_are_delivered_afterwards() -> None:
+    received = threading.Event()
+    handler = signal.signal(signal.SIGTERM, lambda *_: received.set())
     try:
         with signals_blocked():
             signal.raise_signal(signal.SIGTERM)
-            assert not told.is_set()
-        assert told.is_set()
+            assert not received.is_set()
+        assert received.is_set()
     finally:
         signal.signal(signal.SIGTERM, handler)

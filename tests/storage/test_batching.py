@@ -1,4 +1,4 @@
-"""Look-ups that meet are asked for together, and none of them notices."""
+"""Simultaneous lookups are batched, and none of them notices."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from service.storage.batching import Batcher, BatcherClosed
 
 
-class World:
-    """A table that changes, and a question about it that takes as long as the test says."""
+class Table:
+    """A table that changes, and queries that take as long as the test decides."""
 
     def __init__(self) -> None:
         self.rows: dict[int, int] = {}
-        self.questions: list[list[int]] = []
+        self.queries: list[list[int]] = []
         self.gates: list[asyncio.Future[None]] = []
 
-    async def ask(self, keys: list[int]) -> Mapping[int, int]:
-        self.questions.append(keys)
+    async def query(self, keys: list[int]) -> Mapping[int, int]:
+        self.queries.append(keys)
         seen = {key: self.rows[key] for key in keys if key in self.rows}
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gates.append(gate)
@@ -30,7 +30,7 @@ class World:
         return seen
 
     def answer(self, error: Exception | None = None) -> None:
-        """Let the question that is being asked come to its end."""
+        """Finish the query under way."""
         gate = self.gates[-1]
         if error is None:
             gate.set_result(None)
@@ -39,162 +39,162 @@ class World:
 
 
 async def settle() -> None:
-    """Let everything run that can."""
+    """Run all tasks until they wait."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-def get_all(coalesced: Batcher[int, int], keys: range) -> list[asyncio.Task[int | None]]:
-    return [asyncio.create_task(coalesced.get(key)) for key in keys]
+def get_all(batcher: Batcher[int, int], keys: range) -> list[asyncio.Task[int | None]]:
+    return [asyncio.create_task(batcher.get(key)) for key in keys]
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def table() -> Table:
+    return Table()
 
 
 @pytest.fixture
-def coalesced(world: World) -> Batcher[int, int]:
-    return Batcher(world.ask, max_batch_size=4)
+def batcher(table: Table) -> Batcher[int, int]:
+    return Batcher(table.query, max_batch_size=4)
 
 
-async def test_one_look_up_is_asked_for_at_once(world: World, coalesced: Batcher[int, int]) -> None:
-    world.rows = {1: 10}
-    (task,) = get_all(coalesced, range(1, 2))
+async def test_a_single_lookup_is_queried_immediately(
+    table: Table, batcher: Batcher[int, int]
+) -> None:
+    table.rows = {1: 10}
+    (task,) = get_all(batcher, range(1, 2))
     await settle()
-    world.answer()
+    table.answer()
     assert await task == 10
-    assert world.questions == [[1]]
+    assert table.queries == [[1]]
 
 
-async def test_what_is_not_there_is_nothing(world: World, coalesced: Batcher[int, int]) -> None:
-    (task,) = get_all(coalesced, range(1))
+async def test_a_missing_key_is_none(table: Table, batcher: Batcher[int, int]) -> None:
+    (task,) = get_all(batcher, range(1))
     await settle()
-    world.answer()
+    table.answer()
     assert await task is None
 
 
-async def test_what_arrives_during_a_question_is_asked_for_in_the_next(
-    world: World, coalesced: Batcher[int, int]
+async def test_lookups_during_a_query_are_batched_into_the_next(
+    table: Table, batcher: Batcher[int, int]
 ) -> None:
-    world.rows = {number: number * 10 for number in range(4)}
-    first = get_all(coalesced, range(1))
+    table.rows = {number: number * 10 for number in range(4)}
+    first = get_all(batcher, range(1))
     await settle()
-    rest = get_all(coalesced, range(1, 4))
+    rest = get_all(batcher, range(1, 4))
     await settle()
-    assert world.questions == [[0]]
-    world.answer()
+    assert table.queries == [[0]]
+    table.answer()
     await settle()
-    assert world.questions == [[0], [1, 2, 3]]
-    world.answer()
+    assert table.queries == [[0], [1, 2, 3]]
+    table.answer()
     assert await asyncio.gather(*first, *rest) == [0, 10, 20, 30]
 
 
-async def test_a_question_has_an_upper_bound_and_the_order_is_that_of_arrival(
-    world: World, coalesced: Batcher[int, int]
+async def test_batches_are_bounded_and_in_order_of_arrival(
+    table: Table, batcher: Batcher[int, int]
 ) -> None:
-    tasks = get_all(coalesced, range(10))
+    tasks = get_all(batcher, range(10))
     for _ in range(4):
         await settle()
-        world.answer()
+        table.answer()
     await asyncio.gather(*tasks)
-    assert world.questions == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
+    assert table.queries == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
 
 
-async def test_an_error_is_that_of_its_own_question_alone(
-    world: World, coalesced: Batcher[int, int]
+async def test_an_error_affects_its_own_batch_only(
+    table: Table, batcher: Batcher[int, int]
 ) -> None:
-    world.rows = {9: 90}
-    (first,) = get_all(coalesced, range(5, 6))
+    table.rows = {9: 90}
+    (first,) = get_all(batcher, range(5, 6))
     await settle()
-    failing = get_all(coalesced, range(3))
+    failing = get_all(batcher, range(3))
     await settle()
-    world.answer()
+    table.answer()
     assert await first is None
     await settle()
-    (later,) = get_all(coalesced, range(9, 10))
+    (later,) = get_all(batcher, range(9, 10))
     await settle()
-    world.answer(ConnectionError("cut off"))
+    table.answer(ConnectionError("cut off"))
     for task in failing:
         with pytest.raises(ConnectionError):
             await task
     await settle()
-    world.answer()
+    table.answer()
     assert await later == 90
 
 
-async def test_a_look_up_that_is_cancelled_harms_no_other(
-    world: World, coalesced: Batcher[int, int]
+async def test_a_cancelled_lookup_does_not_affect_others(
+    table: Table, batcher: Batcher[int, int]
 ) -> None:
-    world.rows = {number: number for number in range(6)}
-    (first,) = get_all(coalesced, range(9, 10))
+    table.rows = {number: number for number in range(6)}
+    (first,) = get_all(batcher, range(9, 10))
     await settle()
-    asked = get_all(coalesced, range(3))
+    asked = get_all(batcher, range(3))
     await settle()
-    world.answer()
+    table.answer()
     await first
     await settle()
-    waiting = get_all(coalesced, range(3, 6))
+    waiting = get_all(batcher, range(3, 6))
     await settle()
     asked[1].cancel()
     waiting[1].cancel()
     await settle()
-    world.answer()
+    table.answer()
     await settle()
-    world.answer()
+    table.answer()
     results = await asyncio.gather(*asked, *waiting, return_exceptions=True)
     assert [r for r in results if not isinstance(r, BaseException)] == [0, 2, 3, 5]
     assert [type(r) for r in (results[1], results[4])] == [asyncio.CancelledError] * 2
 
 
-async def test_who_asks_alone_and_is_cancelled_leaves_the_others_their_answers(
-    world: World, coalesced: Batcher[int, int]
+async def test_cancelling_the_lookup_under_way_does_not_affect_waiting_ones(
+    table: Table, batcher: Batcher[int, int]
 ) -> None:
-    world.rows = {1: 10, 2: 20}
-    (asking,) = get_all(coalesced, range(1))
+    table.rows = {1: 10, 2: 20}
+    (asking,) = get_all(batcher, range(1))
     await settle()
-    waiting = get_all(coalesced, range(1, 3))
+    waiting = get_all(batcher, range(1, 3))
     await settle()
     asking.cancel()
     await settle()
-    world.answer()
+    table.answer()
     assert await asyncio.gather(*waiting) == [10, 20]
 
 
-async def test_after_everybody_has_gone_the_next_one_is_served(
-    world: World, coalesced: Batcher[int, int]
+async def test_a_lookup_after_all_were_cancelled_is_answered(
+    table: Table, batcher: Batcher[int, int]
 ) -> None:
-    world.rows = {7: 70}
-    for task in get_all(coalesced, range(2)):
+    table.rows = {7: 70}
+    for task in get_all(batcher, range(2)):
         await settle()
         task.cancel()
     await settle()
-    if not world.gates[-1].done():
-        world.answer()
+    if not table.gates[-1].done():
+        table.answer()
     await settle()
-    (task,) = get_all(coalesced, range(7, 8))
+    (task,) = get_all(batcher, range(7, 8))
     await settle()
-    world.answer()
+    table.answer()
     assert await task == 70
 
 
-async def test_closing_lets_nobody_wait_for_ever(
-    world: World, coalesced: Batcher[int, int]
-) -> None:
-    (first,) = get_all(coalesced, range(1))
+async def test_closing_fails_all_waiting_lookups(table: Table, batcher: Batcher[int, int]) -> None:
+    (first,) = get_all(batcher, range(1))
     await settle()
-    tasks = get_all(coalesced, range(1, 7))
+    tasks = get_all(batcher, range(1, 7))
     await settle()
-    world.answer()
+    table.answer()
     await first
     await settle()
-    await coalesced.close()
+    await batcher.close()
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(result) for result in results} == {BatcherClosed}
 
 
-# What may happen, in whatever order: a look-up begins, a row is written, a question is answered
-# or fails, a look-up is given up, or everything that can run runs.
+# What may happen, in whatever order: a lookup begins, a row is written, a query is answered
+# or fails, a lookup is given up, or everything that can run runs.
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("get"), st.integers(0, 3)),
@@ -209,27 +209,25 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.integers(1, 5))
-def test_a_look_up_sees_all_that_was_written_before_it_began(
-    steps: list[tuple[str, int]], most: int
-) -> None:
-    """And every look-up comes to an end, in whatever order things happen."""
+def test_a_lookup_sees_all_writes_before_it(steps: list[tuple[str, int]], most: int) -> None:
+    """Every lookup ends, in whatever order things happen."""
     asyncio.run(play(steps, most))
 
 
 async def play(steps: list[tuple[str, int]], most: int) -> None:
-    world = World()
-    coalesced = Batcher(world.ask, max_batch_size=most)
+    table = Table()
+    batcher = Batcher(table.query, max_batch_size=most)
     begun: list[tuple[asyncio.Task[Any], int]] = []
 
     async def get(key: int) -> tuple[int, int | None]:
-        version = world.rows.get(key, 0)
-        return version, await coalesced.get(key)
+        version = table.rows.get(key, 0)
+        return version, await batcher.get(key)
 
     actions: dict[str, Callable[[int], None]] = {
         "get": lambda key: begun.append((asyncio.create_task(get(key)), key)),
-        "write": lambda key: world.rows.update({key: world.rows.get(key, 0) + 1}),
-        "answer": lambda _: open_gate(world, None),
-        "fail": lambda _: open_gate(world, ConnectionError()),
+        "write": lambda key: table.rows.update({key: table.rows.get(key, 0) + 1}),
+        "answer": lambda _: open_gate(table, None),
+        "fail": lambda _: open_gate(table, ConnectionError()),
         "cancel": lambda number: cancel([task for task, _ in begun], number),
         "settle": lambda _: None,
     }
@@ -239,19 +237,19 @@ async def play(steps: list[tuple[str, int]], most: int) -> None:
             await settle()
     while not all(task.done() for task, _ in begun):
         await settle()
-        open_gate(world, None)
+        open_gate(table, None)
     for task, _ in begun:
         if not task.cancelled() and task.exception() is None:
             version_then, seen = task.result()
             assert (seen or 0) >= version_then
         elif not task.cancelled():
             assert isinstance(task.exception(), ConnectionError)
-    assert all(len(question) <= most for question in world.questions)
+    assert all(len(query) <= most for query in table.queries)
 
 
-def open_gate(world: World, error: Exception | None) -> None:
-    if world.gates and not world.gates[-1].done():
-        world.answer(error)
+def open_gate(table: Table, error: Exception | None) -> None:
+    if table.gates and not table.gates[-1].done():
+        table.answer(error)
 
 
 def cancel(tasks: list[asyncio.Task[Any]], number: int) -> None:

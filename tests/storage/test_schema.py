@@ -38,7 +38,7 @@ def tables_in(url: str) -> set[str]:
     return {row["tablename"] for row in rows}
 
 
-def test_migrating_makes_the_tables(empty_database: str) -> None:
+def test_migrating_creates_the_tables(empty_database: str) -> None:
     move = asyncio.run(migrate(empty_database))
     assert (move.before, move.after) == (None, newest_revision())
     assert tables_in(empty_database) == {"user", "key", "session", "rate_limit", "alembic_version"}
@@ -49,14 +49,14 @@ def test_migrating_again_changes_nothing(database_url: str) -> None:
     assert move.before == move.after == newest_revision()
 
 
-def test_every_step_can_be_taken_back_and_taken_again(database_url: str) -> None:
+def test_every_migration_can_be_reverted_and_repeated(database_url: str) -> None:
     asyncio.run(migrate(database_url, "base"))
     assert tables_in(database_url) == {"alembic_version"}
     asyncio.run(migrate(database_url))
     assert asyncio.run(revision_of(database_url)) == newest_revision()
 
 
-def test_migrations_make_what_the_tables_say(database_url: str) -> None:
+def test_migrations_match_the_tables(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(
             connection,
@@ -74,31 +74,31 @@ def test_migrations_make_what_the_tables_say(database_url: str) -> None:
     assert asyncio.run(compare()) == []
 
 
-def test_machines_that_start_together_take_turns(empty_database: str) -> None:
+def test_simultaneous_migrations_take_turns(empty_database: str) -> None:
     with ThreadPoolExecutor(6) as pool:
         moves = list(pool.map(lambda _: asyncio.run(migrate(empty_database)), range(6)))
     assert [move.before for move in moves].count(None) == 1
     assert {move.after for move in moves} == {newest_revision()}
 
 
-def test_a_step_that_fails_leaves_the_schema_as_it_was(empty_database: str) -> None:
+def test_a_failed_migration_leaves_the_schema_unchanged(empty_database: str) -> None:
     execute(empty_database, "CREATE TABLE session (in_the_way int)")
     with pytest.raises(Exception, match="already exists"):
         asyncio.run(migrate(empty_database))
     assert tables_in(empty_database) == {"session"}
 
 
-def test_a_revision_that_nobody_knows_is_refused(database_url: str) -> None:
+def test_an_unknown_revision_is_refused(database_url: str) -> None:
     with pytest.raises(UnknownRevision):
         asyncio.run(migrate(database_url, "9999"))
 
 
-def test_the_files_of_the_migrations_are_named_after_their_revisions() -> None:
+def test_migration_files_are_named_after_their_revisions() -> None:
     scripts = ScriptDirectory(str(MIGRATIONS)).walk_revisions()
     assert [script.revision for script in scripts][::-1] == revisions()
 
 
-def test_a_schema_is_behind_before_the_newest_revision_and_not_after() -> None:
+def test_a_schema_is_behind_before_the_newest_revision_only() -> None:
     assert is_behind(None)
     assert not is_behind(newest_revision())
     assert not is_behind("of a later version")
@@ -114,7 +114,7 @@ def test_a_renewal_touches_no_indexed_column(database_url: str) -> None:
     assert indexed.isdisjoint({"renewed_at", "active_expires_at", "idle_expires_at"})
 
 
-def test_a_look_up_takes_what_it_wants_of_a_user_from_indexes_alone(database_url: str) -> None:
+def test_a_lookup_reads_the_user_from_indexes_only(database_url: str) -> None:
     async def plan() -> str:
         connection = await asyncpg.connect(database_url)
         await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")

@@ -1,4 +1,4 @@
-"""Look-ups that go to the database together."""
+"""Lookups of sessions, in batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FROM u, unnest($1::uuid[]) AS each
 """
 
 
-async def test_the_living_are_found_and_the_dead_are_not_alone_and_together(
+async def test_live_sessions_are_found_one_by_one_and_in_a_batch(
     database_url: str,
 ) -> None:
     live, dead, none = ([uuid4() for _ in range(3)] for _ in range(3))
