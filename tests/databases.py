@@ -7,9 +7,9 @@ import re
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 
@@ -35,10 +35,12 @@ class TestServer:
 
     def __init__(self, directory: Path) -> None:
         self.embedded = EmbeddedServer(directory, FAST_AND_FORGETFUL)
-        self._numbers = count(1)
 
     def start(self) -> None:
+        """Start the server or join it, and make the template if it is not there."""
         self.embedded.start()
+        if fetch(self.embedded.url(), "SELECT FROM pg_database WHERE datname = $1", TEMPLATE):
+            return
         execute(self.embedded.url(), f"CREATE DATABASE {TEMPLATE}")
         asyncio.run(migrate(self.embedded.url(TEMPLATE)))
 
@@ -55,7 +57,7 @@ class TestServer:
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
         """The address of a database that is gone afterwards."""
-        name = f"test_{next(self._numbers)}"
+        name = f"test_{uuid4().hex}"
         execute(self.embedded.url(), f"CREATE DATABASE {name} TEMPLATE {template}")
         yield self.embedded.url(name)
         execute(self.embedded.url(), f"DROP DATABASE {name} WITH (FORCE)")
