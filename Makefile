@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: serve test test-pgbouncer test-browser bench bench-quick lint format openapi audit sbom lock clean
+.PHONY: serve test test-pgbouncer test-browser bench bench-quick lint format openapi mutate audit sbom lock clean
 
 serve: $(VENV)/serve.installed  ## Start the service on http://127.0.0.1:8000, with a PostgreSQL of its own
 	$(BIN)/ostiary serve
@@ -18,6 +18,9 @@ test-pgbouncer: $(VENV)/development.installed  ## Run the tests that need Debian
 
 test-browser: $(VENV)/development.installed  ## Run the tests that need Debian's package chromium
 	$(BIN)/pytest --override-ini addopts=-ra tests/browser
+
+mutate: $(VENV)/development.installed  ## Test the tests: change the code, see which changes no test notices
+	$(BIN)/python -m tests.mutation
 
 bench: $(VENV)/development.installed  ## Measure; needs wrk (Debian's package) and a quarter of an hour
 	$(BIN)/python benchmarks/bench.py
