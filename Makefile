@@ -8,7 +8,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve test test-pgbouncer test-browser bench bench-quick bench-cost lint format openapi audit sbom lock clean
+.PHONY: help serve test test-pgbouncer test-browser bench bench-quick bench-cost lint format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test-pgbouncer: $(VENV)/development.installed  ## Run the tests that need Debian
 
 test-browser: $(VENV)/development.installed  ## Run the tests that need Debian's package chromium
 	$(BIN)/pytest --override-ini addopts=-ra tests/browser
+
+mutate: $(VENV)/development.installed  ## Run the mutation tests of the security-relevant code: 40 minutes
+	$(BIN)/python -m tests.mutation
 
 bench: $(VENV)/development.installed  ## Run the benchmarks: 15 minutes; needs Debian's package wrk
 	$(BIN)/python benchmarks/bench.py

@@ -28,8 +28,18 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unhurried"))
 
 
+# The directory of a PostgreSQL server that many runs share: see `tests.mutation`.
+SHARED_SERVER = os.environ.get("TEST_POSTGRESQL_DIRECTORY")
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[TestServer]:
+    if SHARED_SERVER is not None:
+        server = TestServer(Path(SHARED_SERVER))
+        server.start()
+        yield server
+        server.embedded.stop()
+        return
     # Not below pytest's base directory: every run of root's pytest withdraws the permission to
     # search it, which PostgreSQL's account needs.
     with TemporaryDirectory(prefix="ostiary-tests-") as directory:

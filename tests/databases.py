@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
+from uuid import uuid4
 
 import asyncpg
 import psutil
@@ -40,11 +40,12 @@ class TestServer:
 
     def __init__(self, directory: Path) -> None:
         self.embedded = EmbeddedPostgres(directory, NOT_DURABLE)
-        self._numbers = count(1)
 
     def start(self) -> None:
-        """Start the server and migrate the template."""
+        """Start the server, or join it, and migrate the template unless it exists."""
         self.embedded.start()
+        if fetch(self.embedded.url(), "SELECT FROM pg_database WHERE datname = $1", TEMPLATE):
+            return
         execute(self.embedded.url(), f"CREATE DATABASE {TEMPLATE}")
         asyncio.run(migrate(self.embedded.url(TEMPLATE)))
 
@@ -66,7 +67,7 @@ class TestServer:
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:
         """Create a database, which is dropped in the end, and return its URL."""
-        name = f"test_{next(self._numbers)}"
+        name = f"test_{uuid4().hex}"
         execute(self.embedded.url(), f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self.embedded.url(name)

@@ -1,0 +1,379 @@
+"""Run the tests against every mutant; write the survivors to ``docs/mutation.md``.
+
+``python -m tests.mutation [--resume] [module ...]``. Each mutant is written into a copy of the tree
+and tested by a process forked off one that has loaded every library. The tests of all mutants share
+one PostgreSQL. A first run of the unchanged code, in which each function records the test that
+enters it, shows which tests can kill a mutant; those that killed others in the same function run
+first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import gc
+import importlib
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from itertools import count
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.databases import TestServer
+from tests.mutation.notes import CURRENT_TEST, NOTES
+from tests.mutation.operators import Mutant, mutants_of
+from tests.mutation.report import Outcome, write
+
+REPOSITORY = Path(__file__).parents[2]
+SCOPE = tomllib.loads(Path(__file__).with_name("scope.toml").read_text())
+RESULTS = REPOSITORY / ".mutation" / "outcomes.jsonl"
+MEASURED = REPOSITORY / ".mutation" / "tests.json"
+LEFT_OUT = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "benchmarks", "docs")
+# Files in a tree: the output of its tests, and their result.
+OUTPUT, RESULT = ".output", ".result"
+NOTES_FILE = ".notes"
+
+# The interval at which the end of tests is polled, in seconds.
+POLL_INTERVAL = 0.02
+
+# The plugins that the tests need, loaded before the forks; all others would take 1.5 s each time.
+PLUGINS = ("pytest_asyncio.plugin", "_hypothesis_pytestplugin")
+ARGUMENTS = [
+    *("-q", "--override-ini=addopts=", "--assert=plain", "--hypothesis-seed=0"),
+    *("-p", "no:cacheprovider", *(word for plugin in PLUGINS for word in ("-p", plugin))),
+]
+
+
+class Tests:
+    """The tests that enter each function, and their durations, by a run of the unchanged code."""
+
+    def __init__(self, measured: dict[str, Any]) -> None:
+        self.seconds: dict[str, float] = measured["seconds"]
+        self._entered = {place: set(tests) for place, tests in measured["entered"].items()}
+
+    def of(self, mutant: Mutant, kills: Counter[str]) -> list[str]:
+        files = tests_of(mutant.module)
+        relevant = [test for test in self.seconds if test.split("::")[0] in files]
+        places = _places_of(mutant, (REPOSITORY / mutant.module).read_text())
+        entering: set[str] = set()
+        for place in places:
+            entering |= self._entered.get(f"{mutant.module}:{place}", set())
+        if places and "-" not in entering:
+            relevant = [test for test in relevant if test in entering]
+        rank = {file: number for number, file in enumerate(files)}
+
+        def key(test: str) -> tuple[int, int, float]:
+            return -kills[test], rank[test.partition("::")[0]], self.seconds[test]
+
+        return sorted(relevant, key=key)
+
+
+def tests_of(module: str) -> list[str]:
+    found: list[str] = SCOPE["modules"][module]
+    return found
+
+
+def _functions(tree: ast.AST, place: str = "") -> Iterable[tuple[str, Any]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inside = f"{place}.{node.name}".lstrip(".")
+            if not isinstance(node, ast.ClassDef):
+                yield inside, node
+            yield from _functions(node, inside)
+        else:
+            yield from _functions(node, place)
+
+
+def _places_of(mutant: Mutant, source: str) -> set[str]:
+    """Return the functions whose tests can kill a mutant: its own, or those that use its constant."""
+    tree = ast.parse(source)
+    functions = dict(_functions(tree))
+    if mutant.place in functions:
+        return {mutant.place}
+    names, grew = {mutant.place}, True
+    while grew:
+        uses = {
+            node.targets[0].id
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and names & _names(node)
+        }
+        grew = not uses <= names
+        names |= uses
+    if any(re.search(rf"\b{name}\b", text) for name in names for text in _others(mutant.module)):
+        return set()
+    return {place for place, function in functions.items() if names & _names(function)}
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def _others(module: str) -> list[str]:
+    paths = sorted((REPOSITORY / "service").rglob("*.py"))
+    return [path.read_text() for path in paths if path != REPOSITORY / module]
+
+
+def instrumented(source: str, module: str) -> str:
+    """Return the source with functions that record the test that enters them."""
+    lines = source.splitlines(keepends=True)
+    for place, function in sorted(_functions(ast.parse(source)), key=lambda f: -f[1].lineno):
+        first = function.body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+            if len(function.body) == 1:
+                continue
+            first = function.body[1]
+        if first.lineno == function.lineno:
+            continue
+        note = f'__import__("tests.mutation.notes").mutation.notes.note({f"{module}:{place}"!r})\n'
+        lines.insert(first.lineno - 1, " " * first.col_offset + note)
+    return "".join(lines)
+
+
+class Recorder:
+    """A pytest plugin that runs tests in an order, and records failures and durations."""
+
+    def __init__(self, order: Sequence[str] | None, current: Path) -> None:
+        self._current = current
+        self._rank = None if order is None else {test: number for number, test in enumerate(order)}
+        self.failed: list[str] = []
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if self._rank is not None:
+            rank = self._rank
+            items[:] = sorted((i for i in items if i.nodeid in rank), key=lambda i: rank[i.nodeid])
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._current.write_text(nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += report.duration
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def run_tests(
+    tree: Path, files: Sequence[str], order: Sequence[str] | None, timeout: float
+) -> tuple[list[str], dict[str, float]]:
+    """Run tests in a fork of this process. Returns the failed tests, and the durations."""
+    told = tree / RESULT
+    told.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            _in_child(tree, files, order)
+        os._exit(1)
+    # Intervals are counted, not the time, which also passes while a run is suspended.
+    polls = int(timeout / POLL_INTERVAL)
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        polls -= 1
+        if polls < 0:
+            _kill(child)
+            os.waitpid(child, 0)
+            return ["timed out"], {}
+        time.sleep(POLL_INTERVAL)
+    _kill(child)
+    if not told.exists():
+        return ["not importable"], {}
+    code, failed, seconds = json.loads(told.read_text())
+    return failed or ([] if code == 0 else [f"pytest ended with {code}"]), seconds
+
+
+def _kill(group: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _in_child(tree: Path, files: Sequence[str], order: Sequence[str] | None) -> None:
+    os.setsid()
+    unload_service()
+    output = os.open(tree / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.stdout, sys.stderr = (open(n, "w", closefd=False, buffering=1) for n in (1, 2))  # noqa: SIM115
+    os.chdir(tree)
+    os.environ["PYTHONPATH"] = str(tree)
+    os.environ[NOTES] = str(tree / NOTES_FILE)
+    os.environ[CURRENT_TEST] = str(tree / ".current")
+    sys.path[:0] = [str(tree)]
+    recorder = Recorder(order, tree / ".current")
+    options = [f"--rootdir={tree}", *(f"--deselect={test}" for test in SCOPE["left_out"])]
+    if order is not None:
+        options.append("-x")
+    code = pytest.main([*ARGUMENTS, *options, *files], plugins=[recorder])
+    (tree / RESULT).write_text(json.dumps([int(code), recorder.failed, recorder.seconds]))
+    os._exit(0)
+
+
+def unload_service() -> None:
+    """Let the tests import the service again, from their copy of the tree."""
+    for name in list(sys.modules):
+        if name.split(".")[0] in {"service", "tests"}:
+            del sys.modules[name]
+
+
+_tree: Path
+_times = count(1)
+
+
+def set_up_worker(trees: Any) -> None:
+    global _tree  # noqa: PLW0603
+    _tree = trees.get()
+
+
+def run_unchanged(file: str) -> dict[str, float]:
+    """Return the durations of the tests of a file that pass without a mutant."""
+    failed, seconds = run_tests(_tree, [file], None, 3600)
+    if failed:
+        sys.stderr.write(f"Without any mutant, these fail and are left out: {failed}\n")
+        sys.stderr.write((_tree / OUTPUT).read_text()[-3000:])
+    return {test: taken for test, taken in seconds.items() if test not in failed}
+
+
+def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> None:
+    """Run the tests on the unchanged code, and store what they enter and their durations."""
+    for tree in trees:
+        for module in modules:
+            source = (REPOSITORY / module).read_text()
+            (tree / module).write_text(instrumented(source, module))
+    taken: dict[str, float] = {}
+    for seconds in pool.map(run_unchanged, sorted({f for m in modules for f in tests_of(m)})):
+        taken |= seconds
+    entered: dict[str, set[str]] = defaultdict(set)
+    for tree in trees:
+        for line in (tree / NOTES_FILE).read_text().splitlines():
+            place, _, test = line.partition("\t")
+            entered[place].add(test)
+        for module in modules:
+            shutil.copy2(REPOSITORY / module, tree / module)
+    MEASURED.write_text(
+        json.dumps({"seconds": taken, "entered": {p: sorted(t) for p, t in entered.items()}})
+    )
+
+
+def try_mutant(mutant: Mutant, order: Sequence[str], expected: float) -> str:
+    """Return the test that kills a mutant; an empty string if it survives."""
+    if not order:
+        return ""
+    path = _tree / mutant.module
+    source, times = path.read_bytes(), path.stat()
+    try:
+        path.write_bytes(mutant.apply(source))
+        # Compiled code is known by its source's size and time: no two mutants have the same.
+        os.utime(path, (next(_times), next(_times)))
+        files = list(dict.fromkeys(test.split("::")[0] for test in order))
+        failed, _ = run_tests(_tree, files, order, 90 + 3 * expected)
+        return failed[0] if failed else ""
+    finally:
+        path.write_bytes(source)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument("--resume", action="store_true", help="keep the results of an earlier run")
+    parser.add_argument("--report", action="store_true", help="only report the results so far")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("modules", nargs="*", default=list(SCOPE["modules"]))
+    options = parser.parse_args()
+    if not options.resume and not options.report:
+        shutil.rmtree(RESULTS.parent, ignore_errors=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.touch()
+    mutants = [
+        m
+        for module in options.modules
+        for m in mutants_of(module, (REPOSITORY / module).read_bytes())
+    ]
+    if not options.report:
+        run(mutants, options.modules, options.workers)
+    found = found_so_far()
+    wanted = [found[_key(mutant)] for mutant in mutants if _key(mutant) in found]
+    write(wanted, len(mutants), REPOSITORY / "docs" / "mutation.md")
+
+
+def _key(mutant: Mutant) -> tuple[str, int, str]:
+    return mutant.module, mutant.start, str(mutant)
+
+
+def found_so_far() -> dict[tuple[str, int, str], Outcome]:
+    outcomes = [Outcome(**json.loads(line)) for line in RESULTS.read_text().splitlines()]
+    return {(each.module, each.start, each.mutation): each for each in outcomes}
+
+
+def run(mutants: Sequence[Mutant], modules: Sequence[str], workers: int) -> None:
+    """Load the libraries, start PostgreSQL, and test the mutants in forks."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for plugin in PLUGINS:
+        importlib.import_module(plugin)
+    for path in (REPOSITORY / "tests").rglob("test_*.py"):
+        importlib.import_module(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
+    gc.freeze()
+    with tempfile.TemporaryDirectory(prefix="mutation-") as directory:
+        server = TestServer(Path(directory) / "shared")
+        server.start()
+        os.environ["TEST_POSTGRESQL_DIRECTORY"] = str(server.embedded.directory)
+        trees = [Path(directory) / f"tree{number}" for number in range(workers)]
+        context = get_context("fork")
+        queue: Any = context.Queue()
+        for tree in trees:
+            shutil.copytree(REPOSITORY, tree, ignore=LEFT_OUT)
+            queue.put(tree)
+        try:
+            with ProcessPoolExecutor(len(trees), context, set_up_worker, (queue,)) as pool:
+                if not MEASURED.exists():
+                    measure(pool, trees, modules)
+                tests = Tests(json.loads(MEASURED.read_text()))
+                try_all(pool, mutants, tests, len(trees))
+        finally:
+            server.embedded.stop()
+
+
+def try_all(pool: Executor, mutants: Sequence[Mutant], tests: Tests, at_once: int) -> None:
+    """Test the mutants that no earlier run has tested."""
+    earlier = found_so_far()
+    kills: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    left = [mutant for mutant in mutants if _key(mutant) not in earlier]
+    # Removals first: a missing guard is worse than a changed number.
+    left.sort(key=lambda mutant: not mutant.is_removal)
+    begun = time.monotonic()
+    running: dict[Future[str], Mutant] = {}
+    with RESULTS.open("a", buffering=1) as results:
+        while left or running:
+            while left and len(running) < at_once:
+                mutant = left.pop(0)
+                order = tests.of(mutant, kills[mutant.module, mutant.place])
+                expected = sum(tests.seconds[test] for test in order)
+                running[pool.submit(try_mutant, mutant, order, expected)] = mutant
+            done = next(as_completed(running))
+            mutant, killer = running.pop(done), done.result()
+            kills[mutant.module, mutant.place][killer] += 1
+            outcome = Outcome(
+                mutant.module, mutant.line, mutant.place, mutant.start, str(mutant), killer
+            )
+            results.write(json.dumps(asdict(outcome)) + "\n")
+            sys.stderr.write(
+                f"{len(mutants) - len(left):5}/{len(mutants)} {time.monotonic() - begun:6.0f} s  "
+                f"{mutant.module}:{mutant.line} {str(mutant)[:90]} {killer or 'SURVIVED'}\n"
+            )
+
+
+if __name__ == "__main__":
+    main()
