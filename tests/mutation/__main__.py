@@ -100,7 +100,7 @@ def _functions(tree: ast.AST, place: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def _places_of(mutant: Mutant, source: str) -> set[str]:
-    """Return the functions whose tests can kill a mutant: its own, or those that use its constant."""
+    """Return the functions whose tests can kill a mutant: its own, or the users of its constant."""
     tree = ast.parse(source)
     functions = dict(_functions(tree))
     if mutant.place in functions:
