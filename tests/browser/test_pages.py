@@ -256,5 +256,5 @@ def test_the_documentation_page_works_under_its_content_security_policy(
     page.on("console", lambda message: complaints.append(message.text))
     page.on("requestfailed", lambda request: complaints.append(request.url))
     page.goto(f"{service.url}/docs")
-    page.get_by_text("Who am I?").wait_for()
+    page.get_by_text("Get the current user").wait_for()
     assert complaints == []
