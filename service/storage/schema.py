@@ -35,11 +35,6 @@ def revisions() -> list[str]:
     return sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/*_*.py"))
 
 
-def newest_revision() -> str:
-    """Return the revision that this version of the service needs."""
-    return revisions()[-1]
-
-
 def is_behind(revision: str | None) -> bool:
     """Return whether migrations are missing. An unknown revision belongs to a later version."""
     return revision is None or revision in revisions()[:-1]

@@ -18,13 +18,14 @@ from service.storage.schema import (
     UnknownRevision,
     is_behind,
     migrate,
-    newest_revision,
     revision_of,
     revisions,
 )
 from service.storage.session_lookups import FIND_ONE
 from service.storage.tables import metadata
 from tests.databases import TestServer, execute, fetch
+
+NEWEST_REVISION = revisions()[-1]
 
 
 @pytest.fixture
@@ -40,20 +41,20 @@ def tables_in(url: str) -> set[str]:
 
 def test_migrating_creates_the_tables(empty_database: str) -> None:
     move = asyncio.run(migrate(empty_database))
-    assert (move.before, move.after) == (None, newest_revision())
+    assert (move.before, move.after) == (None, NEWEST_REVISION)
     assert tables_in(empty_database) == {"user", "key", "session", "rate_limit", "alembic_version"}
 
 
 def test_migrating_again_changes_nothing(database_url: str) -> None:
     move = asyncio.run(migrate(database_url))
-    assert move.before == move.after == newest_revision()
+    assert move.before == move.after == NEWEST_REVISION
 
 
 def test_every_migration_can_be_reverted_and_repeated(database_url: str) -> None:
     asyncio.run(migrate(database_url, "base"))
     assert tables_in(database_url) == {"alembic_version"}
     asyncio.run(migrate(database_url))
-    assert asyncio.run(revision_of(database_url)) == newest_revision()
+    assert asyncio.run(revision_of(database_url)) == NEWEST_REVISION
 
 
 def test_migrations_match_the_tables(database_url: str) -> None:
@@ -78,7 +79,7 @@ def test_simultaneous_migrations_take_turns(empty_database: str) -> None:
     with ThreadPoolExecutor(6) as pool:
         moves = list(pool.map(lambda _: asyncio.run(migrate(empty_database)), range(6)))
     assert [move.before for move in moves].count(None) == 1
-    assert {move.after for move in moves} == {newest_revision()}
+    assert {move.after for move in moves} == {NEWEST_REVISION}
 
 
 def test_a_failed_migration_leaves_the_schema_unchanged(empty_database: str) -> None:
@@ -100,7 +101,7 @@ def test_migration_files_are_named_after_their_revisions() -> None:
 
 def test_a_schema_is_behind_before_the_newest_revision_only() -> None:
     assert is_behind(None)
-    assert not is_behind(newest_revision())
+    assert not is_behind(NEWEST_REVISION)
     assert not is_behind("of a later version")
 
 

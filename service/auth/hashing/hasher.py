@@ -74,11 +74,6 @@ class Hasher:
         """90th percentile of the verification time of the slowest scheme, in seconds."""
         return max((percentile_90(times) for times in self._times.values()), default=0.0)
 
-    @property
-    def known_schemes(self) -> set[str]:
-        """The schemes whose verification time is known."""
-        return set(self._times)
-
     async def measure(self, hashes: Sequence[PasswordHash]) -> None:
         """Measure the schemes of these hashes and of the current cost, and forget all others.
 
