@@ -31,7 +31,7 @@ from service.settings.passwords import PasswordSettings
 
 
 def create_app(settings: Settings, database_url: str) -> Litestar:
-    """Return the application of one process. It connects when it is first used."""
+    """Return the application of one process. It connects when it is started."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:

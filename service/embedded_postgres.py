@@ -223,5 +223,5 @@ def _allow_search(path: Path) -> None:
 def _allow_execution() -> None:
     _allow_search(PROGRAMS)
     readable = stat.S_IROTH | stat.S_IXOTH
-    if (PROGRAMS / SUPERUSER).stat().st_mode & readable != readable:
+    if (PROGRAMS / "postgres").stat().st_mode & readable != readable:
         ensure_folder_permissions(PROGRAMS.parent, readable)

@@ -57,9 +57,9 @@ class AccountController(Controller):
     @post(
         "/signup",
         guards=[reject_cross_origin],
+        before_request=require_json_body,
         dto=StrictJSON[SignUpRequest],
         return_dto=None,
-        before_request=require_json_body,
         operation_id="signUp",
         summary="Sign up",
         response_headers=[SETS_COOKIE, LOCATION],
@@ -87,9 +87,9 @@ class AccountController(Controller):
         "/login",
         status_code=200,
         guards=[reject_cross_origin],
+        before_request=require_json_body,
         dto=StrictJSON[LogInRequest],
         return_dto=None,
-        before_request=require_json_body,
         operation_id="logIn",
         summary="Log in",
         response_headers=[SETS_COOKIE],
@@ -110,6 +110,7 @@ class AccountController(Controller):
     @HTTPRouteHandler(
         "/me", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False
     )
+    # The name has to sort first: see `options_response`.
     async def a_list_of_methods(self) -> Response[None]:
         """Answer OPTIONS /me."""
         return options_response("DELETE", "GET")
@@ -132,10 +133,10 @@ class AccountController(Controller):
 
     @put(
         "/me/password",
+        guards=[reject_cross_origin, require_session],
+        before_request=require_json_body,
         dto=StrictJSON[ChangePasswordRequest],
         return_dto=None,
-        before_request=require_json_body,
-        guards=[reject_cross_origin, require_session],
         security=SESSION_SECURITY,
         operation_id="changePassword",
         summary="Change the password",
@@ -164,10 +165,10 @@ class AccountController(Controller):
 
     @delete(
         "/me",
+        guards=[reject_cross_origin, require_session],
+        before_request=require_json_body,
         dto=StrictJSON[DeleteMeRequest],
         return_dto=None,
-        before_request=require_json_body,
-        guards=[reject_cross_origin, require_session],
         security=SESSION_SECURITY,
         operation_id="deleteMe",
         summary="Delete the account",

@@ -63,7 +63,7 @@ FIELD_SCHEMAS: dict[type, Schema] = {
 
 
 class FieldSchemas(OpenAPISchemaPlugin):
-    """The JSON schemas of the types of our fields, for Litestar."""
+    """The JSON schemas of custom field types, for Litestar."""
 
     def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
         """Return whether this plugin has the schema of a field's type."""

@@ -21,7 +21,7 @@ from service.api.http.problem_types import (
 )
 from service.api.http.request_context import ProvidedContext
 from service.api.http.responses import (
-    CLEARS_COOKIE,
+    CLEARS_OR_RENEWS_COOKIE,
     RENEWS_COOKIE,
     SESSION_SECURITY,
     problem_responses,
@@ -44,6 +44,7 @@ class SessionController(Controller):
     security = SESSION_SECURITY
 
     @HTTPRouteHandler("/", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False)
+    # The name has to sort first: see `options_response`.
     async def a_list_of_methods(self) -> Response[None]:
         """Answer OPTIONS /sessions."""
         return options_response("DELETE", "GET")
@@ -79,7 +80,7 @@ class SessionController(Controller):
         guards=[reject_cross_origin, require_session],
         operation_id="endSession",
         summary="End a session",
-        response_headers=[CLEARS_COOKIE],
+        response_headers=[CLEARS_OR_RENEWS_COOKIE],
         response_description="The session has ended.",
         responses=problem_responses(
             NOT_AUTHENTICATED, ORIGIN_REJECTED, NOT_FOUND, DATABASE_UNAVAILABLE

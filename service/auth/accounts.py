@@ -45,8 +45,8 @@ class Accounts:
     ) -> OpenedSession:
         """Create a user and log them in.
 
-        Raises `AlreadyAuthenticated` if ``current_token`` opens a live session, `UsernameTaken`,
-        `RateLimited` and `Overloaded`.
+        Raises `AlreadyAuthenticated` if ``current_token`` is that of a live session,
+        `UsernameTaken`, `RateLimited` and `Overloaded`.
         """
         if current_token is not None and await self._sessions.find(current_token) is not None:
             raise AlreadyAuthenticated
@@ -68,8 +68,8 @@ class Accounts:
     ) -> OpenedSession:
         """Open a session for a user name and its password; the session of ``current_token`` ends.
 
-        Raises `InvalidCredentials` for an unknown name as for a wrong password, after the same
-        work; `RateLimited` and `Overloaded`.
+        Raises `InvalidCredentials` for an unknown name and for a wrong password alike, after the
+        same work; also `RateLimited` and `Overloaded`.
         """
         # What cannot be a user name is looked up like an unknown one.
         name = username.name or ""

@@ -27,7 +27,7 @@ _OPAQUE_STRING = get_profile("OpaqueString")
 class Password:
     """A password that was typed. Its ``repr`` hides it.
 
-    ``text`` is what was typed, for legacy hashes; ``prepared`` is what our hashes are made of, and
+    ``text`` is what was typed, for legacy hashes; ``prepared`` is the input of Argon2id, and
     ``None`` where RFC 8265 does not allow the password.
     """
 

@@ -94,7 +94,7 @@ class Sessions:
             return await storage.list_sessions(connection, user_id, max_sessions, older_than)
 
     async def end(self, session: Session, context: RequestContext) -> None:
-        """End a session: its token opens nothing from here on, in any process."""
+        """End a session: its token is no longer valid, in any process."""
         async with self._database.connect() as connection:
             await storage.end_session(connection, session.id)
         record(Event.LOGGED_OUT, context, user_id=session.user_id, session_id=session.id)

@@ -56,7 +56,7 @@ def reporting_errors() -> Iterator[None]:
     try:
         yield
     except DatabaseUnavailable as error:
-        fail(f"The database does not answer: {error}")
+        fail(f"The database is unavailable: {error}")
     except UnknownRevision as error:
         fail(f"This version has no such revision: {error}")
     except NoSuchRole as error:

@@ -1,4 +1,4 @@
-"""``ostiary import-lucia``: moving in from a Lucia v2 site."""
+"""``ostiary import-lucia``: import from a Lucia v2 site."""
 
 from __future__ import annotations
 

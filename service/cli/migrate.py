@@ -23,6 +23,6 @@ def migrate(revision: str, role: str | None) -> None:
         if role is not None:
             asyncio.run(grant_to(url, role))
     before, after = migration.before or "empty", migration.after or "empty"
-    click.echo(f"The schema was {before} and is {after}.")
+    click.echo(f"The schema was migrated from {before} to {after}.")
     if role is not None:
         click.echo(f"{role} has the privileges that the service needs, and no others.")

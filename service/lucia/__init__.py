@@ -1,1 +1,1 @@
-"""Moving in from Lucia v2: its tables are read, converted and loaded."""
+"""The import from Lucia v2: its tables are read, converted and loaded."""

@@ -111,7 +111,11 @@ def _key_row(number: int, row: Row) -> Row:
     key = key_of(str(key_id), hashed_password, str(lucia_user_id))
     password_hash = key.password_hash
     return (
-        *(number, key.provider, key.name, key.user_id, key.display_name),
+        number,
+        key.provider,
+        key.name,
+        key.user_id,
+        key.display_name,
         None if password_hash is None else password_hash.text,
         None if password_hash is None else password_hash.scheme,
     )
@@ -123,8 +127,12 @@ def _session_row(number: int, row: Row) -> Row:
         str(session_id), str(lucia_user_id), int(active_expires), int(idle_expires)
     )
     return (
-        *(number, session.id, session.secret_hash, session.user_id),
-        *(session.active_expires, session.idle_expires),
+        number,
+        session.id,
+        session.secret_hash,
+        session.user_id,
+        session.active_expires,
+        session.idle_expires,
     )
 
 

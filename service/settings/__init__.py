@@ -1,7 +1,6 @@
 """Settings: their names, meanings, defaults and bounds, one section for each part of the service.
 
-Each section is the struct that its part is built with. The table in `docs/settings.md` is made from
-them.
+Most parts are built with their section as it is. The table in `docs/settings.md` is made from them.
 """
 
 from __future__ import annotations

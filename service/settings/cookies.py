@@ -25,8 +25,8 @@ class CookieSettings(Struct, frozen=True, kw_only=True):
     host_prefix: Annotated[
         bool,
         Meta(
-            description="`false` omits the prefix `__Host-`: for a site that moves in from Lucia "
-            "with live sessions, whose cookies have none."
+            description="`false` omits the prefix `__Host-`: for the time after an import "
+            "from Lucia with live sessions, whose cookies have none."
         ),
     ] = True
     domain: Annotated[

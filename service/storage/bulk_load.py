@@ -25,55 +25,6 @@ CREATE TEMPORARY TABLE incoming_session (
     idle_expires bigint);
 """
 
-ADD_USERS = """
-INSERT INTO "user" (id) SELECT id FROM incoming_user ON CONFLICT DO NOTHING
-"""
-
-ADD_KEYS = """
-INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme)
-SELECT DISTINCT ON (provider, name)
-       provider, name, user_id, display_name, password_hash, password_scheme
-FROM incoming_key JOIN "user" ON "user".id = user_id
-ORDER BY provider, name, number
-ON CONFLICT DO NOTHING
-"""
-
-KEYS_NOT_ADDED = """
-SELECT number,
-       CASE WHEN owner.id IS NULL THEN 'there is no such user'
-            WHEN key.user_id <> incoming_key.user_id
-            THEN 'another user has this name, as ' || key.display_name
-            ELSE 'its user already has this name, as ' || key.display_name
-       END
-FROM incoming_key
-LEFT JOIN "user" AS owner ON owner.id = incoming_key.user_id
-LEFT JOIN key USING (provider, name)
-WHERE owner.id IS NULL
-   OR key.user_id <> incoming_key.user_id
-   OR key.display_name <> incoming_key.display_name
-ORDER BY number
-"""
-
-# Lucia does not store when a session was opened: its maximum lifetime $1 begins at the import.
-ADD_SESSIONS = """
-INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_at,
-                     absolute_expires_at)
-SELECT incoming_session.id, secret_hash, user_id,
-       least(to_timestamp(active_expires / 1000.0), now() + $1),
-       least(to_timestamp(idle_expires / 1000.0), now() + $1),
-       now() + $1
-FROM incoming_session JOIN "user" ON "user".id = user_id
-WHERE to_timestamp(idle_expires / 1000.0) > now()
-ON CONFLICT DO NOTHING
-"""
-
-SESSIONS_NOT_ADDED = """
-SELECT number, 'there is no such user'
-FROM incoming_session LEFT JOIN "user" ON "user".id = user_id
-WHERE "user".id IS NULL
-ORDER BY number
-"""
-
 
 class Loaded(Struct, frozen=True):
     """How many rows of a batch were new, and the positions of those rejected, with the reasons."""
@@ -88,13 +39,62 @@ class BulkLoad:
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
         self._connection = connection
 
+    _ADD_USERS = """
+        INSERT INTO "user" (id) SELECT id FROM incoming_user ON CONFLICT DO NOTHING
+        """
+
     async def users(self, ids: Sequence[tuple[Any, ...]]) -> Loaded:
         """Load rows of (id)."""
-        return await self._load("incoming_user", ids, ADD_USERS, None)
+        return await self._load("incoming_user", ids, self._ADD_USERS, None)
+
+    _ADD_KEYS = """
+        INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme)
+        SELECT DISTINCT ON (provider, name)
+               provider, name, user_id, display_name, password_hash, password_scheme
+        FROM incoming_key JOIN "user" ON "user".id = user_id
+        ORDER BY provider, name, number
+        ON CONFLICT DO NOTHING
+        """
+
+    _KEYS_NOT_ADDED = """
+        SELECT number,
+               CASE WHEN owner.id IS NULL THEN 'there is no such user'
+                    WHEN key.user_id <> incoming_key.user_id
+                    THEN 'another user has this name, as ' || key.display_name
+                    ELSE 'its user already has this name, as ' || key.display_name
+               END
+        FROM incoming_key
+        LEFT JOIN "user" AS owner ON owner.id = incoming_key.user_id
+        LEFT JOIN key USING (provider, name)
+        WHERE owner.id IS NULL
+           OR key.user_id <> incoming_key.user_id
+           OR key.display_name <> incoming_key.display_name
+        ORDER BY number
+        """
 
     async def keys(self, rows: Sequence[tuple[Any, ...]]) -> Loaded:
         """Load rows of (number, provider, name, user id, display name, hash, hash scheme)."""
-        return await self._load("incoming_key", rows, ADD_KEYS, KEYS_NOT_ADDED)
+        return await self._load("incoming_key", rows, self._ADD_KEYS, self._KEYS_NOT_ADDED)
+
+    # Lucia does not store when a session was opened: its maximum lifetime $1 begins at the import.
+    _ADD_SESSIONS = """
+        INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_at,
+                             absolute_expires_at)
+        SELECT incoming_session.id, secret_hash, user_id,
+               least(to_timestamp(active_expires / 1000.0), now() + $1),
+               least(to_timestamp(idle_expires / 1000.0), now() + $1),
+               now() + $1
+        FROM incoming_session JOIN "user" ON "user".id = user_id
+        WHERE to_timestamp(idle_expires / 1000.0) > now()
+        ON CONFLICT DO NOTHING
+        """
+
+    _SESSIONS_NOT_ADDED = """
+        SELECT number, 'there is no such user'
+        FROM incoming_session LEFT JOIN "user" ON "user".id = user_id
+        WHERE "user".id IS NULL
+        ORDER BY number
+        """
 
     async def sessions(self, rows: Sequence[tuple[Any, ...]], lifetime: timedelta) -> Loaded:
         """Load rows of (number, id, secret hash, user id, active and idle expiry).
@@ -102,7 +102,7 @@ class BulkLoad:
         The expiry times are in milliseconds since 1970; no session outlives ``lifetime``.
         """
         return await self._load(
-            "incoming_session", rows, ADD_SESSIONS, SESSIONS_NOT_ADDED, lifetime
+            "incoming_session", rows, self._ADD_SESSIONS, self._SESSIONS_NOT_ADDED, lifetime
         )
 
     async def _load(

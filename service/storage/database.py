@@ -36,7 +36,7 @@ ADMIN_TIMEOUTS = DatabaseOptions(
 
 
 class DatabaseUnavailable(Exception):
-    """The database did not answer in time. Whether the statement took effect is unknown."""
+    """The database cannot be used at present. Whether the statement took effect is unknown."""
 
 
 class StatementRefused(Exception):

@@ -37,7 +37,7 @@ _KEYS_WITH_USERS = select(
     key.c.password_hash,
     key.c.password_scheme,
     DISPLAY_NAME.label("username"),
-    user.c.created_at.label("joined_at"),
+    user.c.created_at.label("user_created_at"),
 ).join_from(key, user)
 
 
@@ -177,7 +177,7 @@ SET_PASSWORD_HASH = (
 async def set_password_hash(
     connection: AsyncConnection, user_id: UUID, password_hash: PasswordHash
 ) -> None:
-    """Set the password hash of all keys of a user that have a password."""
+    """Set the password hash of a user's keys that have one, and of the username key."""
     await connection.execute(
         SET_PASSWORD_HASH,
         {
@@ -220,7 +220,7 @@ def _key(row: Row[*tuple[Any, ...]] | None) -> Key | None:
     return Key(
         provider=row.provider,
         name=row.name,
-        user=User(id=row.user_id, username=row.username, created_at=row.joined_at),
+        user=User(id=row.user_id, username=row.username, created_at=row.user_created_at),
         password_hash=PasswordHash(row.password_hash, row.password_scheme)
         if has_password
         else None,

@@ -53,15 +53,15 @@ def _statement(sql: str, *buckets: str) -> TextClause:
     )
 
 
-def _consume(name: str, condition: str = "") -> str:
-    """Return a CTE that consumes an attempt of a bucket if it allows, and ``condition`` has rows.
+def _consume(name: str, source: str = "") -> str:
+    """Return a CTE that consumes an attempt of a bucket that has one left.
 
-    ``condition`` is a FROM clause.
+    ``source`` is a FROM clause; without rows, nothing is consumed.
     """
     return f"""
     {name}_allowed AS (
         INSERT INTO rate_limit AS consumed (bucket, tat)
-        SELECT :{name}, clock_timestamp() + :{name}_interval {condition}
+        SELECT :{name}, clock_timestamp() + :{name}_interval {source}
         ON CONFLICT (bucket)
         DO UPDATE SET tat = greatest(consumed.tat, clock_timestamp()) + :{name}_interval
         WHERE consumed.tat <= clock_timestamp() + :{name}_tolerance
@@ -89,6 +89,7 @@ async def consume(connection: AsyncConnection, address: Bucket) -> list[Bucket]:
 
 
 # The per-name bucket is shared; an address with no recent failure for the name uses its own bucket.
+# Counting the rows of the CTE before makes PostgreSQL lock the buckets in this order.
 CONSUME_LOGIN = _statement(
     f"""
     WITH {_consume("address")},

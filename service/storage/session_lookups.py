@@ -1,4 +1,4 @@
-"""Session look-ups: the statement that every request sends, on which the service's speed depends.
+"""Session look-ups: the statement of every authenticated request.
 
 They use one dedicated connection with prepared statements, without SQLAlchemy's pool and without
 transactions; simultaneous look-ups are batched. The SQL is compiled from the same tables as that
@@ -41,7 +41,7 @@ _LIVE_SESSIONS = (
         session.c.secret_hash,
         (session.c.active_expires_at > func.now()).label("is_active"),
         DISPLAY_NAME.label("username"),
-        user.c.created_at.label("joined_at"),
+        user.c.created_at.label("user_created_at"),
     )
     .join_from(session, user)
     .where(session.c.idle_expires_at > func.now())
@@ -126,7 +126,7 @@ class SessionLookups:
 def found_session(row: Iterable[Any]) -> FoundSession:
     """Convert a row of `FIND_LIVE_SESSION`."""
     session_id, user_id, created_at, renewed_at, active_expires_at, idle_expires_at, *more = row
-    secret_hash, is_active, username, joined_at = more
+    secret_hash, is_active, username, user_created_at = more
     return FoundSession(
         session=Session(
             id=session_id,
@@ -136,7 +136,7 @@ def found_session(row: Iterable[Any]) -> FoundSession:
             active_expires_at=active_expires_at,
             idle_expires_at=idle_expires_at,
         ),
-        user=User(id=user_id, username=username, created_at=joined_at),
+        user=User(id=user_id, username=username, created_at=user_created_at),
         state=SessionState.ACTIVE if is_active else SessionState.IDLE,
         secret_hash=SecretHash(secret_hash),
     )

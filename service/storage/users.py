@@ -25,7 +25,7 @@ async def add_user(
 ) -> Key:
     """Insert a user and their first key, in a transaction. Raises `KeyExists`."""
     user_id = uuid4()
-    joined_at = (await connection.execute(ADD_USER, {"id": user_id})).scalar_one()
+    created_at = (await connection.execute(ADD_USER, {"id": user_id})).scalar_one()
     await add_key(
         connection,
         user_id=user_id,
@@ -38,12 +38,12 @@ async def add_user(
     return Key(
         provider=provider,
         name=name,
-        user=User(id=user_id, username=username, created_at=joined_at),
+        user=User(id=user_id, username=username, created_at=created_at),
         password_hash=password_hash,
     )
 
 
-_USERS = select(user.c.id, DISPLAY_NAME.label("username"), user.c.created_at.label("joined_at"))
+_USERS = select(user.c.id, DISPLAY_NAME.label("username"), user.c.created_at)
 
 FIND_USER = _USERS.where(user.c.id == bindparam("user_id"))
 
@@ -85,4 +85,4 @@ async def delete_user(connection: AsyncConnection, user_id: UUID) -> bool:
 
 
 def _user(row: Row[*tuple[Any, ...]]) -> User:
-    return User(id=row.id, username=row.username, created_at=row.joined_at)
+    return User(id=row.id, username=row.username, created_at=row.created_at)

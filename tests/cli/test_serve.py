@@ -200,7 +200,7 @@ def test_an_unreachable_database_is_reported_without_its_password() -> None:
         url = f"postgresql://ostiary:sesame@127.0.0.1:{port}/ostiary"
         result = run("migrate", DATABASE_URL=url)
     assert result.returncode == 1
-    assert "The database does not answer" in result.stderr
+    assert "The database is unavailable" in result.stderr
     assert "sesame" not in result.stderr + result.stdout
     assert "Traceback" not in result.stderr
 

@@ -15,8 +15,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def cursor_after(last: ListedSession) -> str:
     """Return the cursor of the page after a session, 32 characters of base64url."""
-    age = (last.session.created_at - _EPOCH) // _MICROSECOND
-    return urlsafe_b64encode(age.to_bytes(8) + last.session.id.bytes).decode()
+    microseconds = (last.session.created_at - _EPOCH) // _MICROSECOND
+    return urlsafe_b64encode(microseconds.to_bytes(8) + last.session.id.bytes).decode()
 
 
 def parse_cursor(text: str) -> tuple[datetime, UUID]:

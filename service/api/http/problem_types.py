@@ -1,7 +1,7 @@
 """Problem types: every error that the API answers with, each defined in one place.
 
-A new error is one `ProblemType` here. The table in `docs/errors.md`, the OpenAPI document and the
-mapping from exceptions follow from it.
+A new error is one `ProblemType` here. The mapping from exceptions, the descriptions in the OpenAPI
+document and the table in `docs/errors.md` are made from it.
 """
 
 from __future__ import annotations

@@ -73,7 +73,10 @@ def problem_type_of(error: Exception) -> ProblemType:
 
 
 def has_unread_body(request: Request[Any, Any, Any]) -> bool:
-    """Return whether part of the body may not have been read: no other request can follow it."""
+    """Return whether more of the body may be unread than the server would skip.
+
+    No other request can follow on the connection then.
+    """
     length = request.headers.get("content-length", "0")
     return "transfer-encoding" in request.headers or int(length) > MAX_BODY_SIZE
 

@@ -51,6 +51,10 @@ def _header(name: str, description: str) -> ResponseHeader:
 SETS_COOKIE = _header("Set-Cookie", "The session cookie, with the transport `cookie`.")
 RENEWS_COOKIE = _header("Set-Cookie", "The session cookie, if this request renewed the session.")
 CLEARS_COOKIE = _header("Set-Cookie", "Clears the session cookie, if the request carried it.")
+CLEARS_OR_RENEWS_COOKIE = _header(
+    "Set-Cookie",
+    "Clears the session cookie if this session ended; sets it if this request renewed the session.",
+)
 LOCATION = _header("Location", "`/me`")
 
 

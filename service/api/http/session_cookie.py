@@ -24,7 +24,11 @@ class SessionCookie:
             self._attributes += "; Secure"
 
     def set(self, scope: Scope, token: Token, session: Session) -> None:
-        """Set the cookie with the response. It expires when the session does."""
+        """Set the cookie with the response.
+
+        It expires when the session does; after a change of the password, up to one active period
+        later.
+        """
         seconds = int((session.idle_expires_at - session.renewed_at).total_seconds())
         queue_cookie(scope, f"{self.name}={token.text}; Max-Age={seconds}{self._attributes}")
 

@@ -1,8 +1,9 @@
 """Protection against cross-origin requests (CSRF): which origins may send unsafe methods.
 
-The rule follows Go's ``http.CrossOriginProtection``: ``Sec-Fetch-Site`` decides, then ``Origin``. A
-request with neither header does not come from a browser, or only from one that sends no cookies
-with it. Go trusts more: ``Origin: null`` or a malformed origin is always refused here.
+The rule follows Go's ``http.CrossOriginProtection``: an allowed ``Origin`` is accepted; otherwise
+``Sec-Fetch-Site`` decides or, without it, whether ``Origin`` matches ``Host``. A request with
+neither header does not come from a browser, or only from one that sends no cookies with it. Go
+trusts more: ``Origin: null`` or a malformed origin is always refused here.
 
 Log-in is protected as well (login CSRF): a page of another site must not log its visitors in to an
 account of its own.

@@ -1,4 +1,4 @@
-"""The guard of routes that need a session. It asks the session table on every request."""
+"""The guard of routes that need a session. It queries the session table on every request."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def require_session(
 ) -> None:
     """Set ``auth`` of a request to its `Authentication`. Raises `NotAuthenticated`.
 
-    A cookie that opens no session is cleared; one whose session was renewed is set again.
+    A cookie without a live session is cleared; one whose session was renewed is set again.
     """
     scope, state = connection.scope, state_of(connection)
     credential = credential_of(scope, state.session_cookie)

@@ -128,5 +128,5 @@ class Hasher:
 
 
 def percentile_90(values: Collection[float]) -> float:
-    """Return the 90th percentile (nearest rank) of values, of which there is at least one."""
+    """Return the 90th percentile of at least one value."""
     return sorted(values)[len(values) * 9 // 10]

@@ -17,8 +17,8 @@ class Hash(Struct, frozen=True, tag=True):
 class Verify(Struct, frozen=True, tag=True):
     """Verify ``password_hash``. The result is a `Verification`.
 
-    Any of ``forms`` may match an Argon2id hash; the first is the current form. ``text``
-    is the password as it was typed, for legacy hashes.
+    Any of ``forms`` may match an Argon2id hash; the first is the current form, if there is one.
+    ``text`` is the password as it was typed, for legacy hashes.
     """
 
     password_hash: str

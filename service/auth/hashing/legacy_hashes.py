@@ -1,4 +1,4 @@
-"""Password hashes of other systems, for users who moved from there. They are verified, never made.
+"""Password hashes of other systems, of imported users. They are verified, never created.
 
 ==============================  ====================================================  ============
 form                            algorithm                                             made by
