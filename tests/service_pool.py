@@ -39,7 +39,7 @@ class ServicePool:
 
     def begin_test(self, failures: int) -> None:
         """Prepare for the next test; ``failures`` counts the tests that have failed so far."""
-        is_alive = all(service.process.is_running() for service, _ in self._running.values())
+        is_alive = all(service.is_running() for service, _ in self._running.values())
         if failures != self._failures or not is_alive:
             self.close()
             self._failures = failures

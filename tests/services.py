@@ -58,6 +58,13 @@ class Service:
         self.process = process
         self._log_offset = 0
 
+    def is_running(self) -> bool:
+        """Return whether the service runs; a zombie has ended."""
+        try:
+            return self.process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
     def client(self, **options: object) -> httpx.Client:
         """Return a client that sends its requests to the service."""
         return httpx.Client(
