@@ -31,7 +31,11 @@ async def run_periodically(
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel tasks until they end: a driver may take one cancellation for an error of its own."""
+    """Cancel tasks until they end.
+
+    One cancellation may not be enough: asyncpg can answer it with an error of its own, or lose it
+    (MagicStack/asyncpg#1310 and #873, open with 0.32).
+    """
     running = set(tasks)
     while running:
         for task in running:

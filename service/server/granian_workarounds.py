@@ -1,8 +1,14 @@
-"""Workarounds for Granian 2.8. `tests/server/test_granian_workarounds.py` fails when one can go."""
+"""Workarounds for Granian and uvloop, all of them needed with 2.8.7 and 0.23.0.
+
+For each `tests/server/test_granian_workarounds.py` has a test that fails when Granian or uvloop no
+longer needs it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
+import os
 import signal
 import socket
 import threading
@@ -22,10 +28,15 @@ STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 class EventLoop(uvloop.Loop):
     """A uvloop that loses no signal to stop, and delivers only the first one.
 
-    uvloop drops signals that arrive while it is not running, and Granian runs it several times: for
-    the start of the application, for requests, for its end. A worker would miss a signal that
-    arrives between two runs. After two signals, of Ctrl-C and of the supervisor for example,
-    Granian can hang. Create and run it in the main thread.
+    - uvloop drops a signal that arrives while it is not running: it is delivered with the next
+      signal only. Granian runs it several times: for the start of the application, for requests,
+      for its end. No upstream issue is known.
+    - A worker hangs after the second signal during the start of the application, and after the
+      third later, from Ctrl-C and from the supervisor for example: `WorkerSignal.set` waits for a
+      place in a queue of one, and holds the GIL meanwhile. No upstream issue is known; it came with
+      Granian 2.8.0 (emmett-framework/granian#899).
+
+    Create and run it in the main thread.
     """
 
     def __init__(self) -> None:
@@ -84,7 +95,10 @@ def signals_blocked() -> Iterator[None]:
 class AnnouncingServer(MPServer):
     """Granian's supervisor, which calls ``on_listening`` once connections are accepted.
 
-    Granian announces that it listens before its workers do.
+    - Granian announces that it listens, and calls its start hook, before it starts the workers
+      (emmett-framework/granian#381 asks for an announcement when they are ready).
+    - A worker that gets a signal before its loop runs handles it as its supervisor would, which
+      stops nothing. No upstream issue is known.
     """
 
     on_listening: Callable[[], None]
@@ -110,10 +124,28 @@ class AnnouncingServer(MPServer):
 def require_free_address(host: str, port: int) -> None:
     """Check that nothing listens on an address. Raises `OSError`.
 
-    Granian shares its port with any program that asks for it (SO_REUSEPORT): requests would be
-    divided between two services.
+    Granian shares its port with any program of the same user that shares it too (SO_REUSEPORT, for
+    workers with sockets of their own: emmett-framework/granian#544): requests would be divided
+    between two services. Needed as long as Granian does not check it itself.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind((host, port))
+
+
+def stop_with_supervisor() -> None:
+    """Stop this process, a worker, when its supervisor is killed.
+
+    Granian's workers would go on, and share the port of the next service. No upstream issue is
+    known.
+    """
+    supervisor = multiprocessing.parent_process()
+    if supervisor is None:
+        return
+
+    def stop_after_supervisor() -> None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop_after_supervisor, name="supervisor-watch", daemon=True).start()

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
-import os
-import signal
-import threading
 
 from litestar import Litestar
 
 from service.app import create_app
 from service.logging import configure_logging
+from service.server.granian_workarounds import stop_with_supervisor
 from service.settings import Settings
 
 
 def create_worker_app(settings: Settings, database_url: str) -> Litestar:
     """Return the application of a worker, and prepare its process."""
     configure_logging(settings)
-    _stop_with_supervisor()
+    stop_with_supervisor()
     app = create_app(settings, database_url)
     # Everything that exists now is permanent, and requests create no reference cycles: the garbage
     # collector need not traverse all of it every 700 objects.
@@ -26,16 +23,3 @@ def create_worker_app(settings: Settings, database_url: str) -> Litestar:
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     return app
-
-
-def _stop_with_supervisor() -> None:
-    """Stop this process when its supervisor is killed: it would keep the port of the next one."""
-    supervisor = multiprocessing.parent_process()
-    if supervisor is None:
-        return
-
-    def stop_after_supervisor() -> None:
-        supervisor.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=stop_after_supervisor, name="supervisor-watch", daemon=True).start()

@@ -52,7 +52,11 @@ class Batcher(Generic[K, V]):
         self._fail_waiting()
 
     def _remember_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the running loop; `asyncio.get_running_loop` is a system call in Python 3.11."""
+        """Return the running loop.
+
+        `asyncio.get_running_loop` is a system call in Python 3.11, and no longer in 3.12
+        (python/cpython#100363).
+        """
         self._loop = asyncio.get_running_loop()
         return self._loop
 

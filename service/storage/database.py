@@ -20,7 +20,8 @@ from service.settings.values import Duration
 # object not in prerequisite state, operator intervention (statement timeouts too), system error.
 TRANSIENT_SQLSTATES = ("08", "25", "40", "53", "55", "57", "58")
 
-# Options of SQLAlchemy's asyncpg adapter: cache no statement, and prepare each without a name.
+# Options of SQLAlchemy's asyncpg adapter: cache no statement, and prepare each without a name. The
+# adapter has no option to prepare none (sqlalchemy/sqlalchemy#6467, open with 2.1).
 UNPREPARED: dict[str, Any] = {
     "prepared_statement_cache_size": 0,
     "prepared_statement_name_func": str,
@@ -89,6 +90,7 @@ class Database:
         async def open_connection() -> asyncpg.Connection[asyncpg.Record]:
             return await connect(url, options)
 
+        # What `async_creator` does, which cannot pass on the adapter's options (SQLAlchemy 2.1).
         def create() -> DBAPIConnection:
             adapted: DBAPIConnection = engine.dialect.dbapi.connect(  # type: ignore[union-attr]
                 async_creator_fn=open_connection,

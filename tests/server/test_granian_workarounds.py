@@ -1,77 +1,251 @@
+"""Granian and uvloop, with our workarounds and without.
+
+A test named ``still`` fails when a workaround can go, and says which.
+"""
+
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import multiprocessing
+import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
 import uvloop
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.net import SocketSpec  # type: ignore[attr-defined]
+from granian.server.mp import MPServer
 
-from service.server.granian_workarounds import EventLoop, signals_blocked, unblock_signals
+from service.server.granian_workarounds import (
+    EventLoop,
+    block_signals,
+    signals_blocked,
+    stop_with_supervisor,
+    unblock_signals,
+)
+from tests.services import PATIENCE, reserved_port
+
+fork = multiprocessing.get_context("fork")
 
 
-@pytest.fixture
-def loop() -> Iterator[EventLoop]:
-    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-    loop = EventLoop()
-    yield loop
-    loop.close()
+@pytest.fixture(autouse=True)
+def signal_handlers() -> Iterator[None]:
+    """Restore the handlers of the signals that loops and supervisors handle."""
+    signals = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    handlers = {each: signal.getsignal(each) for each in signals}
+    yield
     for each, handler in handlers.items():
         signal.signal(each, handler)
     unblock_signals()
 
 
-def run_until_all_are_delivered(loop: EventLoop) -> None:
-    """Run until a later signal has been delivered."""
+@pytest.fixture
+def loop() -> Iterator[EventLoop]:
+    loop = EventLoop()
+    yield loop
+    loop.close()
 
-    async def receive_another() -> None:
+
+def run_until_another_signal(loop: EventLoop) -> None:
+    """Run until a signal was delivered that arrived after all that were pending."""
+
+    async def wait_for_another() -> None:
         delivered = asyncio.Event()
         uvloop.Loop.add_signal_handler(loop, signal.SIGUSR1, delivered.set)
         await asyncio.sleep(0)
         signal.raise_signal(signal.SIGUSR1)
         await delivered.wait()
 
-    loop.run_until_complete(receive_another())
+    loop.run_until_complete(wait_for_another())
 
 
-@pytest.mark.parametrize("received", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_sent_before_the_loop_runs_is_delivered_when_it_runs(
-    loop: EventLoop, received: signal.Signals
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_first_run_is_delivered_in_it(
+    loop: EventLoop, signum: signal.Signals
 ) -> None:
     delivered: list[str] = []
-    loop.add_signal_handler(received, delivered.append, "stop")
-    signal.raise_signal(received)
-    run_until_all_are_delivered(loop)
+    loop.add_signal_handler(signum, delivered.append, "stop")
+    signal.raise_signal(signum)
+    run_until_another_signal(loop)
     assert delivered == ["stop"]
 
 
 def test_a_signal_between_two_runs_is_delivered_in_the_second(loop: EventLoop) -> None:
     delivered: list[str] = []
     loop.add_signal_handler(signal.SIGTERM, delivered.append, "stop")
-    run_until_all_are_delivered(loop)
+    run_until_another_signal(loop)
     signal.raise_signal(signal.SIGTERM)
     assert delivered == []
-    run_until_all_are_delivered(loop)
+    run_until_another_signal(loop)
     assert delivered == ["stop"]
 
 
-def test_only_the_first_signal_is_delivered(loop: EventLoop) -> None:
+def test_only_the_first_of_two_signals_is_delivered(loop: EventLoop) -> None:
     delivered: list[str] = []
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, delivered.append, each.name)
         signal.raise_signal(each)
-    run_until_all_are_delivered(loop)
+    run_until_another_signal(loop)
     assert len(delivered) == 1
 
 
 def test_blocked_signals_are_delivered_afterwards() -> None:
-    received = threading.Event()
-    handler = signal.signal(signal.SIGTERM, lambda *_: received.set())
-    try:
-        with signals_blocked():
-            signal.raise_signal(signal.SIGTERM)
-            assert not received.is_set()
-        assert received.is_set()
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    delivered = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: delivered.set())
+    with signals_blocked():
+        signal.raise_signal(signal.SIGTERM)
+        assert not delivered.is_set()
+    assert delivered.is_set()
+
+
+def delivered_between_two_runs(loop: asyncio.AbstractEventLoop) -> list[str]:
+    """Return what is delivered in a second run of a signal that arrived before it."""
+    delivered: list[str] = []
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        far.setblocking(False)
+
+        async def poll() -> None:
+            for _ in range(3):
+                await loop.sock_sendall(near, b".")
+                await loop.sock_recv(far, 1)
+
+        loop.add_signal_handler(signal.SIGTERM, delivered.append, "stop")
+        loop.run_until_complete(poll())
+        signal.raise_signal(signal.SIGTERM)
+        loop.run_until_complete(poll())
+    loop.close()
+    return delivered
+
+
+def test_uvloop_still_drops_a_signal_between_two_runs() -> None:
+    assert delivered_between_two_runs(asyncio.SelectorEventLoop()) == ["stop"]
+    dropped = delivered_between_two_runs(uvloop.Loop()) == []
+    assert dropped, "EventLoop.run_forever and EventLoop.stop can go"
+
+
+SET_TWICE = """
+import signal, sys
+from granian._granian import WorkerSignal
+stop = WorkerSignal()
+signal.setitimer(signal.ITIMER_REAL, 0.5)
+for _ in range(int(sys.argv[1])):
+    stop.set()
+signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+def test_granian_still_hangs_after_a_second_signal() -> None:
+    """The alarm ends a process that hangs; one that does not hang is not measured."""
+    once, twice = (
+        subprocess.run([sys.executable, "-c", SET_TWICE, times], check=False).returncode
+        for times in ("1", "2")
+    )
+    assert once == 0
+    assert twice == -signal.SIGALRM, "EventLoop.add_signal_handler can go"
+
+
+S = TypeVar("S", bound=MPServer)
+
+
+def supervisor_of(kind: type[S]) -> S:
+    """Return a supervisor that is not started."""
+    with reserved_port() as port:
+        return kind("application", port=port, interface=Interfaces.ASGI, log_enabled=False)
+
+
+def start_worker(load: Callable[[], Any]) -> None:
+    """Start Granian's supervisor and one worker, and kill the supervisor: this process."""
+    server = supervisor_of(MPServer)
+    server.startup(server._spawn_asgi_lifespan_worker, load)  # type: ignore[no-untyped-call]
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def written_by_worker(load: Callable[[int], Any]) -> bytes:
+    """Return what a worker writes to a pipe when it loads its application, until it ends."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader:
+        supervisor = fork.Process(target=start_worker, args=(partial(load, writing),))
+        supervisor.start()
+        os.close(writing)
+        supervisor.join()
+        return reader.read()
+
+
+def get_a_signal(writing: int) -> None:
+    signal.raise_signal(signal.SIGTERM)
+    os.write(writing, b"goes on")
+    os._exit(0)
+
+
+def test_granian_still_loses_a_signal_while_a_worker_starts() -> None:
+    lost = written_by_worker(get_a_signal) == b"goes on"
+    assert lost, "AnnouncingServer.startup need not block signals"
+
+
+def outlive_supervisor(writing: int) -> None:
+    supervisor = multiprocessing.parent_process()
+    assert supervisor is not None
+    supervisor.join()
+    while os.getppid() == supervisor.pid:
+        """Its end is not complete: a signal of it would come now."""
+    os.write(writing, b"goes on")
+    os._exit(0)
+
+
+def test_granian_still_lets_a_worker_go_on_without_its_supervisor() -> None:
+    assert written_by_worker(outlive_supervisor) == b"goes on", "stop_with_supervisor can go"
+
+
+def wait_for_sigterm(writing: int) -> None:
+    block_signals()
+    stop_with_supervisor()
+    received = signal.sigtimedwait([signal.SIGTERM], PATIENCE)
+    os.write(writing, b"nothing" if received is None else b"SIGTERM")
+    os._exit(0)
+
+
+def test_a_worker_gets_sigterm_when_its_supervisor_is_killed() -> None:
+    assert written_by_worker(wait_for_sigterm) == b"SIGTERM"
+
+
+class RecordingServer(MPServer):
+    """A supervisor that starts no workers."""
+
+    events: list[str]
+
+    def _spawn_workers(self, *_: object) -> None:
+        self.events.append("workers")
+
+
+def test_granian_still_announces_that_it_listens_before_its_workers_do() -> None:
+    server = supervisor_of(RecordingServer)
+    server.events = []
+    server.on_startup(lambda: server.events.append("hook"))
+    server.startup(None, None)  # type: ignore[no-untyped-call]
+    server.shutdown()  # type: ignore[no-untyped-call]
+    assert server.events == ["hook", "workers"], "AnnouncingServer can go"
+    hooks = {name for name in vars(server) if name.startswith("hooks_")}
+    assert hooks == {"hooks_startup", "hooks_reload", "hooks_shutdown"}, "is there a hook for it?"
+
+
+def test_granian_still_shares_its_port() -> None:
+    """If the second socket is refused, `require_free_address` can go."""
+    with reserved_port() as port:
+        sockets = [SocketSpec("127.0.0.1", port, 128).build() for _ in range(2)]
+    assert len(sockets) == 2
+
+
+def test_granian_still_has_no_time_limit_for_bodies() -> None:
+    limits = {field.name for field in dataclasses.fields(HTTP1Settings) if "timeout" in field.name}
+    assert limits == {"header_read_timeout"}, "require_json_body need not limit the time"

@@ -1,7 +1,7 @@
 """Request bodies: strict JSON, converted field by field.
 
-msgspec stops at the first invalid field, while a form shows all of them at once. So each field is
-converted by itself; the struct describes the body in OpenAPI.
+msgspec stops at the first invalid field (msgspec/msgspec#1158, 0.22), while a form shows all of
+them at once. So each field is converted by itself; the struct describes the body in OpenAPI.
 """
 
 from __future__ import annotations
@@ -15,18 +15,13 @@ from typing import Any, Generic, NoReturn, TypeVar
 import msgspec
 from litestar import Request
 from litestar.dto import AbstractDTO
-from litestar.exceptions import InternalServerException
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 from msgspec import Struct
 from msgspec.structs import FieldInfo
 
-from service.api.http.errors import (
-    BodyIncomplete,
-    BodyTimeout,
-    MalformedJSON,
-    UnsupportedMediaType,
-)
+from service.api.http.errors import BodyTimeout, MalformedJSON, UnsupportedMediaType
+from service.api.http.litestar_workarounds import receive_body
 from service.api.http.state import FieldParsers, state_of
 from service.auth.errors import FieldError, InvalidField, ValidationFailed
 
@@ -83,13 +78,11 @@ async def require_json_body(request: Request[Any, Any, Any]) -> None:
     if media_type.strip().lower() != "application/json":
         raise UnsupportedMediaType
     try:
+        # Granian limits the time of headers only, by decision (emmett-framework/granian#728).
         async with asyncio.timeout(state_of(request).body_timeout):
-            body = await request.body()
+            body = await receive_body(request)
     except TimeoutError as error:
         raise BodyTimeout from error
-    except InternalServerException as error:
-        # Litestar raises it if the client disconnects, or the chunked encoding is invalid.
-        raise BodyIncomplete from error
     if not body:
         raise MalformedJSON("The body is empty.")
 
@@ -119,7 +112,10 @@ def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
 
 
 def parse_json_object(raw: bytes) -> dict[str, Any]:
-    """Parse a JSON object, more strictly than most parsers. Raises `MalformedJSON`."""
+    """Parse a JSON object, more strictly than most parsers. Raises `MalformedJSON`.
+
+    msgspec accepts a member twice (msgspec/msgspec#648, 0.22), so the parser is Python's.
+    """
     try:
         document = json.loads(
             raw.decode(), object_pairs_hook=_unique_members, parse_constant=_reject_constant

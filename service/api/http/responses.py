@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 
+from service.api.http.litestar_workarounds import documented_header
 from service.api.http.problem_types import (
     BAD_REQUEST,
     INTERNAL_ERROR,
@@ -42,20 +42,18 @@ BODY_PROBLEMS = (
 
 SESSION_SECURITY: list[dict[str, list[str]]] = [{"cookie": []}, {"bearer": []}]
 
-
-def _header(name: str, description: str) -> ResponseHeader:
-    # Litestar takes the type of the header from the value.
-    return ResponseHeader(name=name, value="", description=description, documentation_only=True)
-
-
-SETS_COOKIE = _header("Set-Cookie", "The session cookie, with the transport `cookie`.")
-RENEWS_COOKIE = _header("Set-Cookie", "The session cookie, if this request renewed the session.")
-CLEARS_COOKIE = _header("Set-Cookie", "Clears the session cookie, if the request carried it.")
-CLEARS_OR_RENEWS_COOKIE = _header(
+SETS_COOKIE = documented_header("Set-Cookie", "The session cookie, with the transport `cookie`.")
+RENEWS_COOKIE = documented_header(
+    "Set-Cookie", "The session cookie, if this request renewed the session."
+)
+CLEARS_COOKIE = documented_header(
+    "Set-Cookie", "Clears the session cookie, if the request carried it."
+)
+CLEARS_OR_RENEWS_COOKIE = documented_header(
     "Set-Cookie",
     "Clears the session cookie if this session ended; sets it if this request renewed the session.",
 )
-LOCATION = _header("Location", "`/me`")
+LOCATION = documented_header("Location", "`/me`")
 
 
 def problem_responses(*kinds: ProblemType) -> dict[int, ResponseSpec]:

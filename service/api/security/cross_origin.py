@@ -29,7 +29,7 @@ async def reject_cross_origin(
     """Guard a route with an unsafe method. Raises `OriginRejected`.
 
     Routes with safe methods change nothing but the expiry of an idle session, and do without it:
-    Litestar 2 copies a route for each guard of each request.
+    Litestar 2 copies a route for each guard of each request (see `litestar_workarounds`).
     """
     if not is_trusted_origin(connection.scope["headers"], state_of(connection).allowed_origins):
         raise OriginRejected
