@@ -25,8 +25,8 @@ from machine import machine
 from seeding import seed
 from servers import PORT, EmbeddedPostgres, execute, postgresql, serving
 
+from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
-from service.auth.hashing.worker import argon2_hasher
 from service.settings.passwords import Argon2Cost
 from service.storage.schema import migrate
 

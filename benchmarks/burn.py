@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from service.auth.hashing.worker import argon2_hasher, lower_priority
+from service.auth.hashing.program import argon2_hasher, lower_priority
 from service.settings.passwords import Argon2Cost
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ class Sessions:
     async def find(self, token: Token) -> FoundSession | None:
         """Return the live session of a token, without renewing it."""
         found = await self._lookups.find(token.session_id)
-        return found if found is not None and token.opens(found.secret_hash) else None
+        return found if found is not None and token.matches(found.secret_hash) else None
 
     async def open(
         self, connection: AsyncConnection, key: Key, device: Device, replaces: Token | None = None

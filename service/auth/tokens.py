@@ -73,6 +73,6 @@ class Token:
         """The SHA-256 of the secret."""
         return SecretHash(sha256(self._secret).digest())
 
-    def opens(self, secret_hash: SecretHash) -> bool:
+    def matches(self, secret_hash: SecretHash) -> bool:
         """Return whether the hash is that of this token's secret, by constant-time comparison."""
         return compare_digest(self.secret_hash, secret_hash)

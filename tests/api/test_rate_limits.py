@@ -181,7 +181,7 @@ def send_two_with_capacity_for_one(service: Service, send: Callable[[], int]) ->
     (hashing,) = [
         process
         for process in service.process.children(recursive=True)
-        if "service.auth.hashing.worker" in process.cmdline()
+        if "service.auth.hashing.program" in process.cmdline()
     ]
     with ThreadPoolExecutor(2) as pool:
         hashing.suspend()

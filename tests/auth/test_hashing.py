@@ -11,7 +11,7 @@ import pytest
 from service.auth.errors import Overloaded
 from service.auth.hashing.hasher import Hasher
 from service.auth.hashing.jobs import Hash, Job, Verification, Verify
-from service.auth.hashing.worker import NICENESS
+from service.auth.hashing.program import NICENESS
 from service.auth.passwords import Password, PasswordPolicy
 from service.settings.passwords import Argon2Cost
 from tests.services import PATIENCE
@@ -33,7 +33,7 @@ def process_of(hasher: Hasher) -> psutil.Process:
     (process,) = [
         child
         for child in psutil.Process().children()
-        if "service.auth.hashing.worker" in child.cmdline()
+        if "service.auth.hashing.program" in child.cmdline()
     ]
     return process
 

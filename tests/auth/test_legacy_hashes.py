@@ -14,8 +14,8 @@ import pytest_asyncio
 from service.auth.hashing.hasher import Hasher
 from service.auth.hashing.jobs import Verification
 from service.auth.hashing.legacy_hashes import is_legacy, verify_legacy
+from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
-from service.auth.hashing.worker import argon2_hasher
 from service.auth.passwords import Password
 from service.settings.passwords import Argon2Cost
 from tests.services import PATIENCE

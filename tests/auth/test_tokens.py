@@ -22,8 +22,8 @@ def test_parsing_returns_the_issued_token() -> None:
 
 def test_a_token_matches_its_own_hash_only() -> None:
     token, other = Token.issue(), Token.issue()
-    assert token.opens(token.secret_hash)
-    assert not token.opens(other.secret_hash)
+    assert token.matches(token.secret_hash)
+    assert not token.matches(other.secret_hash)
 
 
 def test_tokens_are_unique() -> None:
@@ -53,7 +53,7 @@ def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(tokens, "compare_digest", compare)
     token, other = Token.issue(), Token.issue()
-    assert not token.opens(other.secret_hash)
+    assert not token.matches(other.secret_hash)
     assert compared == [(token.secret_hash, other.secret_hash)]
 
 

@@ -11,8 +11,8 @@ from service.auth import uniform_timing as module
 from service.auth.accounts import Accounts, add_user
 from service.auth.errors import AuthError, InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
+from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
-from service.auth.hashing.worker import argon2_hasher
 from service.auth.passwords import Password, PasswordPolicy
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import Sessions

@@ -11,8 +11,8 @@ from time import monotonic
 from service.auth.errors import Overloaded
 from service.auth.hashing.jobs import Hash, Job, Result, Verification, Verify
 from service.auth.hashing.process import HashProcess
+from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
-from service.auth.hashing.worker import argon2_hasher
 from service.auth.passwords import Password
 from service.model.users import PasswordHash
 from service.settings.passwords import Argon2Cost

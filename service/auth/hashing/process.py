@@ -21,7 +21,7 @@ class HashProcessDied(Exception):
 
 
 class HashProcess:
-    """A process that runs `service.auth.hashing.worker`; started on demand.
+    """A process that runs `service.auth.hashing.program`; started on demand.
 
     It is warm once it has executed a job: the first one takes as long as the start of the process.
     """
@@ -68,12 +68,12 @@ class HashProcess:
             self.is_warm = False
             self._process = await asyncio.create_subprocess_exec(
                 # -P: the working directory may contain another package named "service".
-                *(sys.executable, "-P", "-m", "service.auth.hashing.worker"),
+                *(sys.executable, "-P", "-m", "service.auth.hashing.program"),
                 msgspec.json.encode(self._cost).decode(),
                 stdin=PIPE,
                 stdout=PIPE,
                 limit=MAX_LINE_LENGTH,
-                # A session of its own: Ctrl-C does not reach it, and see `worker.lower_priority`.
+                # A session of its own: Ctrl-C does not reach it, and see `program.lower_priority`.
                 start_new_session=True,
             )
         return self._process
