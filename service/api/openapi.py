@@ -80,6 +80,8 @@ def openapi_document() -> dict[str, Any]:
     described = Litestar(
         CONTROLLERS,
         dependencies=DEPENDENCIES,
+        # Litestar would configure the logging of this process.
+        logging_config=None,
         plugins=[FieldSchemas()],
         openapi_config=OpenAPIConfig(
             title="Ostiary",

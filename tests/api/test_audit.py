@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 from service.auth.audit import Event
 from tests.factories import PASSWORD, log_in, sign_up
 from tests.service_pool import ServicePool
-from tests.services import Service
+from tests.services import Service, running
 
 NEW_PASSWORD = "an entirely different one"
 
@@ -31,6 +32,23 @@ def service(services: ServicePool) -> Service:
 def trail(service: Service) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in service.logged().splitlines()]
     return [line for line in lines if line["logger"] == "audit"]
+
+
+@pytest.mark.own_service
+def test_reading_the_documentation_leaves_the_log_as_it_was(
+    database_url: str, tmp_path: Path
+) -> None:
+    environment = {"OSTIARY_LOG_FORMAT": "json"}
+    with (
+        running(database_url, tmp_path / "service.log", environment) as own,
+        own.client() as client,
+    ):
+        client.get("/docs")
+        client.get("/openapi.json")
+        sign_up(client)
+        logged = own.log.read_text()
+    (line,) = [line for line in logged.splitlines() if "signed_up" in line]
+    assert json.loads(line)["event"] == "signed_up"
 
 
 def last_event(service: Service, response: httpx.Response) -> dict[str, Any]:
