@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.databases import fetch_value, uncommitted, wait_for_lock_waiters
+from tests.databases import fetch_value, held, uncommitted, wait_for_lock_waiters
 from tests.factories import PASSWORD, age_sessions, cookie, log_in, sessions_in, sign_up, token_of
 from tests.services import Service
 
@@ -46,6 +46,14 @@ def test_a_log_in_during_a_password_change_is_refused(
     response = response_during(service, CHANGE_THE_HASH, lambda: log_in(client))
     assert (response.status_code, response.json()["code"]) == (401, "invalid_credentials")
     assert sessions_in(service.database_url) == before
+
+
+def test_simultaneous_log_ins_of_one_user_do_not_wait_for_each_other(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    with held(service.database_url, "SELECT FROM key FOR SHARE"):
+        assert log_in(client).status_code == 200
 
 
 def test_the_second_of_two_simultaneous_password_changes_is_refused(

@@ -9,7 +9,7 @@ from service.auth.errors import KeyTaken, LastKey, NoSuchKey
 from service.auth.keys import Keys
 from service.model.users import PasswordHash
 from service.storage.database import Database
-from tests.databases import execute
+from tests.databases import execute, held, uncommitted, wait_for_lock_waiters
 
 HASH = PasswordHash("a hash", "a scheme")
 
@@ -69,6 +69,31 @@ async def test_a_user_cannot_remove_the_key_of_another(users: list[UUID], keys: 
     await keys.add(users[0], "github", "42")
     with pytest.raises(NoSuchKey):
         await keys.remove(users[1], "github", "42")
+
+
+async def test_a_removal_during_another_one_leaves_the_last_key(
+    users: list[UUID], keys: Keys, database_url: str
+) -> None:
+    await keys.add(users[0], "github", "1")
+    await keys.add(users[0], "github", "2")
+    remove_the_first = f"""
+        SELECT FROM "user" WHERE id = '{users[0]}' FOR UPDATE;
+        DELETE FROM key WHERE name = '1'"""
+    with uncommitted(database_url, remove_the_first):
+        removal = asyncio.create_task(keys.remove(users[0], "github", "2"))
+        await asyncio.to_thread(wait_for_lock_waiters, database_url)
+    with pytest.raises(LastKey):
+        await removal
+    assert [key.name for key in await keys.list(users[0])] == ["2"]
+
+
+async def test_a_removal_does_not_wait_for_that_of_another_user(
+    users: list[UUID], keys: Keys, database_url: str
+) -> None:
+    await keys.add(users[0], "github", "1")
+    await keys.add(users[0], "github", "2")
+    with held(database_url, f"""SELECT FROM "user" WHERE id = '{users[1]}' FOR UPDATE"""):
+        await keys.remove(users[0], "github", "1")
 
 
 async def test_concurrent_removals_leave_one_key(users: list[UUID], keys: Keys) -> None:

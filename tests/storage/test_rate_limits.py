@@ -41,6 +41,7 @@ async def test_a_bucket_allows_its_burst_however_long_it_was_unused(
 ) -> None:
     thrice = bucket(b"address", interval=1, tolerance=2)
     async with database.connect() as connection:
+        await consume(connection, NAME)
         if years_ago:
             await consume(connection, thrice)
             await connection.execute(text("UPDATE rate_limit SET tat = now() - interval '1 year'"))
