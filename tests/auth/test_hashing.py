@@ -11,7 +11,7 @@ import pytest
 from service.auth.errors import Overloaded
 from service.auth.hashing.hasher import Hasher
 from service.auth.hashing.jobs import Hash, Job, Verification, Verify
-from service.auth.hashing.worker import NICENESS
+from service.auth.hashing.worker import NICENESS, argon2_hasher, execute
 from service.auth.passwords import Password, PasswordPolicy
 from service.settings.passwords import Argon2Cost
 from tests.services import PATIENCE
@@ -22,7 +22,9 @@ WRONG = Password("incorrect horse")
 
 
 @pytest.fixture
-async def hasher() -> AsyncIterator[Hasher]:
+async def hasher(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hasher]:
+    # A process must send each result at once, though Python buffers its output.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
     yield hasher
     await hasher.close()
@@ -58,6 +60,25 @@ async def test_hashes_of_the_same_password_differ(hasher: Hasher) -> None:
 async def test_without_a_hash_no_password_matches(hasher: Hasher) -> None:
     assert not (await hasher.verify(None, RIGHT)).matches
     assert not (await hasher.verify(None, Password("\x00"))).matches
+
+
+def test_a_password_that_is_not_unicode_matches_no_hash() -> None:
+    hasher = argon2_hasher(CHEAP)
+    job = Verify(hasher.hash("?"), ["half a pair \ud800"], "half a pair \ud800")
+    assert execute(job, hasher) == Verification(matches=False)
+
+
+async def test_the_time_of_a_verification_that_starts_a_process_is_not_kept(
+    hasher: Hasher,
+) -> None:
+    await hasher.verify(None, WRONG)
+    assert hasher.p90_verify_time == 0
+    await hasher.verify(None, WRONG)
+    assert hasher.p90_verify_time > 0
+
+
+async def test_a_hasher_that_was_never_used_can_be_closed() -> None:
+    await Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE).close()
 
 
 async def test_without_a_hash_verification_does_the_same_work(

@@ -37,7 +37,9 @@ async def test_a_user_can_have_several_keys(users: list[UUID], keys: Keys) -> No
     await keys.add(users[0], "email", "alice@example.com", password_hash=HASH)
     await keys.add(users[0], "github", "42")
     assert await providers(keys, users[0]) == ["username", "email", "github"]
-    assert [key.has_password for key in await keys.list(users[0])] == [True, True, False]
+    listed = await keys.list(users[0])
+    assert [key.has_password for key in listed] == [True, True, False]
+    assert [key.display_name for key in listed] == ["Alice", "alice@example.com", "42"]
 
 
 async def test_a_key_has_one_owner(users: list[UUID], keys: Keys) -> None:
@@ -50,14 +52,17 @@ async def test_a_key_has_one_owner(users: list[UUID], keys: Keys) -> None:
 async def test_a_key_can_be_removed_if_a_usable_one_remains(users: list[UUID], keys: Keys) -> None:
     await keys.add(users[0], "username", "alice", password_hash=HASH)
     await keys.add(users[0], "github", "42")
+    await keys.add(users[0], "email", "alice@example.com", password_hash=HASH)
+    await keys.remove(users[0], "github", "42")
     await keys.remove(users[0], "username", "alice")
-    assert await providers(keys, users[0]) == ["github"]
+    assert await providers(keys, users[0]) == ["email"]
 
 
 async def test_the_last_usable_key_cannot_be_removed(users: list[UUID], keys: Keys) -> None:
     """A username or an address without a password is not usable."""
     await keys.add(users[0], "github", "42")
     await keys.add(users[0], "email", "alice@example.com")
+    await keys.add(users[0], "username", "alice")
     with pytest.raises(LastKey):
         await keys.remove(users[0], "github", "42")
     await keys.remove(users[0], "email", "alice@example.com")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 import pytest
@@ -17,6 +18,7 @@ from service.storage.rate_limits import (
     consume_login,
     refund,
 )
+from tests.databases import held, wait_for_lock_waiters
 
 HOUR = 3600.0
 
@@ -132,3 +134,20 @@ async def test_only_consumed_buckets_are_refunded(database: Database) -> None:
             assert await consume_login(connection, buckets) == [frequent, NAME]
         with pytest.raises(LimitExceeded):
             await consume_login(connection, buckets)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_refund_locks_its_buckets_in_the_order_they_are_given(
+    database: Database, database_url: str, order: int
+) -> None:
+    """Whatever their order in the table; log-ins lock them in the same order."""
+    buckets = [ADDRESS, PAIR, NAME]
+    async with database.connect() as connection, database.connect() as another:
+        for each in buckets[::order]:
+            await consume(connection, each)
+        with held(database_url, "SELECT FROM rate_limit WHERE bucket = 'address' FOR UPDATE"):
+            refunding = asyncio.create_task(refund(connection, buckets))
+            await asyncio.to_thread(wait_for_lock_waiters, database_url)
+            others = "SELECT FROM rate_limit WHERE bucket <> 'address' FOR UPDATE NOWAIT"
+            await another.execute(text(others))
+        await refunding
