@@ -110,3 +110,11 @@ def test_the_scheme_of_a_hash_is_its_algorithm_and_cost() -> None:
     assert legacy == ["$2b$04$", "scrypt r=8", "scrypt r=16"]
     assert argon2.startswith("$argon2id$v=19$m=")
     assert argon2 == OSLO_ARGON2ID[0][1].rsplit("$", 2)[0]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_password_that_cannot_be_prepared_keeps_its_foreign_hash(hasher: Hasher) -> None:
+    """No other hash could be made of it."""
+    foreign = bcrypt.hashpw(b"a tab\t inside", b"$2b$04$CCCCCCCCCCCCCCCCCCCCC.").decode()
+    verification = await hasher.verify(parse_password_hash(foreign), Password("a tab\t inside"))
+    assert verification == Verification(matches=True, needs_rehash=False)

@@ -56,14 +56,13 @@ async def test_the_display_name_is_that_of_the_oldest_username(
     database: Database, database_url: str, alice: UUID
 ) -> None:
     """Of two that are equally old it is the first of the alphabet."""
-    for key, day in {
-        "username:younger": 3,
-        "username:b-old": 2,
-        "username:a-old": 2,
+    for name, day in {
         "username:a-younger": 3,
+        "username:c-old": 2,
+        "username:b-old": 2,
         "email:oldest": 1,
     }.items():
-        add(database_url, alice, key, day=day)
+        add(database_url, alice, name, day=day)
     add(database_url, add_user(database_url), "username:another-user", day=0)
     async with database.connect() as connection:
         # The index happens to have this order.
@@ -73,7 +72,7 @@ async def test_the_display_name_is_that_of_the_oldest_username(
         key = await find_key(connection, "email", "oldest")
     assert user is not None
     assert key is not None
-    assert user.username == key.user.username == "A-OLD"
+    assert user.username == key.user.username == "B-OLD"
 
 
 async def test_the_password_is_that_of_the_username_else_of_the_oldest_key(
