@@ -77,6 +77,12 @@ async def test_the_time_of_a_verification_that_starts_a_process_is_not_kept(
     assert hasher.p90_verify_time > 0
 
 
+async def test_the_time_of_hashing_is_not_that_of_verification(hasher: Hasher) -> None:
+    for _ in range(2):
+        await hasher.hash(RIGHT)
+    assert hasher.p90_verify_time == 0
+
+
 async def test_a_hasher_that_was_never_used_can_be_closed() -> None:
     await Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE).close()
 
