@@ -108,13 +108,17 @@ class SessionLookups:
         return await self._find_many.fetch(session_ids)
 
     async def _connect(self) -> asyncpg.Connection[asyncpg.Record]:
-        connection = await connect(self._url, self._options)
+        connection = self._connection = await connect(self._url, self._options)
         if not self._options.pgbouncer:
-            # A custom plan for each array would take longer than the look-up itself.
-            await connection.execute("SET plan_cache_mode = force_generic_plan")
-            self._find_one = await connection.prepare(FIND_ONE)
-            self._find_many = await connection.prepare(FIND_MANY)
-        self._connection = connection
+            try:
+                # A custom plan for each array would take longer than the look-up itself.
+                await connection.execute("SET plan_cache_mode = force_generic_plan")
+                self._find_one = await connection.prepare(FIND_ONE)
+                self._find_many = await connection.prepare(FIND_MANY)
+            except BaseException:
+                # Cancelled as well: no later look-up may find it without its statements.
+                self._disconnect()
+                raise
         return connection
 
     def _disconnect(self) -> None:

@@ -46,6 +46,12 @@ def test_the_scheme_is_case_insensitive(client: httpx.Client, scheme: str) -> No
     assert client.get("/me", headers=header).status_code == 200
 
 
+def test_spaces_around_a_token_are_ignored(client: httpx.Client) -> None:
+    token = token_in(sign_up(client, transport="bearer"))
+    headers = {"Authorization": f"Bearer   {token}"}
+    assert client.get("/me", headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize(
     "value",
     [

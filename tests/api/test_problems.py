@@ -21,6 +21,11 @@ from tests.service_pool import ServicePool
 from tests.services import Service
 
 JSON = {"Content-Type": "application/json"}
+# Each has ended, and the service's side is notified, when the statement returns.
+TERMINATE_CONNECTIONS = """
+SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
 GOOD = json.dumps({"username": "Alice", "password": PASSWORD})
 
 
@@ -204,6 +209,18 @@ def test_an_unavailable_database_is_503_until_it_returns(
         assert response.headers["retry-after"] == "1"
     assert client.get("/healthz").status_code == 200
     execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    assert client.get("/me").status_code == 200
+
+
+@pytest.mark.own_service
+def test_the_first_request_after_the_connections_were_cut_is_answered(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    client.get("/me")
+    execute(service.database_url, TERMINATE_CONNECTIONS)
+    # Once this is answered, the service has read that its connections are closed.
+    client.get("/healthz")
     assert client.get("/me").status_code == 200
 
 

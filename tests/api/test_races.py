@@ -7,13 +7,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.databases import fetch_value, uncommitted, wait_for_lock_waiters
-from tests.factories import PASSWORD, age_sessions, cookie, log_in, sessions_in, sign_up, token_of
+from tests.databases import fetch_value, held, uncommitted, wait_for_lock_waiters
+from tests.factories import (
+    PASSWORD,
+    age_sessions,
+    cookie,
+    log_in,
+    moment,
+    sessions_in,
+    sign_up,
+    token_of,
+)
 from tests.services import Service
 
 ANOTHER = "an entirely different one"
 
 CHANGE_THE_HASH = "UPDATE key SET password_hash = 'the hash of another password'"
+RENEW_THE_SESSION = "UPDATE session SET active_expires_at = now() + interval '1 day'"
 END_THE_SESSION = "UPDATE session SET idle_expires_at = now()"
 
 
@@ -48,6 +58,14 @@ def test_a_log_in_during_a_password_change_is_refused(
     assert sessions_in(service.database_url) == before
 
 
+def test_simultaneous_log_ins_of_one_user_do_not_wait_for_each_other(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    with held(service.database_url, "SELECT FROM key FOR SHARE"):
+        assert log_in(client).status_code == 200
+
+
 def test_the_second_of_two_simultaneous_password_changes_is_refused(
     service: Service, client: httpx.Client
 ) -> None:
@@ -78,3 +96,17 @@ def test_an_idle_session_that_dies_before_its_renewal_stays_dead(
     response = response_during(service, END_THE_SESSION, lambda: client.get("/me"))
     assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
     assert fetch_value(service.database_url, "SELECT idle_expires_at <= now() FROM session")
+
+
+def test_a_session_that_is_renewed_meanwhile_is_not_renewed_again(
+    service: Service, client: httpx.Client
+) -> None:
+    user = sign_up(client).json()["user"]
+    age_sessions(service.database_url, days=3)
+    response = response_during(service, RENEW_THE_SESSION, lambda: client.get("/me"))
+    assert response.status_code == 200
+    assert "set-cookie" not in response.headers
+    assert response.json()["user"] == user
+    assert response.json()["session"]["fresh"] is False
+    renewed = fetch_value(service.database_url, "SELECT active_expires_at FROM session")
+    assert moment(response.json()["session"]["active_expires_at"]) == renewed

@@ -8,6 +8,7 @@ from service.auth.cleanup import (
     delete_expired_rate_limits,
     delete_expired_sessions,
 )
+from service.storage import cleanup as storage
 from service.storage.cleanup import CLEANUP_LOCK
 from service.storage.database import Database
 from tests.databases import execute, fetch_value, held, wait_until
@@ -75,6 +76,24 @@ async def test_cleanup_deletes_restored_rate_limits(database_url: str, database:
     await delete_expired_rate_limits(database)
     assert await run(fetch_value, database_url, COUNT_RATE_LIMITS) == 15_000
     assert await run(fetch_value, database_url, COUNT_RESTORED) == 0
+
+
+async def test_a_batch_of_rate_limits_is_no_larger_than_its_maximum(
+    database_url: str, database: Database
+) -> None:
+    await run(execute, database_url, INSERT_RATE_LIMITS, 10)
+    async with database.connect() as connection:
+        deleted = [await storage.delete_expired_rate_limits(connection, 3) for _ in range(2)]
+    assert deleted == [3, 2]
+
+
+async def test_cleanup_skips_rate_limits_that_are_in_use(
+    database_url: str, database: Database
+) -> None:
+    await run(execute, database_url, INSERT_RATE_LIMITS, 10)
+    with held(database_url, f"{COUNT_RESTORED.replace('count(*)', '*')} LIMIT 1 FOR UPDATE"):
+        await delete_expired_rate_limits(database)
+        assert await run(fetch_value, database_url, COUNT_RESTORED) == 1
 
 
 def test_the_service_cleans_up_at_start_and_periodically(database_url: str, tmp_path: Path) -> None:

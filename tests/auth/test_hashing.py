@@ -11,8 +11,8 @@ import pytest
 from service.auth.errors import Overloaded
 from service.auth.hashing.hasher import Hasher
 from service.auth.hashing.jobs import Hash, Job, Verification, Verify
-from service.auth.hashing.program import NICENESS
-from service.auth.passwords import Password, PasswordPolicy
+from service.auth.hashing.program import NICENESS, argon2_hasher, execute
+from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.settings.passwords import Argon2Cost
 from tests.services import PATIENCE
 
@@ -22,7 +22,9 @@ WRONG = Password("incorrect horse")
 
 
 @pytest.fixture
-async def hasher() -> AsyncIterator[Hasher]:
+async def hasher(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hasher]:
+    # A process must send each result at once, though Python buffers its output.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
     yield hasher
     await hasher.close()
@@ -58,6 +60,46 @@ async def test_hashes_of_the_same_password_differ(hasher: Hasher) -> None:
 async def test_without_a_hash_no_password_matches(hasher: Hasher) -> None:
     assert not (await hasher.verify(None, RIGHT)).matches
     assert not (await hasher.verify(None, Password("\x00"))).matches
+
+
+def test_a_password_that_is_not_unicode_matches_no_hash() -> None:
+    hasher = argon2_hasher(CHEAP)
+    job = Verify(hasher.hash("?"), ["half a pair \ud800"], "half a pair \ud800")
+    assert execute(job, hasher) == Verification(matches=False, needs_rehash=False)
+
+
+async def test_the_time_of_a_verification_that_starts_a_process_is_not_kept(
+    hasher: Hasher,
+) -> None:
+    await hasher.verify(None, WRONG)
+    assert hasher.p90_verify_time == 0
+    await hasher.verify(None, WRONG)
+    assert hasher.p90_verify_time > 0
+
+
+async def test_the_time_of_hashing_is_not_that_of_verification(hasher: Hasher) -> None:
+    for _ in range(2):
+        await hasher.hash(RIGHT)
+    assert hasher.p90_verify_time == 0
+
+
+async def test_a_hasher_that_was_never_used_can_be_closed() -> None:
+    await Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE).close()
+
+
+async def test_without_a_hash_no_password_matches_even_if_it_is_that_of_the_work(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def match(_: Job, **__: object) -> Verification:
+        return Verification(matches=True)
+
+    monkeypatch.setattr(hasher, "_execute", match)
+    assert not (await hasher.verify(None, RIGHT)).matches
+
+
+async def test_a_password_without_a_prepared_form_is_not_hashed(hasher: Hasher) -> None:
+    with pytest.raises(ValueError, match="no prepared form"):
+        await hasher.hash(NewPassword("\x00"))
 
 
 async def test_without_a_hash_verification_does_the_same_work(
@@ -147,6 +189,7 @@ async def test_a_dead_process_is_replaced(hasher: Hasher) -> None:
 async def test_hash_processes_give_way_to_requests_and_do_not_starve(hasher: Hasher) -> None:
     await hasher.hash(RIGHT)
     process = process_of(hasher)
+    assert os.getsid(process.pid) == process.pid
     assert process.nice() == min(os.nice(0) + NICENESS, 19)
     assert os.sched_getscheduler(process.pid) == os.SCHED_OTHER
     assert autogroup_niceness(process.pid) in {NICENESS, None}
@@ -157,6 +200,21 @@ async def test_close_leaves_no_process(hasher: Hasher) -> None:
     process = process_of(hasher)
     await hasher.close()
     assert not process.is_running()
+
+
+async def test_close_finishes_the_work_under_way_and_refuses_what_waits(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    process = process_of(hasher)
+    process.suspend()
+    working, waiting = (asyncio.create_task(hasher.hash(RIGHT)) for _ in range(2))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(hasher.close())
+    await asyncio.sleep(0)
+    process.resume()
+    assert (await working).text
+    with pytest.raises(Overloaded):
+        await waiting
+    await closing
 
 
 def test_the_repr_of_a_job_hides_its_secrets() -> None:

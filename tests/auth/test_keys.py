@@ -9,7 +9,7 @@ from service.auth.errors import KeyTaken, LastKey, NoSuchKey
 from service.auth.keys import Keys
 from service.model.users import PasswordHash
 from service.storage.database import Database
-from tests.databases import execute
+from tests.databases import execute, held, uncommitted, wait_for_lock_waiters
 
 HASH = PasswordHash("a hash", "a scheme")
 
@@ -37,7 +37,9 @@ async def test_a_user_can_have_several_keys(users: list[UUID], keys: Keys) -> No
     await keys.add(users[0], "email", "alice@example.com", password_hash=HASH)
     await keys.add(users[0], "github", "42")
     assert await providers(keys, users[0]) == ["username", "email", "github"]
-    assert [key.has_password for key in await keys.list(users[0])] == [True, True, False]
+    listed = await keys.list(users[0])
+    assert [key.has_password for key in listed] == [True, True, False]
+    assert [key.display_name for key in listed] == ["Alice", "alice@example.com", "42"]
 
 
 async def test_a_key_has_one_owner(users: list[UUID], keys: Keys) -> None:
@@ -50,14 +52,17 @@ async def test_a_key_has_one_owner(users: list[UUID], keys: Keys) -> None:
 async def test_a_key_can_be_removed_if_a_usable_one_remains(users: list[UUID], keys: Keys) -> None:
     await keys.add(users[0], "username", "alice", password_hash=HASH)
     await keys.add(users[0], "github", "42")
+    await keys.add(users[0], "email", "alice@example.com", password_hash=HASH)
+    await keys.remove(users[0], "github", "42")
     await keys.remove(users[0], "username", "alice")
-    assert await providers(keys, users[0]) == ["github"]
+    assert await providers(keys, users[0]) == ["email"]
 
 
 async def test_the_last_usable_key_cannot_be_removed(users: list[UUID], keys: Keys) -> None:
     """A username or an address without a password is not usable."""
     await keys.add(users[0], "github", "42")
     await keys.add(users[0], "email", "alice@example.com")
+    await keys.add(users[0], "username", "alice")
     with pytest.raises(LastKey):
         await keys.remove(users[0], "github", "42")
     await keys.remove(users[0], "email", "alice@example.com")
@@ -69,6 +74,31 @@ async def test_a_user_cannot_remove_the_key_of_another(users: list[UUID], keys: 
     await keys.add(users[0], "github", "42")
     with pytest.raises(NoSuchKey):
         await keys.remove(users[1], "github", "42")
+
+
+async def test_a_removal_during_another_one_leaves_the_last_key(
+    users: list[UUID], keys: Keys, database_url: str
+) -> None:
+    await keys.add(users[0], "github", "1")
+    await keys.add(users[0], "github", "2")
+    remove_the_first = f"""
+        SELECT FROM "user" WHERE id = '{users[0]}' FOR UPDATE;
+        DELETE FROM key WHERE name = '1'"""
+    with uncommitted(database_url, remove_the_first):
+        removal = asyncio.create_task(keys.remove(users[0], "github", "2"))
+        await asyncio.to_thread(wait_for_lock_waiters, database_url)
+    with pytest.raises(LastKey):
+        await removal
+    assert [key.name for key in await keys.list(users[0])] == ["2"]
+
+
+async def test_a_removal_does_not_wait_for_that_of_another_user(
+    users: list[UUID], keys: Keys, database_url: str
+) -> None:
+    await keys.add(users[0], "github", "1")
+    await keys.add(users[0], "github", "2")
+    with held(database_url, f"""SELECT FROM "user" WHERE id = '{users[1]}' FOR UPDATE"""):
+        await keys.remove(users[0], "github", "1")
 
 
 async def test_concurrent_removals_leave_one_key(users: list[UUID], keys: Keys) -> None:

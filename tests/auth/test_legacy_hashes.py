@@ -94,3 +94,27 @@ async def test_an_invalid_hash_verifies_no_password(hasher: Hasher, nonsense: st
     assert not verify_legacy(nonsense, "password")
     verification = await hasher.verify(parse_password_hash(nonsense), Password("password"))
     assert not verification.matches
+
+
+@pytest.mark.parametrize("password_hash", [each for _, each in FOREIGN])
+def test_a_password_that_is_not_unicode_matches_no_hash(password_hash: str) -> None:
+    assert not verify_legacy(password_hash, "half a pair \ud800")
+
+
+def test_the_scheme_of_a_hash_is_its_algorithm_and_cost() -> None:
+    schemes = [
+        parse_password_hash(text).scheme
+        for text in (FOREIGN[-1][1], lucia_v1("x"), f"s2:{lucia_v1('x')}", OSLO_ARGON2ID[0][1])
+    ]
+    *legacy, argon2 = schemes
+    assert legacy == ["$2b$04$", "scrypt r=8", "scrypt r=16"]
+    assert argon2.startswith("$argon2id$v=19$m=")
+    assert argon2 == OSLO_ARGON2ID[0][1].rsplit("$", 2)[0]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_password_that_cannot_be_prepared_keeps_its_foreign_hash(hasher: Hasher) -> None:
+    """No other hash could be made of it."""
+    foreign = bcrypt.hashpw(b"a tab\t inside", b"$2b$04$CCCCCCCCCCCCCCCCCCCCC.").decode()
+    verification = await hasher.verify(parse_password_hash(foreign), Password("a tab\t inside"))
+    assert verification == Verification(matches=True, needs_rehash=False)

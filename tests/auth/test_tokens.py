@@ -4,6 +4,7 @@ import hmac
 import secrets
 from base64 import urlsafe_b64decode
 from hashlib import sha256
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,26 @@ def test_a_session_id_is_a_random_uuid() -> None:
     token = Token.issue()
     assert token.session_id.version == 4
     assert len(token.session_id.bytes) == 16
+
+
+def test_a_session_keeps_its_id_when_it_gets_another_token() -> None:
+    session_id = uuid4()
+    one, other = Token.issue(session_id), Token.issue(session_id)
+    assert one.session_id == other.session_id == session_id
+    assert one.secret_hash != other.secret_hash
+
+
+@pytest.mark.parametrize("text", ["é" * 64, "=" * 64, "!!!!" + "A" * 60, "A" * 32 + "+/" * 16])
+def test_a_text_with_any_other_character_is_no_token(text: str) -> None:
+    assert len(text) == 64
+    assert Token.parse(text) is None
+
+
+def test_the_id_of_an_imported_session_never_changes() -> None:
+    """Databases contain it."""
+    token = Token.parse("abcdefghijklmnopqrstuvwxyz0123456789abcd")
+    assert token is not None
+    assert token.session_id == UUID("8f7274ed-16f7-927f-7f10-e8d1dd821738")
 
 
 def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:

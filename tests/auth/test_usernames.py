@@ -35,6 +35,7 @@ def test_a_username_has_a_prepared_and_a_display_form(
         ("abc", "too_short"),
         ("a" * 32, "too_long"),
         ("a" * 100_000, "too_long"),
+        (" " * 256, "too_long"),
         ("al ice", "not_allowed"),
         ("alice\x00", "not_allowed"),
         ("alice\n", "not_allowed"),
@@ -91,3 +92,10 @@ def test_a_claimed_username_is_prepared_or_has_no_name(text: str) -> None:
 def test_an_imported_name_of_any_length_can_log_in() -> None:
     assert ClaimedUsername.parse("Al").name == "al"
     assert ClaimedUsername.parse("A" * 100).name == "a" * 100
+
+
+@pytest.mark.parametrize(("text", "code"), [("", "too_short"), ("a" * 256, "too_long")])
+def test_an_empty_or_very_long_username_cannot_log_in(text: str, code: str) -> None:
+    with pytest.raises(InvalidField) as caught:
+        ClaimedUsername.parse(text)
+    assert caught.value.code == code

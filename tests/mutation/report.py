@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -14,6 +15,9 @@ HEAD = """# Mutation testing
 mutant that no test notices has survived: a test is missing, or the change makes no difference. The
 score is the share of killed mutants; a mutant that keeps the tests from ending counts as killed.
 """
+
+# Why some survivors need no test: a table for each, by module, place and mutation, as lines move.
+EXPLANATIONS = Path(__file__).with_name("explanations.toml")
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,17 @@ class Outcome:
 
 
 def write(outcomes: Iterable[Outcome], made: int, path: Path) -> None:
-    """Write the report, also to standard output. Explanations that are there already are kept."""
-    explanations = _explanations(path.read_text()) if path.exists() else {}
+    """Write the report, also to standard output."""
+    text = report(outcomes, made, explanations())
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    sys.stdout.write(text)
+
+
+def report(
+    outcomes: Iterable[Outcome], made: int, explained: Mapping[tuple[str, str, str], str]
+) -> str:
+    """Return the report on the outcomes of ``made`` mutants, or of those that were tried."""
     ordered = sorted(outcomes, key=lambda outcome: (outcome.module, outcome.start))
     lines = [HEAD]
     if len(ordered) < made:
@@ -50,26 +63,18 @@ def write(outcomes: Iterable[Outcome], made: int, path: Path) -> None:
         if not outcome.killer:
             where = f"{outcome.module}:{outcome.line}"
             what = outcome.mutation.replace("|", "\\|")
-            explanation = explanations.get((outcome.module, outcome.place, what), "")
-            lines.append(f"| {where} | {outcome.place} | {what} | {explanation} |")
-    text = "\n".join(lines) + "\n"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    sys.stdout.write(text)
+            why = explained.get((outcome.module, outcome.place, outcome.mutation), "")
+            lines.append(f"| {where} | {outcome.place} | {what} | {why} |")
+    return "\n".join(lines) + "\n"
+
+
+def explanations() -> dict[tuple[str, str, str], str]:
+    """Return the explanations by module, place and mutation."""
+    survivors = tomllib.loads(EXPLANATIONS.read_text()).get("survivor", [])
+    return {(s["module"], s["place"], s["mutation"]): s["explanation"] for s in survivors}
 
 
 def _scores(name: str, outcomes: list[Outcome]) -> str:
     killed = sum(bool(outcome.killer) for outcome in outcomes)
     survived = len(outcomes) - killed
     return f"| {name} | {len(outcomes)} | {killed} | {survived} | {killed / len(outcomes):.0%} |"
-
-
-def _explanations(text: str) -> dict[tuple[str, str, str], str]:
-    """By module, place and mutation: lines move."""
-    found = {}
-    for line in text.partition("## Survivors")[2].splitlines():
-        cells = [cell.strip() for cell in line.replace("\\|", "\0").strip("|").split("|")]
-        if len(cells) == 4:
-            where, place, what, explanation = cells
-            found[where.rpartition(":")[0], place, what.replace("\0", "\\|")] = explanation
-    return found

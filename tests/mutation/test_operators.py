@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.mutation.operators import mutants_of
+from tests.mutation.report import Outcome, explanations, report
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def mutants(source: str) -> set[str]:
@@ -55,3 +60,22 @@ def test_every_mutant_differs_from_the_module_and_from_the_others() -> None:
     source = b"x = a == b and c == d\nwith f(): g(1, h=2)\n"
     texts = [mutant.apply(source) for mutant in mutants_of("service/module.py", source)]
     assert len({source, *texts}) == len(texts) + 1
+
+
+def test_a_survivor_is_reported_with_its_explanation() -> None:
+    survivor = Outcome("service/a.py", 7, "f", 90, "`a | b` → `a`", "")
+    explained = {("service/a.py", "f", "`a | b` → `a`"): "It is faster."}
+    text = report([survivor], 1, explained)
+    assert r"| service/a.py:7 | f | `a \| b` → `a` | It is faster. |" in text.splitlines()
+    assert "It is faster." not in report([survivor], 1, {})
+
+
+def test_every_explanation_is_of_a_mutant_that_is_made() -> None:
+    explained = set(explanations())
+    modules = {module for module, _, _ in explained}
+    made = {
+        (module, mutant.place, str(mutant))
+        for module in modules
+        for mutant in mutants_of(module, (REPOSITORY / module).read_bytes())
+    }
+    assert explained - made == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 import pytest
@@ -17,6 +18,7 @@ from service.storage.rate_limits import (
     consume_login,
     refund,
 )
+from tests.databases import held, wait_for_lock_waiters
 
 HOUR = 3600.0
 
@@ -41,6 +43,7 @@ async def test_a_bucket_allows_its_burst_however_long_it_was_unused(
 ) -> None:
     thrice = bucket(b"address", interval=1, tolerance=2)
     async with database.connect() as connection:
+        await consume(connection, NAME)
         if years_ago:
             await consume(connection, thrice)
             await connection.execute(text("UPDATE rate_limit SET tat = now() - interval '1 year'"))
@@ -131,3 +134,23 @@ async def test_only_consumed_buckets_are_refunded(database: Database) -> None:
             assert await consume_login(connection, buckets) == [frequent, NAME]
         with pytest.raises(LimitExceeded):
             await consume_login(connection, buckets)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_refund_locks_its_buckets_in_the_order_they_are_given(
+    database: Database, database_url: str, order: int
+) -> None:
+    """Whatever their order in the table; log-ins lock them in the same order."""
+    buckets = [ADDRESS, PAIR, NAME]
+    async with database.connect() as connection, database.connect() as another:
+        for each in buckets[::order]:
+            await consume(connection, each)
+        # These ways to join the tables have the right order by chance.
+        for join in ("nestloop", "mergejoin"):
+            await connection.execute(text(f"SET enable_{join} = off"))
+        with held(database_url, "SELECT FROM rate_limit WHERE bucket = 'address' FOR UPDATE"):
+            refunding = asyncio.create_task(refund(connection, buckets))
+            await asyncio.to_thread(wait_for_lock_waiters, database_url)
+            others = "SELECT FROM rate_limit WHERE bucket <> 'address' FOR UPDATE NOWAIT"
+            await another.execute(text(others))
+        await refunding

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID, uuid4
 
+import pytest
+
 from service.settings.database import DatabaseOptions
+from service.storage.database import DatabaseUnavailable
 from service.storage.session_lookups import SessionLookups
-from tests.databases import execute
+from tests.databases import execute, locked, wait_for_lock_waiters, wait_until
 
 ADD = """
 WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
@@ -15,6 +18,11 @@ INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_a
                      absolute_expires_at)
 SELECT each, '', u.id, now(), now() + $2::float * interval '1 hour', now()
 FROM u, unnest($1::uuid[]) AS each
+"""
+
+CONNECTIONS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'ostiary'
 """
 
 
@@ -34,4 +42,37 @@ async def test_live_sessions_are_found_one_by_one_and_in_a_batch(
     assert [await find(each) for each in everything] == [None] * 3 + live + [None] * 3
     together = await asyncio.gather(*map(find, everything))
     assert together == [None] * 3 + live + [None] * 3
+    await lookups.close()
+
+
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_look_ups_under_way_when_the_service_stops_find_the_database_unavailable(
+    database_url: str, *, is_connected: bool
+) -> None:
+    """They do not report that there is no such session."""
+    lookups = SessionLookups(database_url, DatabaseOptions())
+    if is_connected:
+        await lookups.find(uuid4())
+    with locked(database_url, "session"):
+        first, second = (asyncio.create_task(lookups.find(uuid4())) for _ in range(2))
+        await asyncio.to_thread(wait_for_lock_waiters, database_url)
+        await lookups.close()
+        with pytest.raises(DatabaseUnavailable, match="closed"):
+            await first
+        with pytest.raises(DatabaseUnavailable, match="the service stops"):
+            await second
+
+
+async def test_a_look_up_that_is_cancelled_while_it_connects_leaves_no_connection(
+    database_url: str,
+) -> None:
+    lookups = SessionLookups(database_url, DatabaseOptions())
+    with locked(database_url, "session"):
+        look_up = asyncio.create_task(lookups.find(uuid4()))
+        await asyncio.to_thread(wait_for_lock_waiters, database_url)
+        look_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await look_up
+    assert await lookups.find(uuid4()) is None
+    await asyncio.to_thread(wait_until, database_url, f"({CONNECTIONS}) = 1")
     await lookups.close()

@@ -1,0 +1,142 @@
+"""The names of a user and the one password, as far as only the database shows them."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+
+from service.model.users import PasswordHash
+from service.storage.database import Database, StatementRefused
+from service.storage.keys import (
+    add_key,
+    find_hash_of_each_scheme,
+    find_key,
+    find_password_key,
+    list_keys,
+    remove_key,
+)
+from service.storage.users import find_user
+from tests.databases import execute, fetch
+
+ADD_KEY = """
+INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme, created_at)
+VALUES ($1, $2, $3, upper($2), $4, $5, '2026-01-01'::timestamptz + $6 * interval '1 day')
+"""
+
+
+@pytest.fixture
+def alice(database_url: str) -> UUID:
+    return add_user(database_url)
+
+
+def add_user(database_url: str) -> UUID:
+    user_id = uuid4()
+    execute(database_url, 'INSERT INTO "user" (id) VALUES ($1)', user_id)
+    return user_id
+
+
+def add(
+    database_url: str,
+    user_id: UUID,
+    key: str,
+    *,
+    day: int,
+    password: str | None = None,
+    scheme: str = "scheme",
+) -> None:
+    """Add a key, written as provider and name with a colon between, on a day of 2026."""
+    provider, name = key.split(":")
+    scheme_or_none = None if password is None else scheme
+    execute(database_url, ADD_KEY, provider, name, user_id, password, scheme_or_none, float(day))
+
+
+async def test_the_display_name_is_that_of_the_oldest_username(
+    database: Database, database_url: str, alice: UUID
+) -> None:
+    """Of two that are equally old it is the first of the alphabet."""
+    for name, day in {
+        "username:a-younger": 3,
+        "username:c-old": 2,
+        "username:b-old": 2,
+        "email:oldest": 1,
+    }.items():
+        add(database_url, alice, name, day=day)
+    add(database_url, add_user(database_url), "username:another-user", day=0)
+    async with database.connect() as connection:
+        # The index happens to have this order.
+        for scan in ("indexscan", "indexonlyscan", "bitmapscan"):
+            await connection.execute(text(f"SET enable_{scan} = off"))
+        user = await find_user(connection, alice)
+        key = await find_key(connection, "email", "oldest")
+    assert user is not None
+    assert key is not None
+    assert user.username == key.user.username == "B-OLD"
+
+
+async def test_the_password_is_that_of_the_username_else_of_the_oldest_key(
+    database: Database, database_url: str, alice: UUID
+) -> None:
+    """Guesses are counted by the name of one key, which must be the same each time."""
+    add(database_url, alice, "email:a-younger", day=3, password="a")
+    add(database_url, alice, "email:c-old", day=2, password="c")
+    add(database_url, alice, "email:b-old", day=2, password="b")
+    add(database_url, alice, "email:oldest", day=1)
+    async with database.connect() as connection:
+        found = await find_password_key(connection, alice)
+        assert found is not None
+        assert found.name == "b-old"
+        add(database_url, alice, "username:youngest", day=4, password="d")
+        found = await find_password_key(connection, alice)
+    assert found is not None
+    assert found.name == "youngest"
+
+
+async def test_keys_are_listed_by_age_then_provider_then_name(
+    database: Database, database_url: str, alice: UUID
+) -> None:
+    ordered = ["x:oldest", "a:y", "a:z", "b:x", "a:youngest"]
+    for key, day in {"a:youngest": 3, "b:x": 2, "a:z": 2, "a:y": 2, "x:oldest": 1}.items():
+        add(database_url, alice, key, day=day)
+    async with database.connect() as connection:
+        listed = await list_keys(connection, alice)
+    assert [f"{key.provider}:{key.name}" for key in listed] == ordered
+
+
+async def test_only_the_named_key_of_its_owner_is_removed(
+    database: Database, database_url: str, alice: UUID
+) -> None:
+    for key in ("github:1", "github:2", "gitlab:1"):
+        add(database_url, alice, key, day=1)
+    async with database.connect() as connection:
+        assert not await remove_key(connection, add_user(database_url), "github", "1")
+        assert await remove_key(connection, alice, "github", "1")
+        assert not await remove_key(connection, alice, "github", "1")
+    left = fetch(database_url, "SELECT provider, name FROM key ORDER BY 1, 2")
+    assert [tuple(key) for key in left] == [("github", "2"), ("gitlab", "1")]
+
+
+async def test_a_key_of_no_user_is_refused(database: Database) -> None:
+    with pytest.raises(StatementRefused):
+        async with database.connect() as connection:
+            await add_key(
+                connection,
+                user_id=uuid4(),
+                provider="username",
+                name="alice",
+                display_name="Alice",
+                password_hash=None,
+            )
+
+
+async def test_one_hash_of_each_scheme_is_found(
+    database: Database, database_url: str, alice: UUID
+) -> None:
+    for number, scheme in enumerate(["b", "b", "b", "a", "a", "c"]):
+        password = f"a hash by {scheme}"
+        add(database_url, alice, f"email:{number}", day=1, password=password, scheme=scheme)
+    add(database_url, alice, "username:alice", day=1)
+    async with database.connect() as connection:
+        found = await find_hash_of_each_scheme(connection)
+    assert found == [PasswordHash(f"a hash by {scheme}", scheme) for scheme in "abc"]
