@@ -25,7 +25,7 @@ test-pgbouncer: $(VENV)/development.installed  ## Run the tests that need Debian
 test-browser: $(VENV)/development.installed  ## Run the tests that need Debian's package chromium
 	$(BIN)/pytest --override-ini addopts=-ra tests/browser
 
-mutate: $(VENV)/development.installed  ## Run the mutation tests of the security-relevant code: 40 minutes
+mutate: $(VENV)/development.installed  ## Run the mutation tests of the security-relevant code: 20 minutes
 	$(BIN)/python -m tests.mutation
 
 bench: $(VENV)/development.installed  ## Run the benchmarks: 15 minutes; needs Debian's package wrk

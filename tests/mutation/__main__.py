@@ -290,6 +290,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--resume", action="store_true", help="keep the results of an earlier run")
     parser.add_argument("--report", action="store_true", help="only report the results so far")
+    parser.add_argument("--all", action="store_true", help="test replacements too: twice as many")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("modules", nargs="*", default=list(SCOPE["modules"]))
     options = parser.parse_args()
@@ -301,6 +302,7 @@ def main() -> None:
         m
         for module in options.modules
         for m in mutants_of(module, (REPOSITORY / module).read_bytes())
+        if options.all or m.is_removal
     ]
     if not options.report:
         run(mutants, options.modules, options.workers)

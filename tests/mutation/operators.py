@@ -84,7 +84,7 @@ class Mutant(Struct, frozen=True):
 
     @property
     def is_removal(self) -> bool:
-        """Tell whether something is taken out, rather than replaced."""
+        """Return whether something is removed, not replaced by something else."""
         return self.new.strip() in {"", "pass", "true", "True", NO_CONTEXT}
 
     def __str__(self) -> str:
