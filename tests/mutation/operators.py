@@ -271,7 +271,7 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_initial(node: ast.Assign) -> bool:
-    """Tell whether an assignment only stores an argument, as most of a constructor's."""
+    """Return whether an assignment only stores an argument, as most of a constructor's."""
     return isinstance(node.value, ast.Name) and isinstance(node.targets[0], ast.Attribute)
 
 
