@@ -15,7 +15,7 @@ from itertools import cycle
 from pathlib import Path
 
 import httpx
-from cpu_time import CpuTimes, Part, hashing_in_normal_time
+from cpu_time import CpuTimes, Part, hashing_at_normal_priority
 from load import require_none, wrk
 from servers import environment, serving
 
@@ -23,8 +23,8 @@ USERS = 100
 PASSWORD = "correct horse battery staple"  # noqa: S105
 LOG_IN_CONNECTIONS, GET_CONNECTIONS = 8, 64
 
-# Nothing is refused, nor given up on a busy machine. Each is set where the revision's README has
-# it: with a setting that it does not know, it would not start.
+# No request is refused, or times out on a busy machine. Each is set where the revision documents
+# it: with an unknown setting the service does not start.
 SETTINGS = {
     "OSTIARY_LOG_IN_FAILURES_PER_NAME": "0",
     "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
@@ -33,17 +33,17 @@ SETTINGS = {
     "OSTIARY_HASH_QUEUE_PATIENCE": "2m",
 }
 
-# How long an answer may take, in seconds: longer than the patience above.
+# Maximum time of a response, in seconds: longer than the time limits above.
 TIMEOUT = 150
 
-# The requests, and who spends time on them.
+# The requests, and the parts that spend time on them.
 LOADS = {
     "GET /healthz": [Part.SERVICE],
     "GET /me": [Part.SERVICE, Part.POSTGRESQL],
     "POST /login": [Part.HASHING, Part.SERVICE, Part.POSTGRESQL],
 }
 
-# Who spends how much on a request, in microseconds.
+# The CPU time of each part for a request, in microseconds.
 Cost = dict[str, float]
 
 
@@ -61,7 +61,7 @@ class Candidate:
     costs: dict[str, list[Cost]] = field(default_factory=lambda: {load: [] for load in LOADS})
 
     def set_up(self) -> None:
-        """Migrate by the checkout's own code, and sign users up through its own endpoint."""
+        """Migrate with the checkout's own code, and sign users up through its endpoint."""
         command = [sys.executable, "-m", "service", "migrate"]
         environ = environment(self.url, self.checkout)
         subprocess.run(command, cwd=self.checkout, env=environ, stdout=sys.stderr, check=True)
@@ -84,7 +84,7 @@ class Candidate:
         settings["OSTIARY_PORT"] = port = str(free_port())
         with (
             serving(self.url, None, checkout=self.checkout, **settings) as process,
-            hashing_in_normal_time(process),
+            hashing_at_normal_priority(process),
         ):
             yield process, f"http://127.0.0.1:{port}"
 
@@ -92,7 +92,7 @@ class Candidate:
         """Send one kind of request for a second; return what each cost."""
         before = CpuTimes(service, postmaster)
         requests = self.send(load, url)
-        # What goes on after the answer is part of the cost.
+        # Work after the response is part of the cost.
         time.sleep(0.1)
         spent = CpuTimes(service, postmaster).since(before)
         cost: Cost = {part: spent[part] / requests * 1e6 for part in LOADS[load]}
@@ -112,9 +112,9 @@ class Candidate:
 
 
 def log_ins(url: str) -> int:
-    """Log users in for a second; return how many were.
+    """Log users in for a second; return how many.
 
-    Not by wrk: it leaves without the answers to its last requests, whose hashes were paid for.
+    Without wrk, which ends before the responses to its last requests, whose hashes would count.
     """
     end = time.monotonic() + 1
 

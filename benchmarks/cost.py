@@ -1,7 +1,6 @@
-"""``make bench-cost``: CPU time per request, of this checkout or beside that of another revision.
+"""``make bench-cost``: CPU time per request of this checkout, compared with another revision.
 
-The two take turns on one PostgreSQL, each with a database of its own, and with the packages that
-are installed here.
+Both use one PostgreSQL, each a database of its own, and the packages that are installed here.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ from load import require_wrk
 from machine import machine
 from servers import ROOT, EmbeddedPostgres, execute, postgresql
 
-# What PostgreSQL would do now and then, in one's turn or the other's.
-NO_CHORES = {"autovacuum": "off", "checkpoint_timeout": "1h"}
+# Maintenance that PostgreSQL would do during the turn of one or of the other.
+NO_MAINTENANCE = {"autovacuum": "off", "checkpoint_timeout": "1h"}
 
 
 def commit_of(revision: str) -> str:
@@ -32,13 +31,13 @@ def commit_of(revision: str) -> str:
     command = ["git", "rev-parse", "--verify", "--quiet", "--short", f"{revision}^{{commit}}"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if found.returncode:
-        raise SystemExit(f"{revision} is no revision of this repository.")
+        raise SystemExit(f"{revision} is not a revision of this repository.")
     return found.stdout.strip()
 
 
 @contextmanager
 def worktree(commit: str, directory: Path) -> Iterator[Path]:
-    """Check a commit out into a directory that is not there yet; remove it afterwards."""
+    """Check a commit out into a directory that does not exist yet; remove it afterwards."""
     git = ["git", "-C", str(ROOT), "worktree"]
     subprocess.run([*git, "add", "--quiet", "--detach", str(directory), commit], check=True)
     try:
@@ -48,10 +47,10 @@ def worktree(commit: str, directory: Path) -> Iterator[Path]:
 
 
 def measure(candidates: Sequence[Candidate], postmaster: int, turns: int) -> None:
-    """Start the services and have them take turns of a second: A B, B A, A B, and so on.
+    """Start the services and measure them in turns of a second: A B, B A, A B, and so on.
 
-    The shorter the turns, the more alike is what others do to both. What a service has by its
-    start, as its place in memory, is the same in all turns of a round.
+    Short turns expose both to the same load by other programs. The services are started again for
+    each round, since the layout of their memory affects the result.
     """
     with ExitStack() as stack:
         served = []
@@ -101,7 +100,7 @@ def compare(baseline: str | None, rounds: int, seconds: int) -> str:
             commit = commit_of(baseline)
             checkouts["baseline"] = stack.enter_context(worktree(commit, directory / "checkout"))
             revisions += f"; baseline: {commit}"
-        server = stack.enter_context(postgresql(directory / "data", NO_CHORES))
+        server = stack.enter_context(postgresql(directory / "data", NO_MAINTENANCE))
         candidates = [
             set_up(server, name, checkout, directory) for name, checkout in checkouts.items()
         ]
@@ -109,7 +108,7 @@ def compare(baseline: str | None, rounds: int, seconds: int) -> str:
             print(f"Round {number + 1} of {rounds}.", file=sys.stderr)
             measure(candidates, process_of(server), seconds)
     today = datetime.now(UTC).date().isoformat()
-    load = f"{rounds} rounds of {seconds} s for each sort of request, one worker"
+    load = f"{rounds} rounds of {seconds} s for each kind of request, one worker"
     return f"{today}, {machine()}\n\n{revisions}; {load}\n\n{table(candidates)}"
 
 
@@ -146,7 +145,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="a file for the report, too")
     arguments = parser.parse_args()
     require_wrk()
-    # Told to end, it ends as with Ctrl-C: servers and worktree are cleared away.
+    # SIGTERM ends it like Ctrl-C: the servers and the worktree are removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     report = compare(arguments.baseline, arguments.rounds, arguments.seconds)
     print(report)

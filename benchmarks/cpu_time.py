@@ -16,7 +16,7 @@ import psutil
 
 
 class Part(StrEnum):
-    """Who spends the time. Hash processes are the children of workers, whatever they run."""
+    """What the time is spent on. Hash processes are the children of workers."""
 
     HASHING = "hash processes"
     SERVICE = "service"
@@ -24,22 +24,22 @@ class Part(StrEnum):
 
 
 @contextmanager
-def hashing_in_normal_time(service: int) -> Iterator[None]:
-    """Have the hash processes of a service scheduled as others are, as far as we may.
+def hashing_at_normal_priority(service: int) -> Iterator[None]:
+    """Schedule the hash processes of a service like others, as far as permitted.
 
-    They take the time that nobody else wants; on a busy machine that is none, and no log-in ends.
-    They are looked for again and again, for they start when they are needed.
+    In older revisions they run at SCHED_IDLE: on a busy machine no log-in would end. They are
+    looked for repeatedly, since they start on demand.
     """
     done = threading.Event()
 
-    def look_again_and_again() -> None:
+    def look_repeatedly() -> None:
         while not done.wait(0.3):
             for worker in psutil.Process(service).children():
                 for process in worker.children(recursive=True):
                     _schedule_normally(process.pid)
 
     with ThreadPoolExecutor(1) as pool:
-        looking = pool.submit(look_again_and_again)
+        looking = pool.submit(look_repeatedly)
         try:
             yield
         finally:
@@ -54,10 +54,10 @@ def _schedule_normally(process: int) -> None:
 
 
 class CpuTimes:
-    """CPU times since the processes began, at one moment."""
+    """The CPU times of the processes since their start, at one moment."""
 
     def __init__(self, service: int, postmaster: int) -> None:
-        """Read the times; the arguments are the process ids of the two first ancestors."""
+        """Read the times; the arguments are the ids of the supervisor and the postmaster."""
         self._seconds: dict[tuple[Part, int], float] = {}
         for part, process in _processes(service, postmaster):
             with suppress(ProcessLookupError):

@@ -8,15 +8,15 @@ from tests.services import PATIENCE
 
 
 async def test_a_task_runs_again_after_any_error() -> None:
-    faults = [DatabaseUnavailable("for a moment"), ZeroDivisionError()]
+    errors = [DatabaseUnavailable("for a moment"), ZeroDivisionError()]
     done = asyncio.Event()
 
-    async def chore() -> None:
-        if faults:
-            raise faults.pop()
+    async def work() -> None:
+        if errors:
+            raise errors.pop()
         done.set()
 
-    task = asyncio.create_task(run_periodically("chore", chore, interval=0.001))
+    task = asyncio.create_task(run_periodically("work", work, interval=0.001))
     async with asyncio.timeout(PATIENCE):
         await done.wait()
         await cancel_and_wait([task])
@@ -24,17 +24,17 @@ async def test_a_task_runs_again_after_any_error() -> None:
 
 
 async def test_a_task_that_translates_its_cancellation_is_stopped() -> None:
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
-    async def chore() -> None:
-        begun.set()
+    async def work() -> None:
+        started.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            raise DatabaseUnavailable("broken off") from None
+            raise DatabaseUnavailable("cancelled") from None
 
-    task = asyncio.create_task(run_periodically("chore", chore, interval=60))
+    task = asyncio.create_task(run_periodically("work", work, interval=60))
     async with asyncio.timeout(PATIENCE):
-        await begun.wait()
+        await started.wait()
         await cancel_and_wait([task])
     assert task.cancelled()
