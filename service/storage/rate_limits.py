@@ -41,7 +41,6 @@ class LimitExceeded(Exception):
     """There is no attempt left; the next one is allowed in ``retry_after`` seconds."""
 
     def __init__(self, retry_after: float) -> None:
-        super().__init__()
         self.retry_after = retry_after
 
 

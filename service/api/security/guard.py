@@ -15,7 +15,6 @@ from service.api.security.credentials import Credential, Transport, credential_o
 from service.auth.errors import NotAuthenticated
 from service.auth.sessions import LiveSession, Sessions
 from service.auth.tokens import Token
-from service.model.users import User
 
 
 class Authentication(Struct, frozen=True):
@@ -26,7 +25,7 @@ class Authentication(Struct, frozen=True):
     transport: Transport
 
 
-AuthenticatedRequest: TypeAlias = Request[User, Authentication, State]
+AuthenticatedRequest: TypeAlias = Request[Any, Authentication, State]
 
 
 async def require_session(
@@ -48,7 +47,6 @@ async def require_session(
     if live.renewed and authentication.transport is Transport.COOKIE:
         state.session_cookie.set(scope, authentication.token, live.session)
     scope["auth"] = authentication
-    scope["user"] = live.user
 
 
 async def authenticate(credential: Credential | None, sessions: Sessions) -> Authentication:
