@@ -110,6 +110,12 @@ def test_delete_asks_for_confirmation(service: Service, client: httpx.Client) ->
     assert "no user" in refusal(service.database_url, "delete", "Alice", "--yes")
 
 
+def test_set_password_refuses_one_that_contains_the_user_name(database_url: str) -> None:
+    user(database_url, "create", "Alice", typed=f"{PASSWORD}\n")
+    message = refusal(database_url, "set-password", "Alice", typed="this is ALICE speaking\n")
+    assert message == "Password must not contain the username.\n"
+
+
 def test_set_password_ends_all_sessions(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     user(service.database_url, "set-password", "Alice", typed="an entirely different one\n")
@@ -177,3 +183,4 @@ def test_commands_are_recorded_in_the_audit_trail(database_url: str) -> None:
     ]
     assert {event["by"] for event in events} == {"operator"}
     assert len({event["user_id"] for event in events}) == 1
+    assert [event.get("ended") for event in events] == [None, 0, 0, None]
