@@ -258,6 +258,8 @@ def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> No
         taken |= seconds
     entered: dict[str, set[str]] = defaultdict(set)
     for tree in trees:
+        # A tree in which no tests ran has none.
+        (tree / NOTES_FILE).touch()
         for line in (tree / NOTES_FILE).read_text().splitlines():
             place, _, test = line.partition("\t")
             entered[place].add(test)
