@@ -10,7 +10,7 @@ from service.storage.schema import current_revision, is_behind
 async def check_readiness(database: Database) -> None:
     """Check that the database answers and has all migrations of this version.
 
-    A schema that is ahead is fine: another machine runs a newer version already. Raises
+    A schema that is ahead is accepted: another machine may run a newer version already. Raises
     `DatabaseUnavailable` and `SchemaBehind`.
     """
     async with database.connect() as connection:

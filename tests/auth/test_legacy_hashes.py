@@ -112,6 +112,20 @@ def test_the_scheme_of_a_hash_is_its_algorithm_and_cost() -> None:
     assert argon2 == OSLO_ARGON2ID[0][1].rsplit("$", 2)[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "scheme"),
+    [
+        ("$argon2id$m=64,t=1,p=1$salt$key", "$argon2id$m=64,t=1,p=1"),
+        ("$argon2id$v=19$m=64,t=1,p=1$" + "salt" * 2000 + "$a$b", "$argon2id$v=19$m=64,t=1,p=1"),
+        ("$argon2id$" + "x" * 5000, "unknown"),
+        ("nonsense", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_no_salt_is_part_of_a_scheme(text: str, scheme: str) -> None:
+    assert parse_password_hash(text).scheme == scheme
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_password_that_cannot_be_prepared_keeps_its_foreign_hash(hasher: Hasher) -> None:
     """No other hash could be made of it."""

@@ -19,6 +19,7 @@ from service.auth.sessions import Sessions
 from service.auth.uniform_timing import measure_verify_times, uniform_timing
 from service.auth.usernames import ClaimedUsername, Username
 from service.model.request_context import RequestContext
+from service.model.users import PasswordHash
 from service.settings.database import DatabaseOptions
 from service.settings.passwords import Argon2Cost
 from service.settings.rate_limits import RateLimitSettings
@@ -92,6 +93,14 @@ async def test_every_scheme_in_use_is_measured_and_no_other(
     await asyncio.to_thread(execute, database_url, REMOVE_PASSWORDS)
     await measure_verify_times(database, hasher)
     assert hasher._times.keys() == {parse_password_hash(HASHES[-1]).scheme}
+
+
+async def test_hashes_whose_stored_schemes_differ_are_measured_as_one_scheme(
+    hasher: Hasher,
+) -> None:
+    stored = [PasswordHash(HASHES[-1], f"stored {number}") for number in range(50)]
+    await hasher.measure(stored)
+    assert len(hasher._times) == 1
 
 
 async def test_the_p90_time_is_that_of_the_slowest_scheme(

@@ -47,7 +47,8 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     if kind is INTERNAL_ERROR:
         log.error(kind.code, request_id=request_id, exc_info=error)
     elif kind.is_logged:
-        log.warning(kind.code, request_id=request_id, reason=str(error) or None)
+        reason = {"reason": str(error)} if str(error) else {}
+        log.warning(kind.code, request_id=request_id, **reason)
     return Response(
         Problem(
             type=kind.urn,

@@ -79,7 +79,9 @@ class Hasher:
 
         Raises `Overloaded`.
         """
-        samples = {each.scheme: each for each in (*hashes, self._dummy_hash)}
+        # Parsed again: the scheme that a migration stored may be finer than that of the code.
+        parsed = (parse_password_hash(each.text) for each in hashes)
+        samples = {each.scheme: each for each in (*parsed, self._dummy_hash)}
         for sample in samples.values():
             for _ in range(MEASURED_TIMES):
                 await self.verify(sample, Password(MEASURED_TEXT))
