@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
-from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, func, select
+from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 
 from service.model.sessions import FoundSession, SecretHash, Session, SessionState
@@ -22,6 +22,7 @@ from service.settings.database import DatabaseOptions
 from service.storage.batching import Batcher, BatcherClosed
 from service.storage.database import DatabaseUnavailable, connect, translating_errors
 from service.storage.keys import DISPLAY_NAME
+from service.storage.sessions import NOW, SESSION_COLUMNS
 from service.storage.tables import session, user
 
 Statement: TypeAlias = "PreparedStatement[asyncpg.Record]"
@@ -32,19 +33,14 @@ MAX_BATCH_SIZE = 32
 
 _LIVE_SESSIONS = (
     select(
-        session.c.id,
-        session.c.user_id,
-        session.c.created_at,
-        session.c.renewed_at,
-        session.c.active_expires_at,
-        session.c.idle_expires_at,
+        *SESSION_COLUMNS,
         session.c.secret_hash,
-        (session.c.active_expires_at > func.now()).label("is_active"),
+        (session.c.active_expires_at > NOW).label("is_active"),
         DISPLAY_NAME.label("username"),
         user.c.created_at.label("user_created_at"),
     )
     .join_from(session, user)
-    .where(session.c.idle_expires_at > func.now())
+    .where(session.c.idle_expires_at > NOW)
 )
 
 FIND_LIVE_SESSION = _LIVE_SESSIONS.where(session.c.id == bindparam("session_id"))
