@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from service.storage.schema import revisions
-from tests.cli.running import OSTIARY, REPOSITORY, environment, run
+from tests.cli.running import Command, environment, run
 from tests.databases import TestServer, fetch_value, servers_in
 from tests.factories import cookie, sign_up, token_of
 from tests.services import PATIENCE, UNUSED_TLS, reserved_port, wait_for
@@ -24,7 +25,7 @@ from tests.services import PATIENCE, UNUSED_TLS, reserved_port, wait_for
 class Serving:
     """A running ``ostiary serve``, with the line that it printed."""
 
-    def __init__(self, process: subprocess.Popen[str], output: str, url: str) -> None:
+    def __init__(self, process: Command, output: str, url: str) -> None:
         self.process = process
         self.output = output
         self.url = url
@@ -34,42 +35,35 @@ class Serving:
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(with_signal)
-        return self.process.wait(PATIENCE)
+        return self.process.wait()
 
 
 @contextmanager
-def started(log: IO[str] | None = None, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """Start ``ostiary serve``, without waiting until it listens."""
-    process = subprocess.Popen(
-        [*OSTIARY, "serve"],
-        env=environment(**variables),
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        start_new_session=True,
+def started(log: IO[str] | None = None, **variables: str) -> Iterator[tuple[Command, IO[str]]]:
+    """Start ``ostiary serve``, without waiting until it listens. Yields its output as well."""
+    reading, writing = os.pipe()
+    process = Command(
+        ["serve"],
+        environment(**variables),
+        stdin=0,
+        stdout=writing,
+        stderr=2 if log is None else log.fileno(),
     )
-    assert process.stdout is not None
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
+    os.close(writing)
+    with os.fdopen(reading) as output:
         try:
-            process.wait(PATIENCE)
+            yield process, output
         finally:
-            process.kill()
+            process.terminate()
             process.wait()
-            process.stdout.close()
 
 
 @contextmanager
 def serving(data: Path, log: IO[str] | None = None, **variables: str) -> Iterator[Serving]:
     with reserved_port() as port:
         place = {"OSTIARY_DATA_DIR": str(data), "OSTIARY_PORT": str(port)}
-        with started(log, **place, **variables) as process:
-            assert process.stdout is not None
-            yield Serving(process, process.stdout.readline(), f"http://127.0.0.1:{port}")
+        with started(log, **place, **variables) as (process, output):
+            yield Serving(process, output.readline(), f"http://127.0.0.1:{port}")
 
 
 def test_serve_prints_its_url_its_documentation_and_its_data_directory(
@@ -96,19 +90,19 @@ def test_a_signal_stops_service_and_database_without_losing_data(
 def test_ctrl_c_stops_all_processes(used_directory: Path) -> None:
     with serving(used_directory) as service:
         os.killpg(service.process.pid, signal.SIGINT)
-        assert service.process.wait(PATIENCE) == 0
+        assert service.process.wait() == 0
     assert servers_in(used_directory) == []
 
 
 def test_a_signal_during_the_start_stops_the_service(database_url: str) -> None:
     with (
         reserved_port() as port,
-        started(DATABASE_URL=database_url, OSTIARY_PORT=str(port)) as process,
+        started(DATABASE_URL=database_url, OSTIARY_PORT=str(port)) as (process, _),
     ):
         supervisor = psutil.Process(process.pid)
         wait_for(supervisor.children, "a worker, which could miss the signal, is there")
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait() == 0
 
 
 def test_the_next_start_after_a_kill_recovers_all_data(
@@ -212,3 +206,9 @@ def test_the_committed_openapi_document_matches_the_code() -> None:
 def test_help_and_version_are_printed() -> None:
     assert "serve" in run("--help").stdout
     assert run("--version").stdout.startswith("ostiary, version ")
+
+
+def test_the_package_can_be_run_as_a_module() -> None:
+    command = [sys.executable, "-m", "service", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert result.stdout == run("--version").stdout
