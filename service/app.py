@@ -18,6 +18,7 @@ from service.api.http.request_context import DEPENDENCIES
 from service.api.http.response_headers import response_headers
 from service.api.http.session_cookie import SessionCookie
 from service.api.http.state import APIState, FieldParsers
+from service.api.openapi import openapi_document
 from service.api.routes import CONTROLLERS
 from service.auth.cleanup import clean_up
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
@@ -80,6 +81,7 @@ def api_state(settings: Settings, services: Services) -> APIState:
         field_parsers=field_parsers(settings.passwords),
         allowed_origins=settings.http.allowed_origins,
         body_timeout=settings.server.client_timeout,
+        openapi_document=openapi_document(settings),
     )
 
 

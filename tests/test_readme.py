@@ -39,7 +39,7 @@ def test_the_curl_examples_work_as_written(service: Service) -> None:
 
 
 def test_every_endpoint_is_listed() -> None:
-    for path, operations in openapi_document()["paths"].items():
+    for path, operations in openapi_document(Settings())["paths"].items():
         for method in operations:
             assert f"`{method.upper()} {path}`" in README
 

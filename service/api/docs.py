@@ -15,7 +15,7 @@ from litestar.response import File
 from swagger_ui_bundle import swagger_ui_path
 
 from service.api.http.response_headers import set_content_policy
-from service.api.openapi import openapi_document
+from service.api.http.state import state_of
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -62,9 +62,9 @@ class DocsController(Controller):
     include_in_schema = False
 
     @get("/openapi.json")
-    async def get_document(self) -> dict[str, Any]:
-        """Return the OpenAPI document."""
-        return openapi_document()
+    async def get_document(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
+        """Return the OpenAPI document of this service."""
+        return state_of(request).openapi_document
 
     @get("/docs", media_type=MediaType.HTML)
     async def get_page(self, request: Request[Any, Any, Any]) -> Response[str]:

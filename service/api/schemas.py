@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.json_body import Body
 from service.api.security.credentials import Transport
@@ -106,7 +106,7 @@ class SessionPage(Struct, frozen=True, kw_only=True):
 class Ended(Struct, frozen=True, kw_only=True):
     """The number of sessions that ended."""
 
-    ended: int
+    ended: Annotated[int, Meta(description="How many sessions ended.")]
 
 
 def authenticated(

@@ -8,7 +8,7 @@ from uuid import UUID
 from litestar import Controller, Response, delete, get
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from service.api.http.cursors import cursor_after, parse_cursor
 from service.api.http.litestar_workarounds import options_response
@@ -87,7 +87,12 @@ class SessionController(Controller):
         ),
     )
     async def end_session(
-        self, request: AuthenticatedRequest, session_id: FromPath[str], context: ProvidedContext
+        self,
+        request: AuthenticatedRequest,
+        session_id: Annotated[
+            str, PathParameter(format="uuid", description="The session's `id`.")
+        ],
+        context: ProvidedContext,
     ) -> None:
         """End one of the user's sessions. The session of another user is not found."""
         live = request.auth.live

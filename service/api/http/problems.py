@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.errors import MalformedJSON
 from service.api.http.problem_types import (
@@ -31,13 +31,18 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Problem(Struct, frozen=True, kw_only=True):
     """The body of every error response (RFC 9457)."""
 
-    type: str
-    title: str
-    status: int
+    type: Annotated[str, Meta(description="The URN of the problem's type.")]
+    title: Annotated[str, Meta(description="The problem's type, for people.")]
+    status: Annotated[int, Meta(description="The status of the response.")]
     code: str
-    detail: str
-    request_id: str
-    errors: list[FieldError] | UnsetType = UNSET
+    detail: Annotated[str, Meta(description="What went wrong, for people.")]
+    request_id: Annotated[
+        str, Meta(description="The id of the request, in the log and in `X-Request-ID` as well.")
+    ]
+    errors: Annotated[
+        list[FieldError] | UnsetType,
+        Meta(description="What is wrong with each field, with the code `validation_failed`."),
+    ] = UNSET
 
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:

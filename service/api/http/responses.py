@@ -40,7 +40,7 @@ BODY_PROBLEMS = (
     UNSUPPORTED_MEDIA_TYPE,
 )
 
-SESSION_SECURITY: list[dict[str, list[str]]] = [{"cookie": []}, {"bearer": []}]
+SESSION_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
 SETS_COOKIE = documented_header("Set-Cookie", "The session cookie, with the transport `cookie`.")
 RENEWS_COOKIE = documented_header(

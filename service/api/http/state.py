@@ -25,6 +25,7 @@ class APIState(Struct, frozen=True, kw_only=True):
     field_parsers: FieldParsers
     allowed_origins: frozenset[str]
     body_timeout: float
+    openapi_document: dict[str, Any]
 
 
 def state_of(connection: ASGIConnection[Any, Any, Any, Any]) -> APIState:

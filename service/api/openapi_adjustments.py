@@ -1,0 +1,113 @@
+"""What Litestar 2.25 leaves out of its OpenAPI document, or says in a way that generators choke on.
+
+Each function changes a part of the document in place. They can go when Litestar's schemas of
+msgspec structs know ``forbid_unknown_fields``, union types without ``oneOf`` and headers of error
+responses; no upstream issues are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from service.api.http.json_body import Body
+from service.api.http.problem_types import PROBLEM_TYPES
+
+Document = dict[str, Any]
+
+REQUEST_ID_HEADER = "X-Request-ID"
+RETRY_STATUSES = {"429", "503"}
+
+
+def adjust(document: Document, success_examples: dict[str, Any]) -> None:
+    """Make all adjustments. ``success_examples`` has an example of each response body's schema."""
+    schemas = document["components"]["schemas"]
+    _forbid_unknown_members(schemas)
+    _enumerate_problem_codes(schemas)
+    for schema in _schemas_in(document):
+        _flatten_union(schema)
+    for operation in _operations(document):
+        operation.setdefault("security", [])
+        for status, response in operation["responses"].items():
+            response["headers"] = response.get("headers", {}) | _headers_of(operation, status)
+            _add_example(response, success_examples)
+
+
+def _forbid_unknown_members(schemas: Document) -> None:
+    for model in Body.__subclasses__():
+        if model.__name__ in schemas:
+            schemas[model.__name__]["additionalProperties"] = False
+
+
+def _enumerate_problem_codes(schemas: Document) -> None:
+    """Name the codes there are, and keep the set open: a later version may have more."""
+    schemas["ProblemCode"] = {
+        "title": "ProblemCode",
+        "description": "The codes of this version.",
+        "type": "string",
+        "enum": sorted({each.code for each in PROBLEM_TYPES}),
+    }
+    _open_enumeration(schemas["Problem"]["properties"], "code", "ProblemCode")
+    _open_enumeration(schemas["FieldError"]["properties"], "code", "FieldCode")
+
+
+def _open_enumeration(properties: Document, name: str, enumeration: str) -> None:
+    properties[name] = {
+        "description": "What went wrong, for programs. Later versions may have further codes: "
+        "treat an unknown one by its status.",
+        "anyOf": [{"$ref": f"#/components/schemas/{enumeration}"}, {"type": "string"}],
+    }
+
+
+def _flatten_union(schema: Document) -> None:
+    """Turn a union of one schema into that schema, and one with null into a list of types."""
+    members = schema.get("oneOf")
+    if members is None:
+        return
+    if len(members) == 1:
+        del schema["oneOf"]
+        schema.update(members[0] | schema)
+    elif len(members) == 2 and {"type": "null"} in members:  # noqa: PLR2004
+        (other,) = (each for each in members if each != {"type": "null"})
+        if "type" in other:
+            del schema["oneOf"]
+            schema.update(other | schema | {"type": [other["type"], "null"]})
+
+
+def _headers_of(operation: Document, status: str) -> Document:
+    """Return the headers that every response with this status has."""
+    headers = {REQUEST_ID_HEADER: _header("The id of the request, which the log has as well.")}
+    if status == "401":
+        headers["WWW-Authenticate"] = _header("`Bearer`, with an error code if a token was sent.")
+    if status in RETRY_STATUSES:
+        headers["Retry-After"] = _header("In how many seconds to try again.")
+    return headers
+
+
+def _header(description: str) -> Document:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _add_example(response: Document, examples: dict[str, Any]) -> None:
+    for content in response.get("content", {}).values():
+        name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        if name in examples and "examples" not in content:
+            content["example"] = examples[name]
+
+
+def _operations(document: Document) -> Iterator[Document]:
+    for operations in document["paths"].values():
+        yield from operations.values()
+
+
+def _schemas_in(value: Any) -> Iterator[Document]:
+    """Return all objects of the document, of which schemas are some; the innermost come first."""
+    members: Iterable[Any] = ()
+    if isinstance(value, dict):
+        members = list(value.values())
+    elif isinstance(value, list):
+        members = value
+    for member in members:
+        yield from _schemas_in(member)
+    if isinstance(value, dict):
+        yield value
