@@ -1,9 +1,16 @@
-"""User names: which are valid, and which are the same (RFC 8265, section 3)."""
+"""User names: which are valid, and which are the same (RFC 8265, section 3).
+
+`comparison_form` decides which names are the same, for every text. Which texts can become new names
+is decided apart from it, by `Username.parse`: what sign-up refuses, and what it will refuse in the
+future, can still be a name that was imported or created before.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Self
 
+from msgspec import Struct
 from precis_i18n import get_profile
 from precis_i18n.profile import Profile
 
@@ -17,6 +24,9 @@ MAX_UNPREPARED_LENGTH = 255
 
 _CASE_MAPPED = get_profile("UsernameCaseMapped")
 _CASE_PRESERVED = get_profile("UsernameCasePreserved")
+
+# PostgreSQL can store neither U+0000 nor half of a surrogate pair.
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 # The reasons that precis-i18n gives, as messages to users.
 _REASONS = {
@@ -58,7 +68,7 @@ class Username:
 
 
 class ClaimedUsername:
-    """A user name that was typed to log in.
+    """A user name that was typed to log in: also one that sign-up would refuse.
 
     Text that cannot be a user name is treated as an unknown user, not as a validation error: its
     ``name`` is ``None``.
@@ -78,14 +88,51 @@ class ClaimedUsername:
             raise InvalidField(
                 "too_long", f"Username must be at most {MAX_UNPREPARED_LENGTH} characters long."
             )
-        try:
-            return cls(prepare(text))
-        except InvalidField:
-            return cls(None)
+        return cls(None if _NOT_STORABLE.search(text) else comparison_form(text))
+
+
+class ImportedUsername(Struct, frozen=True, kw_only=True):
+    """A user name that was taken from another system as it is.
+
+    ``name`` is what `ClaimedUsername.parse` finds it by, ``display_name`` is shown, and
+    ``refusal`` is why sign-up would refuse the name, if it would.
+    """
+
+    name: str
+    display_name: str
+    refusal: InvalidField | None
+
+
+def imported_name(text: str) -> ImportedUsername:
+    """Take a user name over from another system, even if sign-up would refuse it.
+
+    Raises `InvalidField` if it is empty, longer than a log-in allows, or cannot be stored.
+    """
+    if _NOT_STORABLE.search(text):
+        raise InvalidField(
+            "not_allowed", "Username must not contain U+0000 or half of a surrogate pair."
+        )
+    name = ClaimedUsername.parse(text).name
+    try:
+        username = Username.parse(text)
+    except InvalidField as error:
+        return ImportedUsername(name=str(name), display_name=_display_or(text), refusal=error)
+    return ImportedUsername(name=username.name, display_name=username.display_name, refusal=None)
+
+
+def comparison_form(text: str) -> str:
+    """Return the form by which names are compared: two names with the same form are the same.
+
+    It is UsernameCaseMapped without its checks: widths and case are mapped, then NFC. A name that
+    RFC 8265 does not allow therefore never has the form of one that it allows, and equals only
+    those that differ in width, case or composition.
+    """
+    mapped = _CASE_MAPPED.case_mapping_rule(_CASE_MAPPED.width_mapping_rule(text))
+    return str(_CASE_MAPPED.normalization_rule(mapped))
 
 
 def prepare(text: str) -> str:
-    """Return the prepared form, by which names are compared. Raises `InvalidField`."""
+    """Return the comparison form of a name that RFC 8265 allows. Raises `InvalidField`."""
     return _enforced(_CASE_MAPPED, text)
 
 
@@ -96,6 +143,13 @@ def display(text: str) -> str:
     allowed in lower case only.
     """
     return _enforced(_CASE_PRESERVED, text)
+
+
+def _display_or(text: str) -> str:
+    try:
+        return display(text)
+    except InvalidField:
+        return text
 
 
 def _enforced(profile: Profile, text: str) -> str:

@@ -1,11 +1,34 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.auth.errors import InvalidField
-from service.auth.usernames import ClaimedUsername, Username, prepare
+from service.auth.usernames import (
+    ClaimedUsername,
+    Username,
+    imported_name,
+    prepare,
+)
+
+# What sites take for a user name that RFC 8265 does not.
+REFUSED_NAMES = [
+    "emoji🦊",
+    "John Smith",
+    " padded ",
+    "ﬁve5",
+    "alice☃",
+    "al\u200bice",
+    "tab\tname",
+    "alic\u1f98",
+    "Al",
+    "x" * 255,
+    "jane@example.com",
+]
+ANY_STORABLE_TEXT = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=255
+)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +106,83 @@ def test_preparation_is_idempotent(text: str) -> None:
     assert prepare(username.display_name) == username.name
 
 
-@given(st.text(min_size=1, max_size=255))
-def test_a_claimed_username_is_prepared_or_has_no_name(text: str) -> None:
-    claimed = ClaimedUsername.parse(text)
-    assert claimed.name is None or claimed.name == prepare(text)
+@given(ANY_STORABLE_TEXT)
+def test_a_username_that_sign_up_ever_accepted_can_log_in(text: str) -> None:
+    try:
+        stored = prepare(text)
+    except InvalidField:
+        return
+    assert ClaimedUsername.parse(text).name == stored
+
+
+@pytest.mark.parametrize("text", ["alice\0", "\ud800lice"])
+def test_text_that_cannot_be_stored_is_nobody_at_log_in(text: str) -> None:
+    assert ClaimedUsername.parse(text).name is None
+
+
+@pytest.mark.parametrize("text", REFUSED_NAMES)
+def test_a_name_that_sign_up_would_refuse_is_imported_as_it_is_and_logs_in(text: str) -> None:
+    imported = imported_name(text)
+    assert ClaimedUsername.parse(text).name == imported.name
+    assert imported.display_name == text
+
+
+@pytest.mark.parametrize("text", sorted(set(REFUSED_NAMES) - {"jane@example.com"}))
+def test_an_imported_name_tells_why_sign_up_would_refuse_it(text: str) -> None:
+    refusal = imported_name(text).refusal
+    assert refusal is not None
+    assert refusal.message.startswith("Username ")
+
+
+def test_a_name_that_sign_up_accepts_is_imported_as_sign_up_stores_it() -> None:
+    imported = imported_name("ＡＬＩＣＥ")
+    assert (imported.name, imported.display_name, imported.refusal) == ("alice", "ALICE", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "too_short"),
+        ("x" * 256, "too_long"),
+        ("a\0b", "not_allowed"),
+        ("\udfff", "not_allowed"),
+    ],
+)
+def test_a_name_that_could_never_log_in_is_not_imported(text: str, code: str) -> None:
+    with pytest.raises(InvalidField) as caught:
+        imported_name(text)
+    assert caught.value.code == code
+
+
+@given(ANY_STORABLE_TEXT)
+def test_an_imported_name_logs_in_by_what_was_imported_and_by_its_display_form(text: str) -> None:
+    imported = imported_name(text)
+    assert ClaimedUsername.parse(text).name == imported.name
+    if imported.display_name != text:
+        assert ClaimedUsername.parse(imported.display_name).name == imported.name
+
+
+@given(ANY_STORABLE_TEXT, ANY_STORABLE_TEXT)
+@example("ﬁve5", "five5")
+@example("alice\u00ad", "alice")
+@example("alice ", "alice")
+@example("jürgen\ufe0f", "jürgen")
+def test_a_name_that_sign_up_refuses_never_takes_the_place_of_a_valid_one(
+    refused: str, valid: str
+) -> None:
+    try:
+        stored = prepare(valid)
+    except InvalidField:
+        return
+    try:
+        prepare(refused)
+    except InvalidField:
+        assert imported_name(refused).name != stored
+
+
+@pytest.mark.parametrize("other", ["ALICE☃", "ＡＬＩＣＥ☃"])
+def test_an_imported_name_is_the_same_in_any_case_and_width(other: str) -> None:
+    assert imported_name(other).name == imported_name("alice☃").name
 
 
 def test_an_imported_name_of_any_length_can_log_in() -> None:
