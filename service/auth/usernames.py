@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from typing import Self
+from unicodedata import category
 
 from msgspec import Struct
 from precis_i18n import get_profile
 from precis_i18n.profile import Profile
 
-from service.auth.errors import InvalidField
+from service.auth.errors import FieldCode, InvalidField
+from service.auth.scripts import has_one_script
 
 MIN_LENGTH = 4
 MAX_LENGTH = 31
@@ -27,6 +29,13 @@ _CASE_PRESERVED = get_profile("UsernameCasePreserved")
 
 # PostgreSQL can store neither U+0000 nor half of a surrogate pair.
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+
+# Accents and their like, which go with any letter; the marks of a script stand more freely.
+_ACCENTS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_STACKED_ACCENTS = re.compile(f"[{_ACCENTS}]{{2}}")
+
+# Words of South and South-East Asia have up to four marks in a row (UTS 39, section 5.4).
+MAX_MARKS = 4
 
 # The reasons that precis-i18n gives, as messages to users.
 _REASONS = {
@@ -64,7 +73,9 @@ class Username:
             raise _too_short()
         if len(name) > MAX_LENGTH:
             raise _too_long()
-        return cls(name, display(text))
+        display_name = display(text)
+        _check_appearance(name)
+        return cls(name, display_name)
 
 
 class ClaimedUsername:
@@ -83,10 +94,11 @@ class ClaimedUsername:
     def parse(cls, text: str) -> Self:
         """Parse a user name. Raises `InvalidField` if it is empty or too long."""
         if not text:
-            raise InvalidField("too_short", "Username must not be empty.")
+            raise InvalidField(FieldCode.TOO_SHORT, "Username must not be empty.")
         if len(text) > MAX_UNPREPARED_LENGTH:
             raise InvalidField(
-                "too_long", f"Username must be at most {MAX_UNPREPARED_LENGTH} characters long."
+                FieldCode.TOO_LONG,
+                f"Username must be at most {MAX_UNPREPARED_LENGTH} characters long.",
             )
         return cls(None if _NOT_STORABLE.search(text) else comparison_form(text))
 
@@ -110,7 +122,7 @@ def imported_name(text: str) -> ImportedUsername:
     """
     if _NOT_STORABLE.search(text):
         raise InvalidField(
-            "not_allowed", "Username must not contain U+0000 or half of a surrogate pair."
+            FieldCode.NOT_ALLOWED, "Username must not contain U+0000 or half of a surrogate pair."
         )
     name = ClaimedUsername.parse(text).name
     try:
@@ -145,6 +157,26 @@ def display(text: str) -> str:
     return _enforced(_CASE_PRESERVED, text)
 
 
+def _check_appearance(name: str) -> None:
+    """Raise `InvalidField` if a name looks like something that it is not."""
+    if "@" in name:
+        raise InvalidField(
+            FieldCode.NOT_ALLOWED, 'Username must not contain "@", like an e-mail address.'
+        )
+    marks = "".join("m" if category(character)[0] == "M" else " " for character in name)
+    if marks.startswith("m"):
+        raise InvalidField(FieldCode.NOT_ALLOWED, "Username must not begin with a combining mark.")
+    if "m" * (MAX_MARKS + 1) in marks or _STACKED_ACCENTS.search(name):
+        raise InvalidField(
+            FieldCode.NOT_ALLOWED, "Username must not contain so many combining marks in a row."
+        )
+    if not has_one_script(name):
+        raise InvalidField(
+            FieldCode.MIXED_SCRIPTS,
+            "Username must not mix scripts that are not usually mixed, such as Latin and Cyrillic.",
+        )
+
+
 def _display_or(text: str) -> str:
     try:
         return display(text)
@@ -158,12 +190,16 @@ def _enforced(profile: Profile, text: str) -> str:
     except UnicodeEncodeError as error:
         reason = error.reason.rpartition("/")[2]
         message = _REASONS.get(reason, "Username must not contain this character.")
-        raise InvalidField("not_allowed", message) from error
+        raise InvalidField(FieldCode.NOT_ALLOWED, message) from error
 
 
 def _too_short() -> InvalidField:
-    return InvalidField("too_short", f"Username must be at least {MIN_LENGTH} characters long.")
+    return InvalidField(
+        FieldCode.TOO_SHORT, f"Username must be at least {MIN_LENGTH} characters long."
+    )
 
 
 def _too_long() -> InvalidField:
-    return InvalidField("too_long", f"Username must be at most {MAX_LENGTH} characters long.")
+    return InvalidField(
+        FieldCode.TOO_LONG, f"Username must be at most {MAX_LENGTH} characters long."
+    )
