@@ -28,6 +28,7 @@ _CASE_MAPPED = get_profile("UsernameCaseMapped")
 _CASE_PRESERVED = get_profile("UsernameCasePreserved")
 
 # PostgreSQL can store neither U+0000 nor half of a surrogate pair.
+MAX_STORED_BYTES = 2000  # an entry of its index has at most 2,704 bytes
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 # Accents and their like, which go with any letter; the marks of a script stand more freely.
@@ -124,11 +125,13 @@ def imported_name(text: str) -> ImportedUsername:
         raise InvalidField(
             FieldCode.NOT_ALLOWED, "Username must not contain U+0000 or half of a surrogate pair."
         )
-    name = ClaimedUsername.parse(text).name
+    name = str(ClaimedUsername.parse(text).name)
+    if len(name.encode()) > MAX_STORED_BYTES:
+        raise InvalidField(FieldCode.TOO_LONG, "Username is too long to be stored.")
     try:
         username = Username.parse(text)
     except InvalidField as error:
-        return ImportedUsername(name=str(name), display_name=_display_or(text), refusal=error)
+        return ImportedUsername(name=name, display_name=_display_or(text), refusal=error)
     return ImportedUsername(name=username.name, display_name=username.display_name, refusal=None)
 
 
