@@ -21,13 +21,13 @@ from service.api.http.state import APIState, FieldParsers
 from service.api.routes import CONTROLLERS
 from service.auth.cleanup import clean_up
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
+from service.auth.reserved_usernames import UsernamePolicy
 from service.auth.uniform_timing import measure_verify_times
 from service.auth.usernames import ClaimedUsername, Username
 from service.background import cancel_and_wait, run_periodically
 from service.bootstrap import Services, open_services
 from service.settings import Settings
 from service.settings.http import HTTPSettings
-from service.settings.passwords import PasswordSettings
 
 
 def create_app(settings: Settings, database_url: str) -> Litestar:
@@ -77,19 +77,19 @@ def api_state(settings: Settings, services: Services) -> APIState:
         services=services,
         session_cookie=SessionCookie(settings.cookies, secure=settings.is_production),
         client_addresses=ClientAddresses(settings.http),
-        field_parsers=field_parsers(settings.passwords),
+        field_parsers=field_parsers(settings),
         allowed_origins=settings.http.allowed_origins,
         body_timeout=settings.server.client_timeout,
     )
 
 
-def field_parsers(settings: PasswordSettings) -> FieldParsers:
+def field_parsers(settings: Settings) -> FieldParsers:
     """Return the parsers of the fields of request bodies, by type."""
     return {
-        Username: Username.parse,
+        Username: UsernamePolicy(settings.usernames.reserved_usernames).accept,
         ClaimedUsername: ClaimedUsername.parse,
         Password: Password.parse,
-        NewPassword: PasswordPolicy(settings.min_length).accept,
+        NewPassword: PasswordPolicy(settings.passwords).accept,
     }
 
 

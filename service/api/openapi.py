@@ -34,9 +34,10 @@ FIELD_SCHEMAS: dict[type, Schema] = {
         type=OpenAPIType.STRING,
         min_length=usernames.MIN_LENGTH,
         max_length=usernames.MAX_LENGTH,
-        description="Letters, digits and some punctuation of any script (RFC 8265, "
-        "UsernameCaseMapped). `Alice`, `alice` and `ＡＬＩＣＥ` are the same name; it is displayed "
-        "as given here.",
+        description="Letters, digits and some punctuation (RFC 8265, UsernameCaseMapped), without "
+        "`@`, of one script or of scripts that are usually mixed (UTS 39, highly restrictive). "
+        "Some names are reserved. `Alice`, `alice` and `ＡＬＩＣＥ` are the same name; it is "
+        "displayed as given here.",
         examples=["Alice"],
     ),
     usernames.ClaimedUsername: Schema(
@@ -49,8 +50,9 @@ FIELD_SCHEMAS: dict[type, Schema] = {
         type=OpenAPIType.STRING,
         min_length=passwords.MIN_LENGTH,
         max_length=passwords.MAX_LENGTH,
-        description="Characters that RFC 8265 (OpaqueString) permits: no control characters. "
-        "Common passwords, and those that contain the user name, are refused.",
+        description="Any characters, emoji too, but no control characters. It is compared as "
+        "RFC 8265 (OpaqueString) says. Passwords that are common, or little more than common "
+        "words, sequences and repetitions, and those that contain the user name, are refused.",
         examples=["correct horse battery staple"],
     ),
     passwords.Password: Schema(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from enum import StrEnum
+from typing import ClassVar, Self
 
 from msgspec import Struct
 
@@ -13,6 +14,7 @@ __all__ = [
     "AlreadyAuthenticated",
     "AuthError",
     "DatabaseUnavailable",
+    "FieldCode",
     "FieldError",
     "InvalidCredentials",
     "InvalidField",
@@ -30,6 +32,39 @@ __all__ = [
 ]
 
 
+class FieldCode(StrEnum):
+    """The code of a `FieldError`, and its ``meaning`` in one line."""
+
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Self:
+        """Make a member of a code and its meaning."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    REQUIRED = "required", "the field is missing"
+    UNKNOWN_FIELD = "unknown_field", "there is no such field"
+    WRONG_TYPE = "wrong_type", "the value has another JSON type"
+    NOT_ALLOWED = (
+        "not_allowed",
+        "the value has the right type, but is not permitted: a character, an invalid `cursor`",
+    )
+    TOO_SHORT = "too_short", "the value has too few characters"
+    TOO_LONG = "too_long", "the value has too many characters"
+    MIXED_SCRIPTS = (
+        "mixed_scripts",
+        "the user name mixes scripts that are not usually mixed, such as Latin and Cyrillic",
+    )
+    RESERVED = "reserved", "the user name is kept for the operator, or looks like one that is"
+    TOO_COMMON = (
+        "too_common",
+        "the password is a common one, or made of common words, sequences and repetitions",
+    )
+    CONTAINS_USERNAME = "contains_username", "the password contains the user name"
+
+
 class FieldError(Struct, frozen=True, kw_only=True):
     """What is wrong with a field: ``code`` for programs, ``message`` for people."""
 
@@ -41,7 +76,7 @@ class FieldError(Struct, frozen=True, kw_only=True):
 class InvalidField(ValueError):
     """A value breaks a rule. The caller, which knows the field's name, makes it a `FieldError`."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: FieldCode, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

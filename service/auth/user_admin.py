@@ -10,7 +10,7 @@ from service.auth.audit import OPERATOR, Event, record
 from service.auth.errors import InvalidField, NoSuchUser, ValidationFailed
 from service.auth.hashing.hasher import Hasher
 from service.auth.passwords import NewCredentials, NewPassword, username_in_password
-from service.auth.usernames import prepare
+from service.auth.usernames import ClaimedUsername
 from service.model.users import Provider, User
 from service.storage import keys as key_storage
 from service.storage import sessions as session_storage
@@ -89,7 +89,7 @@ class UserAdmin:
 
 def _name(text: str) -> str:
     try:
-        return prepare(text)
+        return ClaimedUsername.parse(text).name or ""
     except InvalidField:
         return ""
 

@@ -162,7 +162,7 @@ def _credentials(username: str, settings: Settings) -> NewCredentials:
 def _accept_password(settings: Settings) -> NewPassword:
     """Read a new password. Raises `ValidationFailed`."""
     try:
-        return PasswordPolicy(settings.passwords.min_length).accept(_read_password())
+        return PasswordPolicy(settings.passwords).accept(_read_password())
     except InvalidField as error:
         raise ValidationFailed([error.of("password")]) from error
 

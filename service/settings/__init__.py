@@ -18,6 +18,7 @@ from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSett
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.server import ServerSettings, cores
 from service.settings.sessions import SessionSettings
+from service.settings.usernames import UsernameSettings
 from service.settings.values import Duration, Environment, LogFormat
 
 
@@ -53,6 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "verifying a password is measured."
         ),
     ] = Duration.parse("10m")
+    usernames: UsernameSettings = UsernameSettings()
     passwords: PasswordSettings = PasswordSettings()
     argon2: Argon2Cost = Argon2Cost()
     hashing: HashingSettings = HashingSettings()

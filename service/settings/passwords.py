@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from service.settings.values import Duration
+from service.settings.values import Duration, Words
 
 
 class PasswordSettings(Struct, frozen=True, kw_only=True):
@@ -17,6 +17,13 @@ class PasswordSettings(Struct, frozen=True, kw_only=True):
     min_length: Annotated[
         int, Meta(description="Minimum length of a new password, in characters.", ge=8, le=64)
     ] = 8
+    context_words: Annotated[
+        Words,
+        Meta(
+            description="Words that attackers try first on this site, such as its name and that "
+            "of the organisation; those of fewer than four letters have no effect. `-` is none."
+        ),
+    ] = Words.parse("ostiary")
 
 
 class Argon2Cost(Struct, frozen=True, kw_only=True):

@@ -73,6 +73,25 @@ class Origins(frozenset[str]):
         return ",".join(sorted(self))
 
 
+class Words(frozenset[str]):
+    """Words, separated by commas; ``-`` is none."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a list of words. Raises `ValueError`."""
+        if text == "-":
+            return cls()
+        words = [word.strip() for word in text.split(",")]
+        if not all(words):
+            raise ValueError("must look like admin,root or be - for none")
+        return cls(words)
+
+    def __str__(self) -> str:
+        return ",".join(sorted(self)) or "-"
+
+
 class Networks(tuple[IPv4Network | IPv6Network, ...]):
     """Addresses and networks in CIDR notation, separated by commas."""
 

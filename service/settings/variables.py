@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Struct
 
 from service.settings import Settings
-from service.settings.values import Duration, Networks, Origins, Rate, SameSite
+from service.settings.values import Duration, Networks, Origins, Rate, SameSite, Words
 
 PREFIX = "OSTIARY_"
 
 _DATABASE_SCHEMES = {"postgresql", "postgres"}
-_PARSED_TYPES = {Duration, Networks, Origins, Rate}
+_PARSED_TYPES = {Duration, Networks, Origins, Rate, Words}
 _EMPTY_DEFAULTS = (None, Origins(), Networks())
 
 

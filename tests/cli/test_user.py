@@ -47,6 +47,11 @@ def test_create_applies_the_sign_up_rules_and_reports_all_errors(database_url: s
     )
 
 
+def test_create_gives_a_username_that_is_reserved(database_url: str) -> None:
+    made = user_json(database_url, "create", "Admin", typed=f"{PASSWORD}\n")
+    assert made["username"] == "Admin"
+
+
 def test_create_refuses_a_taken_username(database_url: str) -> None:
     user(database_url, "create", "Alice", typed=f"{PASSWORD}\n")
     assert "Username already taken" in refusal(

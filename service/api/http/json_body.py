@@ -23,7 +23,7 @@ from msgspec.structs import FieldInfo
 from service.api.http.errors import BodyTimeout, MalformedJSON, UnsupportedMediaType
 from service.api.http.litestar_workarounds import receive_body
 from service.api.http.state import FieldParsers, state_of
-from service.auth.errors import FieldError, InvalidField, ValidationFailed
+from service.auth.errors import FieldCode, FieldError, InvalidField, ValidationFailed
 
 # The fields of a struct never change, and are needed for every body.
 fields_of = cache(msgspec.structs.fields)
@@ -102,7 +102,7 @@ def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
         except InvalidField as error:
             errors.append(error.of(field.name))
     errors += [
-        FieldError(field=name, code="unknown_field", message="Unknown field.")
+        FieldError(field=name, code=FieldCode.UNKNOWN_FIELD, message="Unknown field.")
         for name in sorted(members.keys() - {field.name for field in fields})
     ]
     errors += model.check(values)
@@ -149,14 +149,14 @@ def _convert_field(field: FieldInfo, members: dict[str, Any], parsers: FieldPars
     """Return the value of a field. Raises `InvalidField`."""
     if field.name not in members:
         if field.required:
-            raise InvalidField("required", f"{_label(field)} is required.")
+            raise InvalidField(FieldCode.REQUIRED, f"{_label(field)} is required.")
         return field.default
     value = members[field.name]
     parse = parsers.get(field.type)
     if parse is None:
         return _convert(value, field)
     if not isinstance(value, str):
-        raise InvalidField("wrong_type", f"{_label(field)} must be a string.")
+        raise InvalidField(FieldCode.WRONG_TYPE, f"{_label(field)} must be a string.")
     return parse(value)
 
 
@@ -164,7 +164,7 @@ def _convert(value: Any, field: FieldInfo) -> Any:
     try:
         return msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
-        code = "not_allowed" if isinstance(value, str) else "wrong_type"
+        code = FieldCode.NOT_ALLOWED if isinstance(value, str) else FieldCode.WRONG_TYPE
         raise InvalidField(code, f"{_label(field)}: {error}.") from error
 
 

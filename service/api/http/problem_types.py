@@ -204,6 +204,13 @@ SCHEMA_BEHIND = ProblemType(
 PROBLEM_TYPES = tuple(each for each in list(globals().values()) if isinstance(each, ProblemType))
 
 
+def field_codes_table() -> str:
+    """Return the codes of field errors as a Markdown table."""
+    rows = ["| code | meaning |", "| --- | --- |"]
+    rows += [f"| `{each.value}` | {each.meaning} |" for each in errors.FieldCode]
+    return "\n".join(rows)
+
+
 def problems_table() -> str:
     """Return the problem types as a Markdown table."""
     rows = ["| status | code | when |", "| --- | --- | --- |"]
