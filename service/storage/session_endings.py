@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ARRAY, and_, bindparam, column, delete, func, select
+from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.sessions import EndedSession, SecretHash
@@ -19,10 +19,13 @@ NOW = func.now()
 
 # The sessions whose tokens a request carries, by the ids and the hashes of the secrets. They are
 # locked in the order of their ids: requests that carry the same ones do not wait in a circle.
+#
+# They are sent as text: for arrays of other types asyncpg queries the catalogue, once on each
+# connection.
 _carried = (
     func.unnest(
-        bindparam("carried_ids", type_=ARRAY(session.c.id.type)),
-        bindparam("carried_hashes", type_=ARRAY(session.c.secret_hash.type)),
+        cast(bindparam("carried_ids", type_=ARRAY(Text)), ARRAY(session.c.id.type)),
+        cast(bindparam("carried_hashes", type_=ARRAY(Text)), ARRAY(session.c.secret_hash.type)),
     )
     .table_valued(
         column("id", session.c.id.type),
@@ -134,6 +137,6 @@ async def end_oldest_sessions(
 def carried_parameters(carried: CarriedSecrets) -> dict[str, Any]:
     """Return the parameters of `CARRIED_LIVE_SESSIONS`."""
     return {
-        "carried_ids": [session_id for session_id, _ in carried],
-        "carried_hashes": [secret_hash for _, secret_hash in carried],
+        "carried_ids": [str(session_id) for session_id, _ in carried],
+        "carried_hashes": [rf"\x{secret_hash.hex()}" for _, secret_hash in carried],
     }

@@ -223,8 +223,10 @@ def test_a_log_in_ends_every_session_that_it_carries(
     assert statuses == [401, 401, 200, 200]
 
 
-def all_tokens_reversed(*tokens: str) -> tuple[dict[str, str], dict[str, str]]:
-    return cookies(*tokens), cookies(*reversed(tokens))
+def in_opposite_orders(*tokens: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the headers of two requests that carry the same tokens."""
+    last, *others = reversed(tokens)
+    return {**bearer(tokens[0]), **cookies(*tokens[1:])}, {**bearer(last), **cookies(*others)}
 
 
 def test_simultaneous_log_outs_of_the_same_sessions_end_each_once(
@@ -241,7 +243,7 @@ def test_simultaneous_log_outs_of_the_same_sessions_end_each_once(
         ):
             answers = [
                 pool.submit(client.post, "/logout", headers=headers)
-                for headers in all_tokens_reversed(*in_order)
+                for headers in in_opposite_orders(*in_order)
             ]
             wait_for_lock_waiters(service.database_url, 2)
         statuses = sorted(answer.result().status_code for answer in answers)
@@ -257,7 +259,7 @@ def test_simultaneous_log_ins_that_carry_the_same_sessions_end_each_once(
         with held(service.database_url, "SELECT FROM session FOR UPDATE"):
             answers = [
                 pool.submit(client.post, "/login", json=body, headers=headers)
-                for headers in all_tokens_reversed(alice, bobby)
+                for headers in in_opposite_orders(alice, bobby)
             ]
             wait_for_lock_waiters(service.database_url, 2)
         new = [token_of(answer.result()) for answer in answers]
