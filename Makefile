@@ -13,7 +13,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-serve: $(VENV)/serve.installed  ## Serve on http://127.0.0.1:8000, with an embedded PostgreSQL
+serve: $(VENV)/serve.installed  ## Serve on http://localhost:8000, with an embedded PostgreSQL
 	$(BIN)/ostiary serve
 
 test: $(VENV)/development.installed  ## Run the tests

@@ -20,6 +20,7 @@ from service.api.http.session_cookie import SessionCookie
 from service.api.http.state import APIState, FieldParsers
 from service.api.routes import CONTROLLERS
 from service.auth.cleanup import clean_up
+from service.auth.device_names import DeviceName
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.auth.reserved_usernames import UsernamePolicy
 from service.auth.uniform_timing import measure_verify_times
@@ -90,6 +91,7 @@ def field_parsers(settings: Settings) -> FieldParsers:
         ClaimedUsername: ClaimedUsername.parse,
         Password: Password.parse,
         NewPassword: PasswordPolicy(settings.passwords).accept,
+        DeviceName: DeviceName.parse,
     }
 
 

@@ -43,7 +43,7 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
         queue_length=settings.hashing.queue_length,
         timeout=settings.hashing.queue_timeout,
     )
-    sessions = Sessions(database, lookups, settings.sessions)
+    sessions = Sessions(database, lookups, settings.sessions, settings.sessions_per_user)
     rate_limiter = RateLimiter(database, hasher, settings.rate_limits)
     try:
         yield Services(

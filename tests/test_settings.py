@@ -57,8 +57,84 @@ def test_a_session_cannot_be_active_beyond_its_lifetime() -> None:
 def test_a_cookie_for_other_sites_must_be_secure() -> None:
     (error,) = errors_of(OSTIARY_COOKIE_SAMESITE="none")
     assert error.startswith("OSTIARY_COOKIE_SAMESITE")
+    assert "use `lax`" in error
     settings = read_settings({"OSTIARY_COOKIE_SAMESITE": "none", **PRODUCTION})
     assert settings.cookies.samesite is SameSite.NONE
+
+
+@pytest.mark.parametrize(
+    "domain", ["example.com", ".example.com", "a-b.Example.co.uk", "x.xn--p1ai"]
+)
+def test_a_cookie_domain_is_one_that_browsers_accept(domain: str) -> None:
+    settings = read_settings({"OSTIARY_COOKIE_DOMAIN": domain})
+    assert settings.cookies.domain == domain.removeprefix(".")
+
+
+@pytest.mark.parametrize(
+    ("domain", "remedy"),
+    [
+        ("localhost", "name a domain below it"),
+        ("com", "name a domain below it"),
+        ("127.0.0.1", "unset"),
+        ("10.1", "unset"),
+        ("0x7f.0x1", "unset"),
+        ("example.com\n", "must look like example.com"),
+        ("example.com.", "must look like example.com"),
+        ("..example.com", "must look like example.com"),
+        ("example..com", "must look like example.com"),
+        ("-a.example.com", "must look like example.com"),
+        ("example.com:8000", "must look like example.com"),
+        ("https://example.com", "must look like example.com"),
+        ("example.com; Secure", "must look like example.com"),
+        ("beispiel.straße", "xn--"),
+        ("::1", "must look like example.com"),
+        (f"{'a' * 64}.com", "must look like example.com"),
+        (".".join(["a" * 50] * 6), "must look like example.com"),
+    ],
+)
+def test_a_cookie_domain_that_no_browser_accepts_is_refused(domain: str, remedy: str) -> None:
+    (error,) = errors_of(OSTIARY_COOKIE_DOMAIN=domain)
+    assert error.startswith("OSTIARY_COOKIE_DOMAIN: ")
+    assert remedy in error
+
+
+@pytest.mark.parametrize("name", ["auth_session", "__session", "A-1", "x" * 64])
+def test_a_cookie_name_is_a_token(name: str) -> None:
+    assert read_settings({"OSTIARY_COOKIE_NAME": name}).cookies.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("session\n", "ASCII letters"),
+        ("a b", "ASCII letters"),
+        ("a=b", "ASCII letters"),
+        ("a;b", "ASCII letters"),
+        ("größe", "ASCII letters"),
+        ("x" * 65, "1 to 64"),
+        ("__Host-session", "leave it out"),
+        ("__secure-session", "leave it out"),
+        ("__Http-session", "leave it out"),
+        ("__Host-Http-session", "leave it out"),
+    ],
+)
+def test_a_cookie_name_that_browsers_refuse_is_refused(name: str, remedy: str) -> None:
+    (error,) = errors_of(OSTIARY_COOKIE_NAME=name)
+    assert error.startswith("OSTIARY_COOKIE_NAME: ")
+    assert remedy in error
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://localhost:8000"),
+        ("::1", "http://localhost:8000"),
+        ("192.0.2.1", "http://192.0.2.1:8000"),
+        ("2001:db8::1", "http://[2001:db8::1]:8000"),
+    ],
+)
+def test_a_browser_is_sent_to_localhost(host: str, url: str) -> None:
+    assert read_settings({"OSTIARY_HOST": host}).server.browser_url == url
 
 
 def test_logs_are_json_in_production_by_default() -> None:

@@ -18,7 +18,7 @@ import service
 from service.api.http.litestar_workarounds import remove_example_ids
 from service.api.http.request_context import DEPENDENCIES
 from service.api.routes import CONTROLLERS
-from service.auth import passwords, usernames
+from service.auth import device_names, passwords, usernames
 
 DESCRIPTION = """\
 Authentication for web and mobile applications: sign-up, log-in, sessions, log-out.
@@ -60,6 +60,13 @@ FIELD_SCHEMAS: dict[type, Schema] = {
         min_length=1,
         max_length=passwords.MAX_CLAIMED_LENGTH,
         examples=["correct horse battery staple"],
+    ),
+    device_names.DeviceName: Schema(
+        type=OpenAPIType.STRING,
+        max_length=device_names.MAX_LENGTH,
+        description="What the list of sessions calls this device. Surrounding space is removed, "
+        "control characters are refused; a blank name is none.",
+        examples=["Jane's phone"],
     ),
 }
 

@@ -11,11 +11,14 @@ from msgspec import UNSET, Struct, UnsetType
 
 from service.api.http.json_body import Body
 from service.api.security.credentials import Transport
+from service.auth.device_names import DeviceName
 from service.auth.errors import FieldError
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.usernames import ClaimedUsername, Username
 from service.model.sessions import ListedSession, Session, SessionState
 from service.model.users import User
+
+UNNAMED_DEVICE = DeviceName()
 
 
 class SignUpRequest(Body, frozen=True, kw_only=True):
@@ -24,6 +27,7 @@ class SignUpRequest(Body, frozen=True, kw_only=True):
     username: Username
     password: NewPassword
     transport: Transport = Transport.COOKIE
+    device_name: DeviceName = UNNAMED_DEVICE
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
@@ -44,6 +48,7 @@ class LogInRequest(Body, frozen=True, kw_only=True):
     username: ClaimedUsername
     password: Password
     transport: Transport = Transport.COOKIE
+    device_name: DeviceName = UNNAMED_DEVICE
 
 
 class ChangePasswordRequest(Body, frozen=True, kw_only=True):
@@ -72,6 +77,7 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     created_at: datetime
     active_expires_at: datetime
     idle_expires_at: datetime
+    absolute_expires_at: datetime
     token: str | UnsetType = UNSET
 
 
@@ -88,12 +94,14 @@ class ListedSessionInfo(Struct, frozen=True, kw_only=True):
     id: UUID
     current: bool
     state: SessionState
+    device_name: str | None
     user_agent: str | None
     address: str | None
     created_at: datetime
     renewed_at: datetime
     active_expires_at: datetime
     idle_expires_at: datetime
+    absolute_expires_at: datetime
 
 
 class SessionPage(Struct, frozen=True, kw_only=True):
@@ -122,6 +130,7 @@ def authenticated(
             created_at=session.created_at,
             active_expires_at=session.active_expires_at,
             idle_expires_at=session.idle_expires_at,
+            absolute_expires_at=session.absolute_expires_at,
             token=token,
         ),
     )
@@ -134,10 +143,12 @@ def listed_session_info(listed: ListedSession, *, current: UUID) -> ListedSessio
         id=session.id,
         current=session.id == current,
         state=listed.state,
+        device_name=device.name,
         user_agent=device.user_agent,
         address=None if device.address is None else str(device.address),
         created_at=session.created_at,
         renewed_at=session.renewed_at,
         active_expires_at=session.active_expires_at,
         idle_expires_at=session.idle_expires_at,
+        absolute_expires_at=session.absolute_expires_at,
     )

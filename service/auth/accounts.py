@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,20 +43,21 @@ class Accounts:
         credentials: NewCredentials,
         *,
         context: RequestContext,
-        current_token: Token | None = None,
+        carried: Sequence[Token] = (),
     ) -> OpenedSession:
         """Create a user and log them in.
 
-        Raises `AlreadyAuthenticated` if ``current_token`` is that of a live session,
+        Raises `AlreadyAuthenticated` if one of the tokens ``carried`` opens a live session,
         `UsernameTaken`, `RateLimited` and `Overloaded`.
         """
-        if current_token is not None and await self._sessions.find(current_token) is not None:
-            raise AlreadyAuthenticated
+        for token in carried:
+            if await self._sessions.find(token) is not None:
+                raise AlreadyAuthenticated
         async with self._rate_limiter.sign_up_attempt(context):
             password_hash = await self._hasher.hash(credentials.password)
         async with self._database.transaction() as connection:
             key = await add_user(connection, credentials.username, password_hash)
-            opened = await self._sessions.open(connection, key, context.device)
+            opened, _ = await self._sessions.open(connection, key, context.device)
         record(Event.SIGNED_UP, context, user_id=key.user.id, session_id=opened.session.id)
         return opened
 
@@ -64,9 +67,9 @@ class Accounts:
         password: Password,
         *,
         context: RequestContext,
-        current_token: Token | None = None,
+        carried: Sequence[Token] = (),
     ) -> OpenedSession:
-        """Open a session for a user name and its password; the session of ``current_token`` ends.
+        """Open a session for a user name and its password; the sessions of ``carried`` end.
 
         Raises `InvalidCredentials` for an unknown name and for a wrong password alike, after the
         same work; also `RateLimited` and `Overloaded`.
@@ -79,10 +82,7 @@ class Accounts:
             key, needs_rehash = await self._verify(key, password)
         if needs_rehash:
             key = await self._rehash(key, password)
-        async with self._database.connect() as connection:
-            opened = await self._sessions.open(
-                connection, key, context.device, replaces=current_token
-            )
+        opened = await self._sessions.open_another(key, context, carried)
         record(Event.LOGGED_IN, context, user_id=key.user.id, session_id=opened.session.id)
         return opened
 
@@ -103,8 +103,14 @@ class Accounts:
             if not await key_storage.replace_password_hash(connection, key, password_hash):
                 raise InvalidCredentials
             await key_storage.set_password_hash(connection, live.user.id, password_hash)
-            opened = await self._sessions.keep_only(connection, live)
-        record(Event.PASSWORD_CHANGED, context, user_id=live.user.id, session_id=live.session.id)
+            opened, ended = await self._sessions.keep_only(connection, live)
+        record(
+            Event.PASSWORD_CHANGED,
+            context,
+            user_id=live.user.id,
+            session_id=live.session.id,
+            ended=ended,
+        )
         return opened
 
     async def delete(self, live: LiveSession, password: Password, context: RequestContext) -> None:

@@ -13,7 +13,7 @@ from service.auth.passwords import NewCredentials, NewPassword, username_in_pass
 from service.auth.usernames import ClaimedUsername
 from service.model.users import Provider, User
 from service.storage import keys as key_storage
-from service.storage import sessions as session_storage
+from service.storage import session_endings
 from service.storage import users as storage
 from service.storage.database import Database
 
@@ -66,7 +66,7 @@ class UserAdmin:
         record(Event.USER_DELETED, OPERATOR, user_id=user.id)
 
     async def set_password(self, user: User, password: NewPassword) -> int:
-        """Set a user's password and end all their sessions. Returns how many ended.
+        """Set a user's password and end all their sessions. Returns how many were live.
 
         Raises `ValidationFailed`.
         """
@@ -75,14 +75,14 @@ class UserAdmin:
         password_hash = await self._hasher.hash(password)
         async with self._database.transaction() as connection:
             await key_storage.set_password_hash(connection, user.id, password_hash)
-            ended = await session_storage.end_all_sessions(connection, user.id)
+            ended = await session_endings.end_all_sessions(connection, user.id)
         record(Event.PASSWORD_CHANGED, OPERATOR, user_id=user.id, ended=ended)
         return ended
 
     async def end_all_sessions(self, user: User) -> int:
-        """End all sessions of a user. Returns how many."""
+        """End all live sessions of a user. Returns how many."""
         async with self._database.connect() as connection:
-            ended = await session_storage.end_all_sessions(connection, user.id)
+            ended = await session_endings.end_all_sessions(connection, user.id)
         record(Event.ALL_SESSIONS_REVOKED, OPERATOR, user_id=user.id, ended=ended)
         return ended
 

@@ -22,7 +22,7 @@ def serve() -> None:
         _prepare_schema(settings, url)
 
         def announce() -> None:
-            address = settings.server.url
+            address = settings.server.browser_url
             click.echo(
                 f"Ostiary listens on {address} · documentation {address}/docs"
                 f" · data in {data_location}"

@@ -196,5 +196,5 @@ def _session_line(listed: ListedSession) -> str:
     session, device = listed.session, listed.device
     return (
         f"{session.id}  {listed.state}  {session.created_at:%Y-%m-%d %H:%M:%S} UTC  "
-        f"{device.address or '-'}  {device.user_agent or '-'}"
+        f"{device.address or '-'}  {device.name or '-'}  {device.user_agent or '-'}"
     )

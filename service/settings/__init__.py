@@ -47,6 +47,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     http: HTTPSettings = HTTPSettings()
     cookies: CookieSettings = CookieSettings()
     sessions: SessionSettings = SessionSettings()
+    sessions_per_user: Annotated[
+        int,
+        Meta(
+            description="Live sessions that a user can have: a log-in beyond that ends the oldest "
+            "one. `0`: no limit.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 1000
     cleanup_interval: Annotated[
         Duration,
         Meta(

@@ -134,7 +134,10 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.sessions.active_period > settings.sessions.max_lifetime:
         yield "OSTIARY_SESSION_ACTIVE_PERIOD", "longer than OSTIARY_SESSION_MAX_LIFETIME"
     if settings.cookies.samesite is SameSite.NONE and not settings.is_production:
-        message = "`none` needs a Secure cookie, which is only set in production"
+        message = (
+            "`none` needs a Secure cookie, which is only set in production: use `lax`, and in "
+            "development the same host name for the page and the service"
+        )
         yield "OSTIARY_COOKIE_SAMESITE", message
     if settings.argon2.memory_kib < 8 * settings.argon2.parallelism:
         yield "OSTIARY_ARGON2_MEMORY_KIB", "must be at least 8 for each lane"

@@ -35,6 +35,7 @@ _LIVE_SESSIONS = (
     select(
         *SESSION_COLUMNS,
         session.c.secret_hash,
+        session.c.legacy_cookie,
         (session.c.active_expires_at > NOW).label("is_active"),
         DISPLAY_NAME.label("username"),
         user.c.created_at.label("user_created_at"),
@@ -126,7 +127,7 @@ class SessionLookups:
 def found_session(row: Iterable[Any]) -> FoundSession:
     """Convert a row of `FIND_LIVE_SESSION`."""
     session_id, user_id, created_at, renewed_at, active_expires_at, idle_expires_at, *more = row
-    secret_hash, is_active, username, user_created_at = more
+    absolute_expires_at, secret_hash, legacy_cookie, is_active, username, user_created_at = more
     return FoundSession(
         session=Session(
             id=session_id,
@@ -135,8 +136,10 @@ def found_session(row: Iterable[Any]) -> FoundSession:
             renewed_at=renewed_at,
             active_expires_at=active_expires_at,
             idle_expires_at=idle_expires_at,
+            absolute_expires_at=absolute_expires_at,
         ),
         user=User(id=user_id, username=username, created_at=user_created_at),
         state=SessionState.ACTIVE if is_active else SessionState.IDLE,
         secret_hash=SecretHash(secret_hash),
+        legacy_cookie=legacy_cookie,
     )

@@ -1,4 +1,4 @@
-"""Sessions: the statements that open, renew, list and end them."""
+"""Sessions: the statements that open, renew and list them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,37 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Interval, Row, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Interval,
+    Row,
+    bindparam,
+    delete,
+    false,
+    func,
+    insert,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.request_context import Device
-from service.model.sessions import ListedSession, SecretHash, Session, SessionState
+from service.model.sessions import (
+    EndedSession,
+    InsertedSession,
+    ListedSession,
+    SecretHash,
+    Session,
+    SessionState,
+)
 from service.model.users import Key
 from service.settings.sessions import SessionSettings
+from service.storage.session_endings import (
+    CARRIED_LIVE_SESSIONS,
+    CarriedSecrets,
+    carried_parameters,
+)
 from service.storage.tables import key, session
 
 NOW = func.now()
@@ -27,6 +51,7 @@ SESSION_COLUMNS = (
     session.c.renewed_at,
     session.c.active_expires_at,
     session.c.idle_expires_at,
+    session.c.absolute_expires_at,
 )
 
 # The key is locked and its hash compared again: a password that was replaced while it was being
@@ -43,6 +68,8 @@ _opened = (
             session.c.absolute_expires_at,
             session.c.user_agent,
             session.c.address,
+            session.c.device_name,
+            session.c.legacy_cookie,
         ],
         select(
             bindparam("id", type_=session.c.id.type),
@@ -53,6 +80,8 @@ _opened = (
             NOW + MAX_LIFETIME,
             bindparam("user_agent", type_=session.c.user_agent.type),
             bindparam("address", type_=session.c.address.type),
+            bindparam("device_name", type_=session.c.device_name.type),
+            false(),
         )
         .where(
             key.c.provider == bindparam("key_provider"),
@@ -66,14 +95,24 @@ _opened = (
 )
 _replaced = (
     delete(session)
-    .where(
-        session.c.id == bindparam("replaced_id", type_=session.c.id.type),
-        session.c.secret_hash == bindparam("replaced_hash", type_=session.c.secret_hash.type),
-        select(_opened.c.id).exists(),
-    )
+    .where(session.c.id.in_(CARRIED_LIVE_SESSIONS.where(select(_opened.c.id).exists())))
+    .returning(session.c.id, session.c.user_id)
     .cte("replaced")
 )
-OPEN_SESSION = select(_opened).add_cte(_replaced)
+# As many as matter are counted. The new session is not among them: a statement does not see its own
+# rows.
+_earlier = (
+    select(session.c.id)
+    .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
+    .limit(bindparam("max_counted"))
+    .subquery("earlier")
+)
+OPEN_SESSION = select(
+    _opened,
+    _replaced.c.id.label("replaced_id"),
+    _replaced.c.user_id.label("replaced_user_id"),
+    select(func.count()).select_from(_earlier).scalar_subquery().label("earlier"),
+).select_from(_opened.outerjoin(_replaced, true()))
 
 
 async def open_session(  # noqa: PLR0913
@@ -84,31 +123,45 @@ async def open_session(  # noqa: PLR0913
     key: Key,
     device: Device,
     settings: SessionSettings,
-    replaced_id: UUID | None = None,
-    replaced_hash: SecretHash | None = None,
-) -> Session | None:
-    """Insert a session for the user of ``key``, and end the session that it replaces.
+    carried: CarriedSecrets = (),
+    max_counted: int = 0,
+) -> InsertedSession | None:
+    """Insert a session for the user of ``key``, and end the live sessions that it replaces.
 
-    The session ``replaced_id`` ends if ``replaced_hash`` is the hash of its secret. Returns
-    ``None`` if the key no longer exists or has another password hash.
+    Those of ``carried`` end whose ids and secret hashes match. Up to ``max_counted`` earlier
+    sessions of the user are counted. Returns ``None`` if the key no longer exists or has another
+    password hash.
     """
     result = await connection.execute(
         OPEN_SESSION,
         {
             "id": session_id,
             "secret_hash": secret_hash,
+            "owner_id": key.user.id,
             "key_provider": key.provider,
             "key_name": key.name,
             "verified_hash": None if key.password_hash is None else key.password_hash.text,
             "user_agent": device.user_agent,
             "address": device.address,
-            "replaced_id": replaced_id,
-            "replaced_hash": replaced_hash,
+            "device_name": device.name,
+            "max_counted": max_counted,
+            **carried_parameters(carried),
             **_periods(settings),
             "max_lifetime": timedelta(seconds=settings.max_lifetime),
         },
     )
-    return _session_or_none(result.one_or_none())
+    rows = result.all()
+    if not rows:
+        return None
+    return InsertedSession(
+        session=_session(rows[0]),
+        replaced=[
+            EndedSession(row.replaced_id, row.replaced_user_id)
+            for row in rows
+            if row.replaced_id is not None
+        ],
+        earlier=rows[0].earlier,
+    )
 
 
 # Simultaneous requests wait for the row lock of the first one, and then find nothing to renew.
@@ -142,63 +195,19 @@ CHANGE_SECRET = (
     update(session)
     .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
     .values(secret_hash=bindparam("new_secret_hash"))
-    .returning(*SESSION_COLUMNS)
+    .returning(*SESSION_COLUMNS, NOW.label("changed_at"))
 )
 
 
 async def change_secret(
     connection: AsyncConnection, session_id: UUID, secret_hash: SecretHash
-) -> Session | None:
-    """Replace the secret of a live session. Returns ``None`` if it is dead."""
+) -> tuple[Session, datetime] | None:
+    """Replace the secret of a live session. Returns it and the time, or ``None`` if it is dead."""
     result = await connection.execute(
         CHANGE_SECRET, {"session_id": session_id, "new_secret_hash": secret_hash}
     )
-    return _session_or_none(result.one_or_none())
-
-
-END_SESSION = delete(session).where(session.c.id == bindparam("session_id"))
-
-
-async def end_session(connection: AsyncConnection, session_id: UUID) -> None:
-    """Delete a session; it is dead in every process once this returns."""
-    await connection.execute(END_SESSION, {"session_id": session_id})
-
-
-END_SESSION_OF_USER = delete(session).where(
-    session.c.id == bindparam("session_id"),
-    session.c.user_id == bindparam("owner_id"),
-    session.c.idle_expires_at > NOW,
-)
-
-
-async def end_session_of_user(connection: AsyncConnection, session_id: UUID, user_id: UUID) -> bool:
-    """Delete a live session if it belongs to the user. Returns whether it did."""
-    result = await connection.execute(
-        END_SESSION_OF_USER, {"session_id": session_id, "owner_id": user_id}
-    )
-    return result.rowcount == 1
-
-
-END_OTHER_SESSIONS = delete(session).where(
-    session.c.user_id == bindparam("owner_id"),
-    session.c.id != bindparam("kept_id"),
-    session.c.idle_expires_at > NOW,
-)
-
-
-async def end_other_sessions(connection: AsyncConnection, user_id: UUID, kept_id: UUID) -> int:
-    """Delete all live sessions of a user but one. Returns how many."""
-    result = await connection.execute(END_OTHER_SESSIONS, {"owner_id": user_id, "kept_id": kept_id})
-    return result.rowcount
-
-
-END_ALL_SESSIONS = delete(session).where(session.c.user_id == bindparam("owner_id"))
-
-
-async def end_all_sessions(connection: AsyncConnection, user_id: UUID) -> int:
-    """Delete all sessions of a user, live or dead. Returns how many."""
-    result = await connection.execute(END_ALL_SESSIONS, {"owner_id": user_id})
-    return result.rowcount
+    row = result.one_or_none()
+    return None if row is None else (_session(row), row.changed_at)
 
 
 LIST_SESSIONS = (
@@ -207,6 +216,7 @@ LIST_SESSIONS = (
         (session.c.active_expires_at > NOW).label("is_active"),
         session.c.user_agent,
         session.c.address,
+        session.c.device_name,
     )
     .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
     .order_by(session.c.created_at.desc(), session.c.id.desc())
@@ -241,7 +251,7 @@ async def list_sessions(
         ListedSession(
             session=_session(row),
             state=SessionState.ACTIVE if row.is_active else SessionState.IDLE,
-            device=Device(user_agent=row.user_agent, address=row.address),
+            device=Device(user_agent=row.user_agent, address=row.address, name=row.device_name),
         )
         for row in result
     ]
@@ -266,4 +276,5 @@ def _session(row: Row[Any]) -> Session:
         renewed_at=row.renewed_at,
         active_expires_at=row.active_expires_at,
         idle_expires_at=row.idle_expires_at,
+        absolute_expires_at=row.absolute_expires_at,
     )

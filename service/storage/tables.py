@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Uuid,
     func,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import INET
 
@@ -72,6 +74,9 @@ session = Table(
     Column("absolute_expires_at", TIMESTAMP, nullable=False),
     Column("user_agent", Text),
     Column("address", INET),
+    Column("device_name", Text),
+    # True for sessions of earlier versions, which insert no value, and for imported ones.
+    Column("legacy_cookie", Boolean, nullable=False, server_default=true()),
     Index(None, "user_id", "created_at", "id"),
     postgresql_with={"fillfactor": 85},
 )

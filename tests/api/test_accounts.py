@@ -47,7 +47,8 @@ def test_sign_up_returns_the_user_and_a_fresh_session(client: httpx.Client) -> N
     assert UUID(body["user"]["id"]).version == 4
     session = body["session"]
     assert session.keys() == {
-        *("id", "state", "fresh", "created_at", "active_expires_at", "idle_expires_at")
+        *("id", "state", "fresh", "created_at"),
+        *("active_expires_at", "idle_expires_at", "absolute_expires_at"),
     }
     assert (session["state"], session["fresh"]) == ("active", True)
 
@@ -69,7 +70,9 @@ def test_the_cookie_is_http_only_and_same_site(client: httpx.Client) -> None:
     header = sign_up(client).headers["set-cookie"]
     name_and_token, *attributes = header.split("; ")
     assert name_and_token.startswith(f"{COOKIE}=")
-    assert sorted(attributes) == ["HttpOnly", f"Max-Age={15 * 86400}", "Path=/", "SameSite=Lax"]
+    expires, *others = sorted(attributes)
+    assert others == ["HttpOnly", f"Max-Age={15 * 86400}", "Path=/", "SameSite=Lax"]
+    assert expires.startswith("Expires=")
 
 
 def test_the_token_is_64_characters_of_base64url(client: httpx.Client) -> None:
@@ -329,7 +332,8 @@ def test_log_out_ends_the_session_in_the_database(service: Service, client: http
 def test_log_out_clears_the_cookie(client: httpx.Client) -> None:
     sign_up(client)
     cleared = client.post("/logout").headers["set-cookie"]
-    assert cleared == f"{COOKIE}=; Max-Age=0; HttpOnly; Path=/; SameSite=Lax"
+    expired = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+    assert cleared == f"{COOKIE}=; {expired}; HttpOnly; Path=/; SameSite=Lax"
 
 
 def test_log_out_requires_a_session(client: httpx.Client) -> None:

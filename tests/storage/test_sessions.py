@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from service.storage.database import Database
+from service.storage.session_endings import end_all_sessions
 from service.storage.sessions import list_sessions
 from tests.databases import execute
 
@@ -24,3 +25,18 @@ async def test_no_more_sessions_are_read_than_were_asked_for(
     execute(database_url, ADD_SESSIONS, user_id)
     async with database.connect() as connection:
         assert len(await list_sessions(connection, user_id, 3)) == 3
+
+
+async def test_ending_all_sessions_counts_only_live_ones(
+    database: Database, database_url: str
+) -> None:
+    user_id = UUID(int=1)
+    execute(database_url, ADD_SESSIONS, user_id)
+    execute(
+        database_url,
+        """UPDATE session SET idle_expires_at = now()
+           WHERE id IN (SELECT id FROM session LIMIT 2)""",
+    )
+    async with database.connect() as connection:
+        assert await end_all_sessions(connection, user_id) == 3
+        assert await list_sessions(connection, user_id, 3) == []
