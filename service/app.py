@@ -17,7 +17,7 @@ from service.api.http.problem_types import MAX_BODY_SIZE
 from service.api.http.problems import problem_response
 from service.api.http.refusals import Refusals
 from service.api.http.request_context import DEPENDENCIES
-from service.api.http.response_headers import response_headers
+from service.api.http.response_headers import ResponseHeaders
 from service.api.http.session_cookie import SessionCookie
 from service.api.http.state import APIState, FieldParsers
 from service.api.routes import CONTROLLERS
@@ -49,15 +49,13 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
         dependencies=DEPENDENCIES,
         response_class=JSONResponse,
         exception_handlers={Exception: problem_response},
-        before_send=[
-            response_headers(hsts=hsts_of(settings), varies=bool(settings.http.allowed_origins))
-        ],
         lifespan=[lifespan],
         request_max_body_size=MAX_BODY_SIZE,
         openapi_config=None,
         logging_config=None,
     )
-    app.asgi_handler = Entrance(app, settings)
+    headers = ResponseHeaders(hsts=hsts_of(settings), varies=bool(settings.http.allowed_origins))
+    app.asgi_handler = Entrance(app, settings, headers)
     return app
 
 

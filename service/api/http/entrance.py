@@ -19,7 +19,7 @@ from service.api.http.cors import CORS
 from service.api.http.errors import HostRejected, InvalidRequest
 from service.api.http.hosts import AllowedHosts, loggable_host
 from service.api.http.problems import problem_response
-from service.api.http.response_headers import set_cors_headers, with_head
+from service.api.http.response_headers import ResponseHeaders, set_cors_headers, with_head
 from service.settings import Settings
 
 # Paths with parameters, in the one spelling that is accepted: segments of unreserved characters
@@ -38,8 +38,9 @@ _WATCHED = _FORWARDING | {b"host", b"origin"}
 class Entrance:
     """An ASGI application before that of Litestar."""
 
-    def __init__(self, app: Litestar, settings: Settings) -> None:
+    def __init__(self, app: Litestar, settings: Settings, headers: ResponseHeaders) -> None:
         self._app = app.asgi_handler
+        self._headers = headers
         self._paths = frozenset(
             route.path.encode() for route in app.routes if "{" not in route.path
         )
@@ -53,6 +54,7 @@ class Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the application answer it."""
+        send = self._headers.added_by(send, scope)
         method = scope["method"]  # type: ignore[typeddict-item]
         if method == "HEAD":
             # As GET, without the body (RFC 9110, section 9.3.2).
@@ -77,41 +79,27 @@ class Entrance:
 
         Raises `InvalidRequest`, `HostRejected` and `NotFoundException`.
         """
-        hosts: list[bytes] = []
-        origins: list[bytes] = []
-        is_forwarded = False
+        host, origin, hosts, origins, is_forwarded = b"", None, 0, 0, False
         for name, value in scope["headers"]:
             if name in _WATCHED:
                 if name == b"host":
-                    hosts.append(value)
+                    host, hosts = value, hosts + 1
                 elif name == b"origin":
-                    origins.append(value)
+                    origin, origins = value, origins + 1
                 else:
                     is_forwarded = True
-        origin = origins[0] if len(origins) == 1 else None
-        if origin is not None:
+        if origins > 1:
+            origin = None
+        elif origin is not None:
             set_cors_headers(scope, self._cors.headers_for(origin))
         if is_forwarded and self._warning is not None:
             self._warning.check(scope)
-        self._check_host(scope, hosts)
+        if hosts != 1 or not self._hosts.allow(host):
+            refuse_host(scope, host, hosts)
         path = scope["raw_path"]
         if path not in self._paths and _PATH.fullmatch(path) is None:
             raise NotFoundException
         return origin
-
-    def _check_host(self, scope: Scope, hosts: list[bytes]) -> None:
-        """Check the values of ``Host`` (RFC 9112, section 3.2); Granian adds an empty one."""
-        if len(hosts) == 1 and self._hosts.allow(hosts[0]):
-            return
-        if len(hosts) > 1:
-            raise InvalidRequest("The request has several `Host` headers.")
-        if hosts and hosts[0]:
-            raise HostRejected(
-                "The service does not answer to this `Host`; see OSTIARY_ALLOWED_HOSTS.",
-                host=loggable_host(hosts[0]),
-            )
-        if scope["http_version"] not in {"1", "1.0"}:
-            raise InvalidRequest("The request has no `Host`.")
 
     def _preflight(self, scope: Scope, origin: bytes | None) -> Response[None] | None:
         """Return the answer to a preflight; ``None`` for another request with OPTIONS."""
@@ -119,6 +107,22 @@ class Entrance:
         if origin is None or "access-control-request-method" not in headers:
             return None
         return Response(None, status_code=204, headers=self._cors.preflight(origin, headers))
+
+
+def refuse_host(scope: Scope, host: bytes, number: int) -> None:
+    """Refuse the last of a number of ``Host`` headers (RFC 9112, section 3.2).
+
+    HTTP/1.0 needs none. Granian adds an empty one. Raises `InvalidRequest` and `HostRejected`.
+    """
+    if number > 1:
+        raise InvalidRequest("The request has several `Host` headers.")
+    if host:
+        raise HostRejected(
+            "The service does not answer to this `Host`; see OSTIARY_ALLOWED_HOSTS.",
+            host=loggable_host(host),
+        )
+    if scope["http_version"] not in {"1", "1.0"}:
+        raise InvalidRequest("The request has no `Host`.")
 
 
 def without_body(send: Send) -> Send:

@@ -16,9 +16,9 @@ MEDIA_TYPE = "application/json"
 
 # msgspec (0.22) writes a time of a whole second without decimals. A text may look the same, which
 # costs a second encoding but changes nothing.
-_WHOLE_SECOND = re.compile(rb'T\d\d:\d\d:\d\dZ"')
+_find_whole_second = re.compile(rb'T\d\d:\d\d:\d\dZ"').search
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 
 
 class JSONResponse(Response[T]):
@@ -33,10 +33,10 @@ class JSONResponse(Response[T]):
 
 def encode_json(value: Any) -> bytes:
     """Return a value in JSON."""
-    body = _encoder.encode(value)
-    if _WHOLE_SECOND.search(body):
+    body = _encode(value)
+    if _find_whole_second(body):
         plain = msgspec.to_builtins(value, builtin_types=(datetime,), str_keys=True)
-        body = _encoder.encode(_with_decimals(plain))
+        body = _encode(_with_decimals(plain))
     return body + b"\n"
 
 
