@@ -8,14 +8,16 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 
 from service.api.docs import DocsController
 from service.api.http.client_address import ClientAddresses
+from service.api.http.entrance import Entrance
+from service.api.http.json_response import JSONResponse
 from service.api.http.problem_types import MAX_BODY_SIZE
 from service.api.http.problems import problem_response
+from service.api.http.refusals import Refusals
 from service.api.http.request_context import DEPENDENCIES
-from service.api.http.response_headers import response_headers
+from service.api.http.response_headers import ResponseHeaders
 from service.api.http.session_cookie import SessionCookie
 from service.api.http.state import APIState, FieldParsers
 from service.api.routes import CONTROLLERS
@@ -28,7 +30,7 @@ from service.auth.usernames import ClaimedUsername, Username
 from service.background import cancel_and_wait, run_periodically
 from service.bootstrap import Services, open_services
 from service.settings import Settings
-from service.settings.http import HTTPSettings
+from service.settings.http import HSTS_OFF
 
 
 def create_app(settings: Settings, database_url: str) -> Litestar:
@@ -43,17 +45,19 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
             app.state.api = api_state(settings, services)
             yield
 
-    return Litestar(
+    app = Litestar(
         [*CONTROLLERS, DocsController],
         dependencies=DEPENDENCIES,
-        cors_config=cors_config(settings.http),
+        response_class=JSONResponse,
         exception_handlers={Exception: problem_response},
-        before_send=[response_headers(over_tls=settings.is_production)],
         lifespan=[lifespan],
         request_max_body_size=MAX_BODY_SIZE,
         openapi_config=None,
         logging_config=None,
     )
+    headers = ResponseHeaders(hsts=hsts_of(settings), varies=bool(settings.http.allowed_origins))
+    app.asgi_handler = Entrance(app, settings, headers)
+    return app
 
 
 @asynccontextmanager
@@ -81,6 +85,7 @@ def api_state(settings: Settings, services: Services) -> APIState:
         field_parsers=field_parsers(settings),
         allowed_origins=settings.http.allowed_origins,
         body_timeout=settings.server.client_timeout,
+        refusals=Refusals(),
     )
 
 
@@ -95,14 +100,7 @@ def field_parsers(settings: Settings) -> FieldParsers:
     }
 
 
-def cors_config(settings: HTTPSettings) -> CORSConfig | None:
-    """Let pages of the allowed origins read responses, with cookies; ``None`` if there are none."""
-    if not settings.allowed_origins:
-        return None
-    return CORSConfig(
-        allow_origins=sorted(settings.allowed_origins),
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type"],
-        allow_credentials=True,
-        expose_headers=["Location", "Retry-After", "X-Request-ID"],
-    )
+def hsts_of(settings: Settings) -> str | None:
+    """Return the value of ``Strict-Transport-Security``; ``None`` if it is not sent."""
+    is_sent = settings.is_production and settings.http.hsts != HSTS_OFF
+    return settings.http.hsts if is_sent else None

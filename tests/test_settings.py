@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.settings import Settings
-from service.settings.values import Duration, LogFormat, SameSite
+from service.settings.origins import Origins, is_serialised_origin, normalised_origin
+from service.settings.values import Duration, LogFormat, Networks, SameSite
 from service.settings.variables import InvalidSettings, read_settings, settings_table, variables
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -170,6 +171,119 @@ def test_any_text_is_a_duration_or_is_refused(text: str) -> None:
         return
     assert duration > 0
     assert Duration.parse(str(duration)) == duration
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("https://app.example.com", "https://app.example.com"),
+        ("https://App.Example.COM:443/", "https://app.example.com"),
+        ("HTTP://localhost:80", "http://localhost"),
+        ("http://localhost:443", "http://localhost:443"),
+        ("https://app.example.com:", "https://app.example.com"),
+        ("https://[2001:DB8:0::1]:08443", "https://[2001:db8::1]:8443"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("ionic://localhost", "ionic://localhost"),
+        ("tauri://localhost", "tauri://localhost"),
+        ("app://.", "app://."),
+        ("https://app.example.com\n", "https://app.example.com"),
+        ("chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"),
+        ("moz-extension://0b5e-11", "moz-extension://0b5e-11"),
+        ("safari-web-extension://4A56-BB20", "safari-web-extension://4A56-BB20"),
+        ("https://a.example, ,https://b.example/,", "https://a.example,https://b.example"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(text: str, kept: str) -> None:
+    assert str(Origins.parse(text)) == kept
+    assert Origins.parse(kept) == Origins.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("https://app.example.com/login", "has a path"),
+        ("https://app.example.com?x", "has a path"),
+        ("https://app.example.com#x", "has a path"),
+        ("https://alice:secret@app.example.com", "no user name or password"),
+        ("https://*.example.com", "is a pattern"),
+        ("*", "must look like"),
+        ("null", "must look like"),
+        ("app.example.com", "must look like"),
+        ("//app.example.com", "must look like"),
+        ("https://", "must look like"),
+        ("https://a b", "must look like"),
+        ("about:blank", "must look like"),
+        ("file:///page.html", "has a path"),
+        ("file://", "browsers send `null`"),
+        ("https://bücher.example", "xn--"),
+        ("https://127.1", "octets"),
+        ("https://a.example:0", "is not a port"),
+        ("https://a.example:65536", "is not a port"),
+        ("https://[::1", "must look like"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused_with_the_reason(text: str, reason: str) -> None:
+    (error,) = errors_of(OSTIARY_ALLOWED_ORIGINS=f"https://app.example.com, {text}")
+    assert error.startswith("OSTIARY_ALLOWED_ORIGINS: ")
+    assert reason in error
+    assert "secret" not in error
+
+
+@given(st.text())
+def test_any_text_is_an_origin_or_is_refused(text: str) -> None:
+    try:
+        origin = normalised_origin(text)
+    except ValueError:
+        return
+    assert is_serialised_origin(origin)
+    assert normalised_origin(origin) == origin
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("10.0.0.1", "10.0.0.1/32"),
+        ("10.0.0.0/8, ,2001:DB8::/32,", "10.0.0.0/8,2001:db8::/32"),
+        ("[2001:db8::1]", "2001:db8::1/128"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:10.0.0.1", "10.0.0.1/32"),
+    ],
+)
+def test_networks_are_kept_in_the_form_in_which_addresses_are_compared(
+    text: str, kept: str
+) -> None:
+    assert str(Networks.parse(text)) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("10.0.0.1/8", "has host bits set"),
+        ("localhost", "does not appear to be"),
+        ("10.0.0.1:80", "does not appear to be"),
+        ("fe80::%eth0/64", "has a zone"),
+    ],
+)
+def test_what_is_no_network_is_refused_with_the_reason(text: str, reason: str) -> None:
+    (error,) = errors_of(OSTIARY_TRUSTED_PROXIES=text)
+    assert reason in error
+
+
+def test_names_of_headers_are_compared_in_lower_case() -> None:
+    settings = read_settings({"OSTIARY_CORS_ALLOWED_HEADERS": "Content-Type, X-Mine,"})
+    assert set(settings.http.cors_allowed_headers) == {"content-type", "x-mine"}
+    for text in ("*", "X Mine", "X-Mine:"):
+        (error,) = errors_of(OSTIARY_CORS_ALLOWED_HEADERS=text)
+        assert "is not the name of a header" in error
+
+
+@pytest.mark.parametrize(
+    "value", ["31536000", "max-age=1; includeSubDomains; x", "max-age=1\n", "Off", "max-age=-1"]
+)
+def test_hsts_is_the_value_of_the_header(value: str) -> None:
+    (error,) = errors_of(OSTIARY_HSTS=value)
+    assert error.startswith("OSTIARY_HSTS")
 
 
 def test_the_document_lists_every_setting() -> None:

@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
 from service.api.http.json_body import StrictJSON, require_json_body
+from service.api.http.json_response import JSONResponse
 from service.api.http.litestar_workarounds import FastRoute, options_response
 from service.api.http.problem_types import (
     ALREADY_AUTHENTICATED,
@@ -88,7 +89,7 @@ class AccountController(Controller):
             carried=carried_tokens(request),
         )
         body = issue_token(request, opened, data.transport)
-        return Response(body, status_code=201, headers={"Location": "/me"})
+        return JSONResponse(body, status_code=201, headers={"Location": "/me"})
 
     @post(
         "/login",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 from unicodedata import category, normalize
 
-from service.auth.errors import InvalidField
+from service.auth.errors import FieldCode, InvalidField
 
 MAX_LENGTH = 64
 
@@ -32,5 +32,5 @@ class DeviceName(str):
                 "too_long", f"Device name must be at most {MAX_LENGTH} characters long."
             )
         if any(each in _DIRECTIONS or category(each) in _CONTROL_CATEGORIES for each in name):
-            raise InvalidField("not_allowed", "Device name must not contain control characters.")
+            raise InvalidField(FieldCode.NOT_ALLOWED, "Device name must not contain control characters.")
         return cls(name)

@@ -10,13 +10,15 @@ import msgspec
 from msgspec import Struct
 
 from service.settings import Settings
-from service.settings.values import Duration, Networks, Origins, Rate, SameSite, Words
+from service.settings.hosts import HostNames
+from service.settings.origins import Origins
+from service.settings.values import Duration, HeaderNames, Networks, Rate, SameSite, Words
 
 PREFIX = "OSTIARY_"
 
 _DATABASE_SCHEMES = {"postgresql", "postgres"}
-_PARSED_TYPES = {Duration, Networks, Origins, Rate, Words}
-_EMPTY_DEFAULTS = (None, Origins(), Networks())
+_PARSED_TYPES = {Duration, HeaderNames, HostNames, Networks, Origins, Rate, Words}
+_EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 
 
 class InvalidSettings(Exception):

@@ -20,10 +20,18 @@ from litestar.typing import FieldDefinition
 from msgspec import Struct
 from msgspec.structs import FieldInfo
 
-from service.api.http.errors import BodyTimeout, MalformedJSON, UnsupportedMediaType
+from service.api.http.errors import (
+    BodyTimeout,
+    InvalidRequest,
+    MalformedJSON,
+    UnsupportedMediaType,
+)
 from service.api.http.litestar_workarounds import receive_body
 from service.api.http.state import FieldParsers, state_of
 from service.auth.errors import FieldCode, FieldError, InvalidField, ValidationFailed
+
+# Digits of an integer that are converted. Python's own limit is 4,300; it can be configured.
+MAX_DIGITS = 640
 
 # The fields of a struct never change, and are needed for every body.
 fields_of = cache(msgspec.structs.fields)
@@ -71,12 +79,9 @@ class StrictJSON(AbstractDTO[BodyT], Generic[BodyT]):
 async def require_json_body(request: Request[Any, Any, Any]) -> None:
     """Receive the body; Litestar's ``before_request`` hook.
 
-    A ``charset`` is ignored: JSON is UTF-8 (RFC 8259). Raises `UnsupportedMediaType`,
-    `MalformedJSON`, `BodyTimeout` and `BodyIncomplete`.
+    Raises `UnsupportedMediaType`, `MalformedJSON`, `BodyTimeout` and `InvalidRequest`.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0]
-    if media_type.strip().lower() != "application/json":
-        raise UnsupportedMediaType
+    require_json_type(request)
     try:
         # Granian limits the time of headers only, by decision (emmett-framework/granian#728).
         async with asyncio.timeout(state_of(request).body_timeout):
@@ -85,6 +90,21 @@ async def require_json_body(request: Request[Any, Any, Any]) -> None:
         raise BodyTimeout from error
     if not body:
         raise MalformedJSON("The body is empty.")
+
+
+def require_json_type(request: Request[Any, Any, Any]) -> None:
+    """Check the headers of a body. Raises `UnsupportedMediaType` and `InvalidRequest`.
+
+    A ``charset`` is ignored: JSON is UTF-8, and has no such parameter (RFC 8259, section 11).
+    """
+    media_types = request.headers.getall("content-type", [])
+    if len(media_types) > 1:
+        # Which one counts would depend on who reads them: the service, or a proxy before it.
+        raise InvalidRequest("The request has several `Content-Type` headers.")
+    media_type = media_types[0].partition(";")[0] if media_types else ""
+    codings = {coding.lower() for coding in request.headers.getall("content-encoding", [])}
+    if media_type.strip().lower() != "application/json" or codings - {"identity"}:
+        raise UnsupportedMediaType
 
 
 def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
@@ -118,7 +138,10 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
     """
     try:
         document = json.loads(
-            raw.decode(), object_pairs_hook=_unique_members, parse_constant=_reject_constant
+            raw.decode(),
+            object_pairs_hook=_unique_members,
+            parse_constant=_reject_constant,
+            parse_int=_parse_integer,
         )
         json.dumps(document, ensure_ascii=False).encode()
     except RecursionError as error:
@@ -139,6 +162,14 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise MalformedJSON("The body contains duplicate members.")
     return members
+
+
+def _parse_integer(digits: str) -> int | float:
+    """Return an integer; infinity for one that is too long for Python (CVE-2020-10735).
+
+    It is a number nevertheless, and no field takes one of that size.
+    """
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def _reject_constant(constant: str) -> NoReturn:

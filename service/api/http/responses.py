@@ -10,6 +10,7 @@ from litestar.openapi.spec import Example
 from service.api.http.litestar_workarounds import documented_header
 from service.api.http.problem_types import (
     BAD_REQUEST,
+    HOST_REJECTED,
     INTERNAL_ERROR,
     MALFORMED_JSON,
     ORIGIN_REJECTED,
@@ -30,7 +31,7 @@ EXAMPLE_ERRORS = [
     }
 ]
 
-ALWAYS_POSSIBLE = (BAD_REQUEST, INTERNAL_ERROR)
+ALWAYS_POSSIBLE = (BAD_REQUEST, HOST_REJECTED, INTERNAL_ERROR)
 BODY_PROBLEMS = (
     MALFORMED_JSON,
     VALIDATION_FAILED,

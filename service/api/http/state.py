@@ -9,6 +9,7 @@ from litestar.connection import ASGIConnection
 from msgspec import Struct
 
 from service.api.http.client_address import ClientAddresses
+from service.api.http.refusals import Refusals
 from service.api.http.session_cookie import SessionCookie
 from service.bootstrap import Services
 
@@ -25,6 +26,7 @@ class APIState(Struct, frozen=True, kw_only=True):
     field_parsers: FieldParsers
     allowed_origins: frozenset[str]
     body_timeout: float
+    refusals: Refusals
 
 
 def state_of(connection: ASGIConnection[Any, Any, Any, Any]) -> APIState:
