@@ -29,8 +29,10 @@ class DeviceName(str):
         name = normalize("NFC", text.strip())
         if len(name) > MAX_LENGTH:
             raise InvalidField(
-                "too_long", f"Device name must be at most {MAX_LENGTH} characters long."
+                FieldCode.TOO_LONG, f"Device name must be at most {MAX_LENGTH} characters long."
             )
         if any(each in _DIRECTIONS or category(each) in _CONTROL_CATEGORIES for each in name):
-            raise InvalidField(FieldCode.NOT_ALLOWED, "Device name must not contain control characters.")
+            raise InvalidField(
+                FieldCode.NOT_ALLOWED, "Device name must not contain control characters."
+            )
         return cls(name)
