@@ -14,7 +14,7 @@ from service.storage.schema import is_behind, migrate, revision_of
 @click.command()
 def serve() -> None:
     """Serve requests until stopped."""
-    from service.server.supervisor import AddressInUse
+    from service.server.supervisor import CannotServe
     from service.server.supervisor import serve as run_server
 
     settings = load_settings()
@@ -30,7 +30,7 @@ def serve() -> None:
 
         try:
             run_server(settings, url, announce)
-        except AddressInUse as error:
+        except CannotServe as error:
             fail(str(error))
 
 
