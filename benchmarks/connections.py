@@ -135,7 +135,7 @@ def main() -> None:
     raise_limit()
     with (
         tempfile.TemporaryDirectory(prefix="ostiary-benchmark-") as directory,
-        postgresql(Path(directory), {}) as server,
+        postgresql(Path(directory) / "data", {}) as server,
     ):
         asyncio.run(migrate(server.url()))
         tokens = Path(directory) / "tokens"

@@ -15,8 +15,8 @@ import structlog
 from granian._granian import SocketHolder
 from granian.server.mp import MPServer, WorkerProcess
 
+from service.backoff import Backoff
 from service.server.granian_workarounds import signals_blocked
-from service.server.restarts import Backoff
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

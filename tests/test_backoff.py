@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.server.restarts import HEALTHY_AFTER, Backoff
+from service.backoff import HEALTHY_AFTER, Backoff
 
 
 def test_each_death_in_a_row_is_waited_for_longer() -> None:
