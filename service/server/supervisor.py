@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import structlog
 from granian import loops
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
@@ -12,11 +13,18 @@ from granian.log import LogLevels
 
 from service.auth.passwords import common_passwords
 from service.server.granian_workarounds import fork_workers, new_event_loop
-from service.server.open_files import TooFewOpenFiles, max_connections, raise_limit
+from service.server.open_files import (
+    MAX_DEFAULT_CONNECTIONS,
+    TooFewOpenFiles,
+    max_connections,
+    raise_limit,
+)
 from service.server.sockets import SocketAddress, require_free, resolve, shared_socket
 from service.server.supervising import Supervisor
 from service.server.worker import SHUTDOWN_TIMEOUT, create_worker_app
 from service.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Maximum size of a request's first line and headers, in bytes.
 MAX_HEAD_SIZE = 32 * 1024
@@ -53,6 +61,8 @@ def require_resources(settings: Settings) -> tuple[SocketAddress, int]:
 def serve(settings: Settings, database_url: str, on_listening: Callable[[], None]) -> None:
     """Serve requests until SIGINT, SIGTERM or SIGHUP. Raises `CannotServe`."""
     address, connections = require_resources(settings)
+    if settings.server.max_connections is None and connections < MAX_DEFAULT_CONNECTIONS:
+        log.warning("open_files_limit_connections", connections_of_a_worker=connections)
     # Loaded before the workers are forked, which share its memory.
     common_passwords()
     fork_workers()

@@ -76,8 +76,9 @@ def test_serve_prints_its_url_its_documentation_and_its_data_directory(
     empty_directory: Path,
 ) -> None:
     with serving(empty_directory) as service:
-        assert f"listens on {service.url} " in service.output
-        assert f"documentation {service.url}/docs" in service.output
+        url = service.url.replace("127.0.0.1", "localhost")
+        assert f"listens on {url} " in service.output
+        assert f"documentation {url}/docs" in service.output
         assert f"data in {empty_directory}" in service.output
 
 
