@@ -55,7 +55,7 @@ class Crowd:
         self._stopped = True
         self._thread.join()
         for key in list(self._selector.get_map().values()):
-            self._close(key.fileobj)
+            self._close(key.data)
 
     def _open(self) -> None:
         connection = socket.socket()
@@ -67,10 +67,12 @@ class Crowd:
         if self._sent:
             connection.send(self._sent)
         self._selector.register(
-            connection, selectors.EVENT_READ if self._reads else selectors.EVENT_WRITE
+            connection,
+            selectors.EVENT_READ if self._reads else selectors.EVENT_WRITE,
+            data=connection,
         )
 
-    def _close(self, connection: object) -> None:
+    def _close(self, connection: socket.socket) -> None:
         self._selector.unregister(connection)
         connection.close()
 
@@ -81,11 +83,11 @@ class Crowd:
                 continue
             for key, _ in self._selector.select(0.2):
                 try:
-                    closed = not key.fileobj.recv(65536)
+                    closed = not key.data.recv(65536)
                 except OSError:
                     closed = True
                 if closed:
-                    self._close(key.fileobj)
+                    self._close(key.data)
                     self._open()
                     self.reopened += 1
 

@@ -20,6 +20,9 @@ from service.server.granian_workarounds import signals_blocked
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+# Granian's declaration lacks the arguments.
+socket_holder: Callable[[int, bool, int], Any] = SocketHolder  # type: ignore[assignment]
+
 # How often it is tried whether a worker accepts connections, in seconds.
 ANNOUNCE_INTERVAL = 0.02
 
@@ -49,7 +52,8 @@ class Supervisor(MPServer):
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
         """Start the workers."""
         self._waking, self._woken = socket.socketpair()
-        self._waking.setblocking(False)  # noqa: FBT003
+        for each in (self._waking, self._woken):
+            each.setblocking(False)  # noqa: FBT003
         self._backoffs = [Backoff() for _ in range(self.workers)]
         # When workers that died are started again, by their index.
         self._due: dict[int, float] = {}
@@ -70,7 +74,9 @@ class Supervisor(MPServer):
     signal_handler_reload = signal_handler_interrupt
 
     def _init_shared_socket(self) -> None:
-        self._ssp = self._shd = self._sso = None
+        self._ssp: None = None
+        self._shd: Any = None
+        self._sso: Any = None
 
     def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
         for index in range(self.workers):
@@ -79,7 +85,7 @@ class Supervisor(MPServer):
     def _start_worker(self, index: int, spawn_target: Any, target_loader: Any) -> WorkerProcess:
         # Closed here when the worker has it: it is to end with the worker.
         with self.open_socket() as self._sso, signals_blocked():
-            self._shd = SocketHolder(self._sso.fileno(), False, self.backlog)  # noqa: FBT003
+            self._shd = socket_holder(self._sso.fileno(), False, self.backlog)  # noqa: FBT003
             worker = self._spawn_worker(index, spawn_target, target_loader)
             # Not `WorkerProcess.start`, which starts a thread that waits for its end.
             worker.inner.start()
@@ -89,6 +95,8 @@ class Supervisor(MPServer):
         while not self.interrupt_signal:
             running = [w.inner.sentinel for w in self.wrks if w.idx not in self._due]
             wait([self._woken, *running], timeout=self._time_until_due())
+            with suppress(BlockingIOError):
+                self._woken.recv(1)
             self._find_dead_workers()
             self._replace_dead_workers(spawn_target, target_loader)
 

@@ -244,9 +244,10 @@ def test_a_worker_ignores_the_signals_that_a_terminal_sends_to_all_processes() -
 
 def send_start_method(writing: int) -> None:
     multiprocessing.set_start_method("forkserver", force=True)
-    kinds = [str(WorkerProcess(None, 0, print, ())._spawn_method)]
+    make: Callable[..., Any] = WorkerProcess
+    kinds = [make(None, 0, print, ())._spawn_method]
     fork_workers()
-    kinds.append(str(WorkerProcess(None, 0, print, ())._spawn_method))
+    kinds.append(make(None, 0, print, ())._spawn_method)
     os.write(writing, " ".join(kinds).encode())
     os._exit(0)
 
