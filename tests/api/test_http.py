@@ -27,7 +27,9 @@ def service(services: ServicePool) -> Service:
 @pytest.fixture
 def impatient(services: ServicePool) -> Service:
     """Return a service that waits for a client for one second."""
-    return services.service({"OSTIARY_CLIENT_TIMEOUT": "1s", **NO_LIMITS})
+    return services.service(
+        {"OSTIARY_CLIENT_TIMEOUT": "1s", "OSTIARY_HEAD_TIMEOUT": "1s", **NO_LIMITS}
+    )
 
 
 def connect(service: Service) -> socket.socket:
