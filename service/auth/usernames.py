@@ -60,8 +60,9 @@ class Username:
 class ClaimedUsername:
     """A user name that was typed to log in.
 
-    Text that cannot be a user name is treated as an unknown user, not as a validation error: its
-    ``name`` is ``None``.
+    ``name`` is the prepared form, or the text as it is if RFC 8265 does not allow it: a name that
+    was imported may be such a text. Text that no name can be is treated as an unknown user, not as
+    a validation error: its ``name`` is ``None``.
     """
 
     __slots__ = ("name",)
@@ -78,10 +79,24 @@ class ClaimedUsername:
             raise InvalidField(
                 "too_long", f"Username must be at most {MAX_UNPREPARED_LENGTH} characters long."
             )
-        try:
-            return cls(prepare(text))
-        except InvalidField:
-            return cls(None)
+        return cls(comparable(text))
+
+
+def comparable(text: str) -> str | None:
+    """Return the form by which a name is compared that RFC 8265 need not allow.
+
+    No text that is returned as it is equals the prepared form of another one. ``None``: the
+    database cannot store the text.
+    """
+    try:
+        return prepare(text)
+    except InvalidField:
+        return text if is_storable(text) else None
+
+
+def is_storable(text: str) -> bool:
+    """Return whether PostgreSQL can store a text: no NUL, no unpaired surrogate."""
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
 def prepare(text: str) -> str:

@@ -6,20 +6,26 @@ import asyncio
 
 import click
 
-from service.cli.context import fail, load_settings, provide_database, reporting_errors
-from service.settings import Settings
-from service.storage.schema import is_behind, migrate, revision_of
+from service.cli.context import load_settings, provide_database, require_schema
+from service.cli.failures import fail
 
 
 @click.command()
-def serve() -> None:
-    """Serve requests until stopped."""
+@click.option("--host", help="Address to listen on, a name, or unix:/path. OSTIARY_HOST.")
+@click.option("--port", help="Port to listen on. OSTIARY_PORT.")
+@click.option("--workers", help="Processes that serve requests. OSTIARY_WORKERS.")
+def serve(**options: str | None) -> None:
+    """Serve requests until stopped.
+
+    An option takes precedence over its variable. All other settings are environment variables:
+    `ostiary settings` lists them, and docs/settings.md says what they mean.
+    """
     from service.server.supervisor import AddressInUse
     from service.server.supervisor import serve as run_server
 
-    settings = load_settings()
+    settings = load_settings(options)
     with provide_database(settings) as (url, data_location):
-        _prepare_schema(settings, url)
+        asyncio.run(require_schema(settings, url))
 
         def announce() -> None:
             address = settings.server.url
@@ -32,12 +38,3 @@ def serve() -> None:
             run_server(settings, url, announce)
         except AddressInUse as error:
             fail(str(error))
-
-
-def _prepare_schema(settings: Settings, url: str) -> None:
-    """Migrate in development; in production, exit if migrations are missing."""
-    with reporting_errors():
-        if not settings.is_production:
-            asyncio.run(migrate(url))
-        elif is_behind(asyncio.run(revision_of(url))):
-            fail("The database lacks migrations of this version: run `ostiary migrate` first.")
