@@ -200,5 +200,5 @@ def _quoted(name: str) -> str:
 def _no_table(table: LuciaTable) -> SourceUnreadable:
     names, columns = ", ".join(table.names), ", ".join(table.columns)
     return SourceUnreadable(
-        f"no {table.entity} table: none of {names} exists with the columns {columns}"
+        f"no {table.entity} table: none of {names} can be read, with the columns {columns}"
     )
