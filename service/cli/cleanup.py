@@ -11,7 +11,10 @@ from service.cli.context import load_settings, provide_services
 
 @click.command()
 def cleanup() -> None:
-    """Delete expired sessions and rate limits, as `ostiary serve` does periodically."""
+    """Delete expired sessions and rate limits.
+
+    `ostiary serve` does so every OSTIARY_CLEANUP_INTERVAL.
+    """
 
     async def clean_up(services: Services) -> int:
         await delete_expired_rate_limits(services.database)

@@ -10,7 +10,10 @@ from service.cli.terminal import print_result
 
 @click.group()
 def sessions() -> None:
-    """End the sessions of all users; `ostiary user sessions` is about those of one user."""
+    """End the sessions of all users.
+
+    `ostiary user sessions` lists and ends those of one user.
+    """
 
 
 @sessions.command(name="end-all")

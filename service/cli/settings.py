@@ -15,9 +15,10 @@ from service.settings.in_use import SettingInUse, settings_in_use
 @click.command(name="settings")
 @click.option("--json", "json", is_flag=True, help="Print JSON, for scripts.")
 def settings(*, json: bool) -> None:
-    """List all settings with the values in use, and where each comes from.
+    """List all settings with the values in use.
 
-    Secrets are hidden. docs/settings.md says what the settings mean.
+    Shows where each value comes from, and hides secrets. docs/settings.md says what the settings
+    mean.
     """
     in_use = settings_in_use(load_settings(), os.environ)
     print_result([msgspec.structs.asdict(each) for each in in_use], _table(in_use), json=json)

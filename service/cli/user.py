@@ -25,7 +25,7 @@ user_argument = click.argument("name_or_id", metavar="USERNAME|ID")
 
 @click.group()
 def user() -> None:
-    """Create, show, list and delete users; set passwords and end sessions."""
+    """Manage users, their passwords and their sessions."""
 
 
 @user.command()

@@ -1,4 +1,4 @@
-"""What a setting may be, in words, for the message about a value that it must not have."""
+"""What a value may be, in words: for a setting, or a field of a request, that has another one."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from service.api.http.errors import BodyTimeout, MalformedJSON, UnsupportedMedia
 from service.api.http.litestar_workarounds import receive_body
 from service.api.http.state import FieldParsers, state_of
 from service.auth.errors import FieldError, InvalidField, ValidationFailed
+from service.settings.permitted import permitted
 
 # The fields of a struct never change, and are needed for every body.
 fields_of = cache(msgspec.structs.fields)
@@ -165,7 +166,9 @@ def _convert(value: Any, field: FieldInfo) -> Any:
         return msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
         code = "not_allowed" if isinstance(value, str) else "wrong_type"
-        raise InvalidField(code, f"{_label(field)}: {error}.") from error
+        rule = permitted(field.type)
+        message = f"{_label(field)}: {error}." if rule is None else f"{_label(field)} {rule}."
+        raise InvalidField(code, message) from error
 
 
 def _label(field: FieldInfo) -> str:
