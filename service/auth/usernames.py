@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Self
 
+from msgspec import Struct
 from precis_i18n import get_profile
 from precis_i18n.profile import Profile
 
@@ -17,6 +19,9 @@ MAX_UNPREPARED_LENGTH = 255
 
 _CASE_MAPPED = get_profile("UsernameCaseMapped")
 _CASE_PRESERVED = get_profile("UsernameCasePreserved")
+
+# PostgreSQL can store neither U+0000 nor half of a surrogate pair.
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 # The reasons that precis-i18n gives, as messages to users.
 _REASONS = {
@@ -58,11 +63,10 @@ class Username:
 
 
 class ClaimedUsername:
-    """A user name that was typed to log in.
+    """A user name that was typed to log in: also one that sign-up would refuse.
 
-    ``name`` is the prepared form, or the text as it is if RFC 8265 does not allow it: a name that
-    was imported may be such a text. Text that no name can be is treated as an unknown user, not as
-    a validation error: its ``name`` is ``None``.
+    Text that cannot be a user name is treated as an unknown user, not as a validation error: its
+    ``name`` is ``None``.
     """
 
     __slots__ = ("name",)
@@ -79,28 +83,51 @@ class ClaimedUsername:
             raise InvalidField(
                 "too_long", f"Username must be at most {MAX_UNPREPARED_LENGTH} characters long."
             )
-        return cls(comparable(text))
+        return cls(None if _NOT_STORABLE.search(text) else comparison_form(text))
 
 
-def comparable(text: str) -> str | None:
-    """Return the form by which a name is compared that RFC 8265 need not allow.
+class ImportedUsername(Struct, frozen=True, kw_only=True):
+    """A user name that was taken from another system as it is.
 
-    No text that is returned as it is equals the prepared form of another one. ``None``: the
-    database cannot store the text.
+    ``name`` is what `ClaimedUsername.parse` finds it by, ``display_name`` is shown, and
+    ``refusal`` is why sign-up would refuse the name, if it would.
     """
+
+    name: str
+    display_name: str
+    refusal: InvalidField | None
+
+
+def imported_name(text: str) -> ImportedUsername:
+    """Take a user name over from another system, even if sign-up would refuse it.
+
+    Raises `InvalidField` if it is empty, longer than a log-in allows, or cannot be stored.
+    """
+    if _NOT_STORABLE.search(text):
+        raise InvalidField(
+            "not_allowed", "Username must not contain U+0000 or half of a surrogate pair."
+        )
+    name = ClaimedUsername.parse(text).name
     try:
-        return prepare(text)
-    except InvalidField:
-        return text if is_storable(text) else None
+        username = Username.parse(text)
+    except InvalidField as error:
+        return ImportedUsername(name=str(name), display_name=_display_or(text), refusal=error)
+    return ImportedUsername(name=username.name, display_name=username.display_name, refusal=None)
 
 
-def is_storable(text: str) -> bool:
-    """Return whether PostgreSQL can store a text: no NUL, no unpaired surrogate."""
-    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
+def comparison_form(text: str) -> str:
+    """Return the form by which names are compared: two names with the same form are the same.
+
+    It is UsernameCaseMapped without its checks: widths and case are mapped, then NFC. A name that
+    RFC 8265 does not allow therefore never has the form of one that it allows, and equals only
+    those that differ in width, case or composition.
+    """
+    mapped = _CASE_MAPPED.case_mapping_rule(_CASE_MAPPED.width_mapping_rule(text))
+    return str(_CASE_MAPPED.normalization_rule(mapped))
 
 
 def prepare(text: str) -> str:
-    """Return the prepared form, by which names are compared. Raises `InvalidField`."""
+    """Return the comparison form of a name that RFC 8265 allows. Raises `InvalidField`."""
     return _enforced(_CASE_MAPPED, text)
 
 
@@ -111,6 +138,13 @@ def display(text: str) -> str:
     allowed in lower case only.
     """
     return _enforced(_CASE_PRESERVED, text)
+
+
+def _display_or(text: str) -> str:
+    try:
+        return display(text)
+    except InvalidField:
+        return text
 
 
 def _enforced(profile: Profile, text: str) -> str:

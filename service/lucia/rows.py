@@ -7,6 +7,7 @@ milliseconds since 1970).
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -16,13 +17,7 @@ from service.auth.errors import InvalidField
 from service.auth.hashing.legacy_hashes import is_legacy
 from service.auth.hashing.schemes import parse_password_hash
 from service.auth.tokens import Token
-from service.auth.usernames import (
-    MAX_UNPREPARED_LENGTH,
-    Username,
-    comparable,
-    display,
-    is_storable,
-)
+from service.auth.usernames import imported_name
 from service.model.sessions import SecretHash
 from service.model.users import PasswordHash, Provider
 
@@ -33,8 +28,11 @@ USER_NAMESPACE = UUID("6f737469-6172-5900-8000-6c7563696132")
 # By the ids of keys, a later import knows those that were imported.
 KEY_NAMESPACE = UUID("6f737469-6172-5900-8000-6c756b657973")
 
-# An index of the database holds a provider and a name, and it has no room for more.
-MAX_PROVIDER_LENGTH = 63
+# An index of the database holds a provider and a name, and has no room for much more.
+MAX_KEY_LENGTH = 320
+
+# PostgreSQL can store neither U+0000 nor half of a surrogate pair.
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 # The end of the year 9999, the last that both Python and PostgreSQL have.
 MAX_TIME = 253_402_300_799_000
@@ -81,7 +79,7 @@ def text_of(value: Any, column: str) -> str:
     if isinstance(value, bytes):
         raise RowRejected(f"its {column} is not text")
     text = str(value)
-    if not is_storable(text):
+    if _NOT_STORABLE.search(text):
         raise RowRejected(f"its {column} has a character that PostgreSQL cannot store")
     return text
 
@@ -99,8 +97,8 @@ def key_of(key_id: str, hashed_password: str | None, lucia_user_id: str) -> Impo
     provider, colon, text = key_id.partition(":")
     if not (provider and colon and text):
         raise RowRejected("its id is not of the form provider:name")
-    if len(provider) > MAX_PROVIDER_LENGTH or len(text) > MAX_UNPREPARED_LENGTH:
-        raise RowRejected(f"its name is longer than {MAX_UNPREPARED_LENGTH} characters")
+    if len(key_id) > MAX_KEY_LENGTH:
+        raise RowRejected(f"its id is longer than {MAX_KEY_LENGTH} characters")
     if hashed_password is not None and not is_known_hash(hashed_password):
         raise RowRejected("its password hash has an unknown form")
     name, display_name, refusal = _name_forms(provider, text)
@@ -139,19 +137,14 @@ def is_known_hash(password_hash: str) -> bool:
 def _name_forms(provider: str, text: str) -> tuple[str, str, str | None]:
     """Return the form by which a name is compared, the one that is shown, and a refusal of it.
 
-    A name that RFC 8265 does not allow is taken as it is: its user logs in by exactly this text.
+    Sign-up would refuse the name for this reason; it is taken as it is, and logs in. Raises
+    `RowRejected` for a name that no log-in can have.
     """
     if provider != Provider.USERNAME:
         return text, text, None
     try:
-        username = Username.parse(text)
+        username = imported_name(text)
     except InvalidField as error:
-        return comparable(text) or text, _display(text), error.message
-    return username.name, username.display_name, None
-
-
-def _display(text: str) -> str:
-    try:
-        return display(text)
-    except InvalidField:
-        return text
+        raise RowRejected(error.message) from error
+    refusal = username.refusal
+    return username.name, username.display_name, None if refusal is None else refusal.message

@@ -55,7 +55,7 @@ def test_no_command_is_left_out() -> None:
         command[:2] if command[0] in {"user", "sessions"} else command[:1]
         for command in [*ON_DATABASE, MIGRATE, *OTHERS]
     }
-    existing = set()
+    existing: set[tuple[str, ...]] = set()
     for command_name, command in main.commands.items():
         subcommands = getattr(command, "commands", None)
         if subcommands:
