@@ -63,7 +63,7 @@ format: $(VENV)/development.installed  ## Format the code
 	$(BIN)/ruff check --fix .
 
 openapi: $(VENV)/serve.installed  ## Write openapi/openapi.json
-	$(BIN)/ostiary openapi
+	$(BIN)/ostiary openapi --output openapi/openapi.json
 
 audit: $(VENV)/audit.installed  ## Look for known vulnerabilities; needs network access
 	$(BIN)/pip-audit --vulnerability-service osv --disable-pip --require-hashes -r requirements/serve.txt

@@ -161,9 +161,10 @@ WHERE datname = current_database() AND application_name <> 'ostiary' AND pid <> 
 ERASE = f"""
 BEGIN;
 {TERMINATE_OTHERS};
-LOCK TABLE "user", key, session, rate_limit IN EXCLUSIVE MODE;
+LOCK TABLE "user", key, session, rate_limit, imported IN EXCLUSIVE MODE;
 DELETE FROM "user";
 DELETE FROM rate_limit;
+DELETE FROM imported;
 COMMIT;
 """
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -8,8 +9,15 @@ from hypothesis import strategies as st
 
 from service.settings import Settings
 from service.settings.origins import Origins, is_serialised_origin, normalised_origin
+from service.settings.service_links import service_links
 from service.settings.values import Duration, LogFormat, Networks, SameSite
-from service.settings.variables import InvalidSettings, read_settings, settings_table, variables
+from service.settings.variables import (
+    InvalidSettings,
+    read_settings,
+    secret_names,
+    settings_table,
+    variables,
+)
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
 PRODUCTION = {"OSTIARY_ENV": "production", "DATABASE_URL": "postgresql://ostiary@db/ostiary"}
@@ -294,3 +302,150 @@ def test_every_setting_is_documented() -> None:
     table = settings_table()
     for each in variables():
         assert f"`{each.name}`" in table
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "mistake"),
+    [
+        ("OSTIARY_PORT", "abc", "must be a whole number from 1 to 65535"),
+        ("OSTIARY_PORT", "65536", "must be a whole number from 1 to 65535"),
+        ("OSTIARY_WORKERS", "0", "must be a whole number from 1 to 64"),
+        ("OSTIARY_ENV", "prod", "must be development or production"),
+        ("OSTIARY_LOG_FORMAT", "xml", "must be text or json"),
+        ("OSTIARY_LOG_LEVEL", "loud", "must be debug, info, warning or error"),
+        ("OSTIARY_DATABASE_PGBOUNCER", "perhaps", "must be true or false"),
+        ("OSTIARY_COOKIE_NAME", "a b", "must match"),
+    ],
+)
+def test_a_mistake_names_the_permitted_values(variable: str, text: str, mistake: str) -> None:
+    (error,) = errors_of(**{variable: text})
+    assert error.startswith(f"{variable}: {mistake}")
+
+
+def test_no_mistake_is_told_in_the_words_of_the_parser() -> None:
+    """Whatever the variable is: a value that no setting permits, and what the message is like."""
+    for each in variables():
+        try:
+            read_settings({each.name: "\N{SNOWMAN}"})
+        except InvalidSettings as error:
+            (mistake,) = error.errors
+            assert "`" not in mistake
+            assert "Expected" not in mistake
+
+
+@pytest.mark.parametrize(
+    ("unknown", "meant"),
+    [
+        ("OSTIARY_PROT", "OSTIARY_PORT"),
+        ("OSTIARY_DATABASE_URL", "DATABASE_URL"),
+        ("OSTIARY_TRUSTED_PROXY", "OSTIARY_TRUSTED_PROXIES"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_one_that_may_be_meant(
+    unknown: str, meant: str
+) -> None:
+    assert errors_of(**{unknown: "1"}) == [
+        f"{unknown}: there is no such setting; did you mean {meant}?"
+    ]
+
+
+# What Kubernetes sets for services named ostiary and ostiary-metrics.
+SERVICE_LINKS = {
+    f"OSTIARY_{name}": text
+    for name, text in {
+        "SERVICE_HOST": "10.0.0.7",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT": "tcp://10.0.0.7:8000",
+        "PORT_8000_TCP": "tcp://10.0.0.7:8000",
+        "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.7",
+        "METRICS_SERVICE_HOST": "10.0.0.8",
+        "METRICS_SERVICE_PORT": "9090",
+        "METRICS_PORT": "tcp://10.0.0.8:9090",
+        "METRICS_PORT_9090_TCP": "tcp://10.0.0.8:9090",
+    }.items()
+}
+
+
+def test_service_links_of_kubernetes_are_ignored() -> None:
+    assert read_settings(SERVICE_LINKS) == Settings()
+    assert service_links(SERVICE_LINKS) == sorted(SERVICE_LINKS)
+
+
+def test_only_what_has_the_form_of_a_service_link_is_ignored() -> None:
+    assert len(errors_of(OSTIARY_PORT="10.0.0.7:8000", OSTIARY_SERVICE="ostiary")) == 2
+
+
+@pytest.mark.parametrize("seconds", ["999999999d", "36501d", "876024h"])
+def test_a_duration_beyond_a_hundred_years_is_refused(seconds: str) -> None:
+    assert errors_of(OSTIARY_SESSION_IDLE_PERIOD=seconds) == [
+        "OSTIARY_SESSION_IDLE_PERIOD: must be at most 36500d"
+    ]
+
+
+def test_a_statement_timeout_that_postgresql_cannot_have_is_refused() -> None:
+    (error,) = errors_of(OSTIARY_DATABASE_STATEMENT_TIMEOUT="30d")
+    assert error == "OSTIARY_DATABASE_STATEMENT_TIMEOUT: must be at most 7d"
+
+
+@pytest.mark.parametrize("character", "@/?#[")
+@pytest.mark.parametrize("host", ["db", "db:5432", "one:5432,two:5432"])
+def test_an_unescaped_character_in_the_password_is_explained_without_the_password(
+    character: str, host: str
+) -> None:
+    url = f"postgresql://ostiary:open{character}sesame@{host}/ostiary"
+    (error,) = errors_of(DATABASE_URL=url)
+    assert "write @ as %40" in error
+    assert "open" not in error
+    assert "sesame" not in error
+    escaped = url.replace(f"open{character}", f"open{quote(character, safe='')}")
+    assert read_settings({"DATABASE_URL": escaped}).database_url == escaped
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ostiary@db/ostiary",
+        "postgres://ostiary:a:b%25@[2001:db8::1]:5432/ostiary",
+        "postgresql://one:5432,two:5432/ostiary?target_session_attrs=primary",
+        "postgresql://postgres@/postgres?host=/var/run/postgresql",
+        "postgresql://%2Fvar%2Frun%2Fpostgresql/ostiary",
+        "postgresql:///ostiary",
+        "postgresql://db",
+    ],
+)
+def test_every_form_of_a_database_url_is_accepted(url: str) -> None:
+    assert read_settings({"DATABASE_URL": url}).database_url == url
+
+
+def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("postgresql://ostiary:sesame@db/ostiary\n")
+    for name in secret_names():
+        settings = read_settings({f"{name}_FILE": str(file)})
+        assert settings == read_settings({name: "postgresql://ostiary:sesame@db/ostiary"})
+    production = {"OSTIARY_ENV": "production", "DATABASE_URL_FILE": str(file)}
+    assert read_settings(production).is_production
+
+
+def test_a_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    empty, binary = tmp_path / "empty", tmp_path / "binary"
+    empty.touch()
+    binary.write_bytes(b"\xff")
+    for file, reason in (
+        (tmp_path / "none", "cannot be read: No such file or directory"),
+        (tmp_path, "cannot be read: Is a directory"),
+        (empty, "is empty"),
+        (binary, "is not text in UTF-8"),
+    ):
+        errors = errors_of(OSTIARY_ENV="production", DATABASE_URL_FILE=str(file))
+        assert errors == [f"DATABASE_URL_FILE: {file} {reason}"]
+    both = {"DATABASE_URL": "postgresql://db/a", "DATABASE_URL_FILE": str(empty)}
+    assert errors_of(**both) == ["DATABASE_URL_FILE: set it or DATABASE_URL, not both"]
+
+
+def test_what_is_no_secret_is_not_read_from_a_file(tmp_path: Path) -> None:
+    (error,) = errors_of(OSTIARY_PORT_FILE=str(tmp_path / "port"))
+    assert error.startswith("OSTIARY_PORT_FILE: there is no such setting")

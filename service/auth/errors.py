@@ -181,6 +181,13 @@ class LastKey(AuthError):
     message = "This is the last key by which its user can log in."
 
 
+class NoKeyForPassword(AuthError):
+    """The user has no key by which a password could log in."""
+
+    code = "no_key_for_password"
+    message = "The user has no user name, so no password can log them in."
+
+
 class NoSuchUser(AuthError):
     """There is no user with that name or id."""
 

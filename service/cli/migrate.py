@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from service.cli.context import load_settings, provide_database, reporting_errors
+from service.cli.context import load_settings, provide_database
 from service.storage import schema
 from service.storage.privileges import grant_to
 
@@ -18,7 +18,7 @@ from service.storage.privileges import grant_to
 )
 def migrate(revision: str, role: str | None) -> None:
     """Migrate the database's schema to the newest revision, or to another one."""
-    with provide_database(load_settings()) as (url, _), reporting_errors():
+    with provide_database(load_settings()) as (url, _):
         migration = asyncio.run(schema.migrate(url, revision))
         if role is not None:
             asyncio.run(grant_to(url, role))

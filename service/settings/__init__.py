@@ -29,7 +29,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="The PostgreSQL to use, `postgresql://user:password@host:port/database`. "
-            "Without it an embedded server is started (not in production)."
+            "Without it an embedded server is started (not in production).",
+            extra={"secret": True},
         ),
     ] = None
     env: Annotated[
@@ -43,6 +44,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: Annotated[Path, Meta(description="Data directory of the embedded PostgreSQL.")] = (
         Path(".ostiary")
     )
+    lucia_source: Annotated[
+        str | None,
+        Meta(
+            description="The database of a Lucia site, for `ostiary import-lucia`: "
+            "`postgresql://…` or `sqlite:///path`.",
+            extra={"secret": True},
+        ),
+    ] = None
     server: ServerSettings = ServerSettings()
     http: HTTPSettings = HTTPSettings()
     cookies: CookieSettings = CookieSettings()

@@ -13,8 +13,6 @@ from service.settings.values import Duration
 # More workers need more connections to PostgreSQL than it accepts by default.
 MAX_DEFAULT_WORKERS = 8
 
-LOOPBACK_ADDRESSES = frozenset({"127.0.0.1", "::1"})
-
 
 def cores() -> int:
     """Return the number of cores that this process may use."""
@@ -75,17 +73,6 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         if _is_local(host):
             return f"http://localhost:{self.port}"
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
-
-    @property
-    def browser_url(self) -> str:
-        """The address to open in a browser.
-
-        On the loopback address that is ``localhost``: browsers take the address and the name for
-        two sites, and pages in development usually have the name.
-        """
-        if self.host in LOOPBACK_ADDRESSES:
-            return f"http://localhost:{self.port}"
-        return self.url
 
     @property
     def effective_workers(self) -> int:

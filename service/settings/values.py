@@ -19,6 +19,9 @@ _MAPPED_PREFIX = 96
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
+# A hundred years: beyond some thousands, times are out of the range of Python and PostgreSQL.
+_MAX_DAYS = 36_500
+
 
 class Duration(float):
     """A length of time in seconds, written ``90s``, ``15m``, ``12h`` or ``30d``."""
@@ -31,7 +34,10 @@ class Duration(float):
         match = _DURATION.fullmatch(text)
         if match is None:
             raise ValueError("must look like 90s, 15m, 12h or 30d")
-        return cls(int(match[1]) * _SECONDS[match[2]])
+        seconds = int(match[1]) * _SECONDS[match[2]]
+        if seconds > _MAX_DAYS * _SECONDS["d"]:
+            raise ValueError(f"must be at most {_MAX_DAYS}d")
+        return cls(seconds)
 
     def __str__(self) -> str:
         unit = next(unit for unit in reversed(_SECONDS) if self % _SECONDS[unit] == 0)

@@ -43,8 +43,9 @@ class DatabaseUnavailable(Exception):
 class StatementRefused(Exception):
     """PostgreSQL rejected a statement: a defect of the service."""
 
-    def __init__(self, message: str, statement: str | None = None) -> None:
-        super().__init__(message if statement is None else f"{message} in: {statement}")
+    def __init__(self, reason: str, statement: str | None = None) -> None:
+        super().__init__(reason if statement is None else f"{reason} in: {statement}")
+        self.reason = reason
 
 
 @contextmanager
@@ -149,6 +150,9 @@ async def connect(url: str, options: DatabaseOptions) -> asyncpg.Connection[asyn
         )
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+    except ValueError:
+        # The message, and the exception itself, may show a part of the password.
+        raise DatabaseUnavailable("its URL cannot be read") from None
 
 
 def _postgresql_options(options: DatabaseOptions) -> dict[str, Any]:

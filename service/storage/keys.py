@@ -176,9 +176,12 @@ SET_PASSWORD_HASH = (
 
 async def set_password_hash(
     connection: AsyncConnection, user_id: UUID, password_hash: PasswordHash
-) -> None:
-    """Set the password hash of a user's keys that have one, and of the username key."""
-    await connection.execute(
+) -> bool:
+    """Set the password hash of a user's keys that have one, and of the username key.
+
+    Returns whether there is such a key.
+    """
+    result = await connection.execute(
         SET_PASSWORD_HASH,
         {
             "owner_id": user_id,
@@ -186,6 +189,7 @@ async def set_password_hash(
             "new_scheme": password_hash.scheme,
         },
     )
+    return result.rowcount > 0
 
 
 # A loose index scan (from one scheme to the next): there are few schemes of many hashes.

@@ -90,3 +90,15 @@ rate_limit = Table(
     Column("tat", TIMESTAMP, nullable=False),
     prefixes=["UNLOGGED"],
 )
+
+# What was imported, by ids that are always derived in the same way. The id of a user, whose
+# ``user_id`` is empty, remains when the user is deleted; those of keys and sessions do not.
+imported = Table(
+    "imported",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE")),
+    PrimaryKeyConstraint("kind", "id"),
+    Index(None, "user_id"),
+)

@@ -362,6 +362,12 @@ def test_all_invalid_fields_are_reported_at_once(client: httpx.Client) -> None:
     assert response.json()["errors"][0]["message"] == "Username must be at least 4 characters long."
 
 
+def test_the_error_of_a_choice_names_what_is_permitted(client: httpx.Client) -> None:
+    response = log_in(client, transport="Bearer")
+    (error,) = response.json()["errors"]
+    assert error["message"] == "Transport must be cookie or bearer."
+
+
 def test_missing_fields_are_reported_at_once(client: httpx.Client) -> None:
     for path in ("/signup", "/login"):
         response = client.post(path, json={})

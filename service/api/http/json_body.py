@@ -32,6 +32,7 @@ from service.auth.errors import FieldCode, FieldError, InvalidField, ValidationF
 
 # Digits of an integer that are converted. Python's own limit is 4,300; it can be configured.
 MAX_DIGITS = 640
+from service.settings.permitted import permitted
 
 # The fields of a struct never change, and are needed for every body.
 fields_of = cache(msgspec.structs.fields)
@@ -196,7 +197,9 @@ def _convert(value: Any, field: FieldInfo) -> Any:
         return msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
         code = FieldCode.NOT_ALLOWED if isinstance(value, str) else FieldCode.WRONG_TYPE
-        raise InvalidField(code, f"{_label(field)}: {error}.") from error
+        rule = permitted(field.type)
+        message = f"{_label(field)}: {error}." if rule is None else f"{_label(field)} {rule}."
+        raise InvalidField(code, message) from error
 
 
 def _label(field: FieldInfo) -> str:
