@@ -12,6 +12,7 @@ from litestar.config.cors import CORSConfig
 
 from service.api.docs import DocsController
 from service.api.http.client_address import ClientAddresses
+from service.api.http.deadline import deadline_middleware
 from service.api.http.problem_types import MAX_BODY_SIZE
 from service.api.http.problems import problem_response
 from service.api.http.request_context import DEPENDENCIES
@@ -45,6 +46,7 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
     return Litestar(
         [*CONTROLLERS, DocsController],
         dependencies=DEPENDENCIES,
+        middleware=[deadline_middleware(settings.server.request_timeout)],
         cors_config=cors_config(settings.http),
         exception_handlers={Exception: problem_response},
         before_send=[response_headers(over_tls=settings.is_production)],

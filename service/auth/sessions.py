@@ -90,8 +90,7 @@ class Sessions:
 
         ``older_than`` is the creation time and id of the last session of the page before.
         """
-        async with self._database.connect() as connection:
-            return await storage.list_sessions(connection, user_id, max_sessions, older_than)
+        return await self._database.read(storage.list_sessions, user_id, max_sessions, older_than)
 
     async def end(self, session: Session, context: RequestContext) -> None:
         """End a session: its token is no longer valid, in any process."""

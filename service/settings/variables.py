@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -120,8 +120,9 @@ def _convert(environment: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
 
 def _parse(annotated: Any, text: str) -> object:
     """Read a value of an annotated type. Raises `ValueError`, as `msgspec.ValidationError` is."""
-    if annotated.__origin__ in _PARSED_TYPES:
-        return annotated.__origin__.parse(text)
+    for kind in get_args(annotated.__origin__) or (annotated.__origin__,):
+        if kind in _PARSED_TYPES:
+            return kind.parse(text)
     return msgspec.convert(text, annotated, strict=False, dec_hook=lambda kind, text: kind(text))
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.storage.batching import Batcher, BatcherClosed
+from tests.services import PATIENCE
 
 
 class Table:
@@ -19,10 +20,12 @@ class Table:
     def __init__(self) -> None:
         self.rows: dict[int, int] = {}
         self.queries: list[list[int]] = []
+        self.deadlines: list[float] = []
         self.gates: list[asyncio.Future[None]] = []
 
-    async def query(self, keys: list[int]) -> Mapping[int, int]:
+    async def query(self, keys: list[int], deadline: float) -> Mapping[int, int]:
         self.queries.append(keys)
+        self.deadlines.append(deadline)
         seen = {key: self.rows[key] for key in keys if key in self.rows}
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gates.append(gate)
@@ -55,7 +58,7 @@ def table() -> Table:
 
 @pytest.fixture
 def batcher(table: Table) -> Batcher[int, int]:
-    return Batcher(table.query, max_batch_size=4)
+    return Batcher(table.query, max_batch_size=4, tick=PATIENCE)
 
 
 async def test_a_single_lookup_is_queried_immediately(
@@ -216,7 +219,7 @@ def test_a_lookup_sees_all_writes_before_it(steps: list[tuple[str, int]], most: 
 
 async def play(steps: list[tuple[str, int]], most: int) -> None:
     table = Table()
-    batcher = Batcher(table.query, max_batch_size=most)
+    batcher = Batcher(table.query, max_batch_size=most, tick=PATIENCE)
     begun: list[tuple[asyncio.Task[Any], int]] = []
 
     async def get(key: int) -> tuple[int, int | None]:

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from functools import cache
+from time import monotonic
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ from service.api.http.errors import BodyTimeout, MalformedJSON, UnsupportedMedia
 from service.api.http.litestar_workarounds import receive_body
 from service.api.http.state import FieldParsers, state_of
 from service.auth.errors import FieldError, InvalidField, ValidationFailed
+from service.model.deadline import postpone_deadline
 
 # The fields of a struct never change, and are needed for every body.
 fields_of = cache(msgspec.structs.fields)
@@ -77,12 +79,14 @@ async def require_json_body(request: Request[Any, Any, Any]) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0]
     if media_type.strip().lower() != "application/json":
         raise UnsupportedMediaType
+    started = monotonic()
     try:
         # Granian limits the time of headers only, by decision (emmett-framework/granian#728).
         async with asyncio.timeout(state_of(request).body_timeout):
             body = await receive_body(request)
     except TimeoutError as error:
         raise BodyTimeout from error
+    postpone_deadline(monotonic() - started)
     if not body:
         raise MalformedJSON("The body is empty.")
 
