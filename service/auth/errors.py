@@ -7,13 +7,14 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from service.storage.database import DatabaseUnavailable
+from service.storage.errors import DatabaseUnavailable, SchemaBehind
 
 __all__ = [
     "AlreadyAuthenticated",
     "AuthError",
     "DatabaseUnavailable",
     "FieldError",
+    "HashingUnavailable",
     "InvalidCredentials",
     "InvalidField",
     "KeyTaken",
@@ -153,8 +154,8 @@ class NoSuchUser(AuthError):
     message = "There is no user with that name or id."
 
 
-class SchemaBehind(AuthError):
-    """The database lacks migrations that this version needs."""
+class HashingUnavailable(AuthError):
+    """No hash process works: nobody can log in."""
 
-    code = "schema_behind"
-    message = "The database lacks migrations."
+    code = "hashing_unavailable"
+    message = "The hash processes died."

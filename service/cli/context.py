@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from service.auth.errors import AuthError, ValidationFailed
 from service.logging import configure_logging
 from service.settings import Settings
+from service.settings.values import Duration
 from service.settings.variables import InvalidSettings, read_settings
+from service.storage.connection import admin_options, wait_for_server
 from service.storage.database import DatabaseUnavailable
 from service.storage.privileges import NoSuchRole
 from service.storage.schema import UnknownRevision
@@ -48,6 +51,38 @@ def provide_database(settings: Settings) -> Iterator[tuple[str, str]]:
         fail(str(error))
     finally:
         embedded.stop()
+
+
+class DurationType(click.ParamType[Duration]):
+    """A length of time, as in the settings."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Duration:
+        """Read a duration."""
+        try:
+            return value if isinstance(value, Duration) else Duration.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+wait_option = click.option(
+    "--wait",
+    type=DurationType(),
+    help="Wait so long for a database that does not accept connections yet: 60s.",
+)
+
+
+def wait_for_database(url: str, settings: Settings, wait: Duration | None) -> None:
+    """Wait for the database as long as the option says, or the setting.
+
+    Raises `DatabaseUnavailable`.
+    """
+    seconds = wait or settings.database.wait
+    if seconds is not None:
+        asyncio.run(wait_for_server(url, admin_options(settings.database), seconds))
 
 
 @contextmanager
