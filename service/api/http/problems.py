@@ -19,6 +19,7 @@ from service.api.http.problem_types import (
 )
 from service.api.http.response_headers import request_id_of
 from service.auth.errors import FieldError, RateLimited, ValidationFailed
+from service.logging import SampledLog
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -26,6 +27,7 @@ _BY_EXCEPTION = {each.raised_as: each for each in PROBLEM_TYPES if each.raised_a
 _BY_STATUS = {each.status: each for each in PROBLEM_TYPES if each.covers_status}
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+sampled_log = SampledLog(log)
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -47,8 +49,8 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
     if kind is INTERNAL_ERROR:
         log.error(kind.code, request_id=request_id, exc_info=error)
     elif kind.is_logged:
-        reason = {"reason": str(error)} if str(error) else {}
-        log.warning(kind.code, request_id=request_id, **reason)
+        reason = {"reason": " ".join(str(error).split())} if str(error) else {}
+        sampled_log.warning(kind.code, request_id=request_id, **reason)
     return Response(
         Problem(
             type=kind.urn,
