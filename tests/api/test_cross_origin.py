@@ -109,6 +109,12 @@ def test_every_unsafe_route_has_the_origin_guard() -> None:
     assert unsafe == tried
 
 
+@pytest.mark.own_service
+def test_a_refused_origin_is_logged(service: Service, client: httpx.Client) -> None:
+    response = client.post("/logout", headers={"Origin": FOREIGN})
+    assert response.headers["x-request-id"] in service.logged()
+
+
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
 def test_a_request_from_a_foreign_origin_is_refused(
     client: httpx.Client, method: str, path: str, body: dict[str, str] | None
