@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from urllib.parse import urlsplit
 
 from tests.databases import name_of
@@ -25,7 +26,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._gates: set[asyncio.Event] = set()
         self._is_silent = False
-        self._is_refusing = False
+        self._refusals = 0.0
         self.connections = 0
         self.port = 0
 
@@ -46,14 +47,9 @@ class Proxy:
         """Close all connections, without notice."""
         self._run(self._cut)
 
-    def refuse(self) -> None:
-        """Close all connections, and new ones at once."""
-        self._is_refusing = True
-        self.cut()
-
-    def accept(self) -> None:
-        """Accept connections again."""
-        self._is_refusing = False
+    def refuse(self, times: float = inf) -> None:
+        """Close so many new connections at once."""
+        self._refusals = times
 
     @contextmanager
     def running(self) -> Iterator[Proxy]:
@@ -101,7 +97,8 @@ class Proxy:
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         self.connections += 1
-        if self._is_refusing:
+        if self._refusals > 0:
+            self._refusals -= 1
             to_client.transport.abort()
             return
         server, to_server = await asyncio.open_unix_connection(self._socket)

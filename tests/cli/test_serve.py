@@ -212,3 +212,13 @@ def test_the_committed_openapi_document_matches_the_code() -> None:
 def test_help_and_version_are_printed() -> None:
     assert "serve" in run("--help").stdout
     assert run("--version").stdout.startswith("ostiary, version ")
+
+
+@pytest.mark.parametrize(("query", "expected"), [("", True), ("?sslmode=verify-full", False)])
+def test_production_warns_of_a_database_that_anybody_may_pretend_to_be(
+    query: str, *, expected: bool
+) -> None:
+    url = f"postgresql://u:p@database.invalid/x{query}"
+    result = run("serve", OSTIARY_ENV="production", DATABASE_URL=url)
+    assert result.returncode == 1
+    assert ("database_tls_unverified" in result.stderr) is expected
