@@ -31,7 +31,8 @@ FRUGAL = {
     **{
         f"OSTIARY_{name}": f"{PATIENCE}s"
         for name in (
-            *("HASH_QUEUE_TIMEOUT", "CLIENT_TIMEOUT", "HEAD_TIMEOUT", "DATABASE_POOL_TIMEOUT"),
+            *("REQUEST_TIMEOUT", "CLIENT_TIMEOUT", "HEAD_TIMEOUT"),
+            *("HASH_QUEUE_TIMEOUT", "DATABASE_POOL_TIMEOUT"),
             *("DATABASE_CONNECT_TIMEOUT", "DATABASE_STATEMENT_TIMEOUT"),
         )
     },

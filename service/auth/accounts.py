@@ -127,8 +127,7 @@ class Accounts:
         self, user: User, password: Password, context: RequestContext
     ) -> Key:
         """Return the key with the user's password, limited like a log-in with its name."""
-        async with self._database.connect() as connection:
-            key = await key_storage.find_password_key(connection, user.id)
+        key = await self._database.read(key_storage.find_password_key, user.id)
         async with self._rate_limiter.login_attempt(
             str(user.id) if key is None else key.name,
             context,
@@ -163,8 +162,7 @@ class Accounts:
         return key
 
     async def _find_key(self, name: str) -> Key | None:
-        async with self._database.connect() as connection:
-            return await key_storage.find_key(connection, Provider.USERNAME, name)
+        return await self._database.read(key_storage.find_key, Provider.USERNAME, name)
 
 
 async def add_user(

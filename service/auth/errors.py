@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from msgspec import Struct
 
-from service.storage.database import DatabaseUnavailable
+from service.storage.errors import DatabaseUnavailable, SchemaBehind
 
 __all__ = [
     "AlreadyAuthenticated",
@@ -16,6 +16,7 @@ __all__ = [
     "DatabaseUnavailable",
     "FieldCode",
     "FieldError",
+    "HashingUnavailable",
     "InvalidCredentials",
     "InvalidField",
     "KeyTaken",
@@ -195,8 +196,8 @@ class NoSuchUser(AuthError):
     message = "There is no user with that name or id."
 
 
-class SchemaBehind(AuthError):
-    """The database lacks migrations that this version needs."""
+class HashingUnavailable(AuthError):
+    """No hash process works: nobody can log in."""
 
-    code = "schema_behind"
-    message = "The database lacks migrations."
+    code = "hashing_unavailable"
+    message = "The hash processes died."

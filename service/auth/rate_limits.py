@@ -22,12 +22,16 @@ from service.auth.audit import Event, record
 from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
 from service.auth.uniform_timing import uniform_timing
+from service.model.deadline import at_least
 from service.model.request_context import Address, RequestContext
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Rate
 from service.storage import rate_limits as storage
 from service.storage.database import Database
 from service.storage.rate_limits import Bucket, LimitExceeded, LoginBuckets
+
+# Seconds for the refund of an attempt that waited until the deadline of its request.
+REFUND_TIME = 1.0
 
 # Prefix lengths: an IPv6 network, and a site, which holds 65,536 networks (RFC 6177).
 IPV6_NETWORK = 64
@@ -106,8 +110,9 @@ class RateLimiter:
             return await _translating_limits(storage.consume(connection, bucket))
 
     async def _refund(self, buckets: list[Bucket]) -> None:
-        async with self._database.connect() as connection:
-            await storage.refund(connection, buckets)
+        with at_least(REFUND_TIME):
+            async with self._database.connect() as connection:
+                await storage.refund(connection, buckets)
 
     def _login_buckets(self, name: str, context: RequestContext) -> LoginBuckets:
         network = _network(context.device.address, IPV6_NETWORK)

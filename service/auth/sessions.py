@@ -143,8 +143,7 @@ class Sessions:
 
         ``older_than`` is the creation time and id of the last session of the page before.
         """
-        async with self._database.connect() as connection:
-            return await storage.list_sessions(connection, user_id, max_sessions, older_than)
+        return await self._database.read(storage.list_sessions, user_id, max_sessions, older_than)
 
     async def log_out(self, carried: Sequence[Token], context: RequestContext) -> None:
         """End the live sessions of the tokens: those are no longer valid, in any process.

@@ -12,15 +12,14 @@ from typing import Protocol, TypeVar
 import structlog
 
 from service.auth.errors import SchemaBehind
-from service.auth.readiness import check_readiness
 from service.bootstrap import Services, open_services
 from service.cli.failures import fail
 from service.logging import configure_logging
 from service.settings import Settings
 from service.settings.service_links import service_links
 from service.settings.variables import PREFIX, InvalidSettings, read_settings
-from service.storage.database import Database
-from service.storage.schema import migrate
+from service.storage.connection import admin_options
+from service.storage.schema import is_behind, migrate, revision_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -83,24 +82,20 @@ def provide_database(settings: Settings) -> Iterator[tuple[str, str]]:
         embedded.stop()
 
 
-async def require_schema(settings: Settings, url: str) -> None:
+def require_schema(settings: Settings, url: str) -> None:
     """Migrate in development; in production, raise `SchemaBehind` if migrations are missing."""
-    database = Database(url, settings.database)
-    try:
-        await check_readiness(database)
-    except SchemaBehind:
+    options = admin_options(settings.database)
+    if is_behind(asyncio.run(revision_of(url, options))):
         if settings.is_production:
-            raise
-        await migrate(url)
-    finally:
-        await database.close()
+            raise SchemaBehind
+        asyncio.run(migrate(url, options=options))
 
 
 @contextmanager
 def provide_services(settings: Settings) -> Iterator[Run]:
     """Provide the services, on a database with all migrations."""
     with provide_database(settings) as (url, _):
-        asyncio.run(require_schema(settings, url))
+        require_schema(settings, url)
 
         async def on_services(work: Callable[[Services], Awaitable[T]]) -> T:
             async with open_services(settings, url) as services:

@@ -37,7 +37,7 @@ def import_lucia(source: str | None, *, sessions: bool, dry_run: bool, json: boo
     source_url = _source_url(source, settings)
     progress = TerminalProgress()
     with provide_database(settings) as (url, _):
-        asyncio.run(require_schema(settings, url))
+        require_schema(settings, url)
         try:
             counts = asyncio.run(
                 _run(settings, url, source_url, progress, sessions=sessions, dry_run=dry_run)

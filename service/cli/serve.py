@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 
 import click
+import structlog
 
 from service.cli.context import load_settings, provide_database, require_schema
 from service.cli.failures import fail
+from service.cli.waiting import wait_for_database, wait_option
 from service.settings import Settings
+from service.settings.values import Duration
+from service.storage.connection import may_be_intercepted
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @click.command()
 @click.option("--host", help="Address to listen on, a name, or unix:/path. OSTIARY_HOST.")
 @click.option("--port", help="Port to listen on. OSTIARY_PORT.")
 @click.option("--workers", help="Processes that serve requests. OSTIARY_WORKERS.")
-def serve(**options: str | None) -> None:
+@wait_option
+def serve(wait: Duration | None, **options: str | None) -> None:
     """Serve requests until stopped.
 
     An option takes precedence over its variable. All other settings are environment variables:
@@ -30,11 +36,19 @@ def serve(**options: str | None) -> None:
     try:
         # Before a data directory is made, or a database changed.
         require_resources(settings)
+        _warn_of_interception(settings)
         with stopping_once(), provide_database(settings) as (url, data_location):
-            asyncio.run(require_schema(settings, url))
+            wait_for_database(url, settings, wait)
+            require_schema(settings, url)
             run_server(settings, url, lambda: _announce(settings, data_location))
     except CannotServe as error:
         fail(str(error))
+
+
+def _warn_of_interception(settings: Settings) -> None:
+    url = settings.database_url
+    if settings.is_production and url is not None and may_be_intercepted(url):
+        log.warning("database_tls_unverified", remedy="add ?sslmode=verify-full to DATABASE_URL")
 
 
 def _announce(settings: Settings, data_location: str) -> None:

@@ -57,6 +57,14 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
             le=65535,
         ),
     ] = 4096
+    request_timeout: Annotated[
+        Duration,
+        Meta(
+            description="Maximum time of a request from its arrival to the answer, but for the "
+            "time the client takes to send the body: waiting for PostgreSQL, for connections to it "
+            "and for hash processes included; then 503. All other time limits end with it."
+        ),
+    ] = Duration.parse("5s")
     workers: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | None,
         Meta(description="Processes that serve requests. Default: the number of cores, at most 8."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
@@ -148,8 +148,9 @@ def _convert(environment: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
 
 def _parse(annotated: Any, text: str) -> object:
     """Read a value of an annotated type. Raises `ValueError`, as `msgspec.ValidationError` is."""
-    if annotated.__origin__ in _PARSED_TYPES:
-        return annotated.__origin__.parse(text)
+    for kind in get_args(annotated.__origin__) or (annotated.__origin__,):
+        if kind in _PARSED_TYPES:
+            return kind.parse(text)
     try:
         return msgspec.convert(
             text, annotated, strict=False, dec_hook=lambda kind, text: kind(text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from service.settings.database import DatabaseOptions
+from service.storage.connection import ADMIN_TIMEOUTS
 from service.storage.schema import connection_to
 from service.storage.tables import key, rate_limit, session, user
 
@@ -25,12 +27,12 @@ class NoSuchRole(Exception):
     """The server has no such role."""
 
 
-async def grant_to(url: str, role: str) -> None:
+async def grant_to(url: str, role: str, options: DatabaseOptions = ADMIN_TIMEOUTS) -> None:
     """Grant a role these privileges on the tables at ``url``, and revoke all others.
 
     Raises `DatabaseUnavailable` and `NoSuchRole`.
     """
-    async with connection_to(url) as connection:
+    async with connection_to(url, options) as connection:
         quoted = (await connection.execute(FIND_ROLE, {"role": role})).scalar_one_or_none()
         if quoted is None:
             raise NoSuchRole(role)

@@ -135,9 +135,15 @@ def test_every_unsafe_route_has_the_origin_guard() -> None:
     assert unsafe == tried
 
 
+@pytest.mark.own_service
+def test_a_refused_origin_is_logged(service: Service, client: httpx.Client) -> None:
+    response = client.post("/logout", headers={"Origin": FOREIGN})
+    assert response.headers["x-request-id"] in service.logged()
+
+
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
 def test_a_request_from_a_foreign_origin_is_refused(
-    service: Service, client: httpx.Client, method: str, path: str, body: dict[str, str] | None
+    client: httpx.Client, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     sign_up(client)
     response = client.request(method, path, json=body, headers={"Origin": FOREIGN})

@@ -248,13 +248,15 @@ def test_an_internal_error_is_logged_and_its_details_are_hidden(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
-    execute(service.database_url, "ALTER TABLE session RENAME COLUMN secret_hash TO oops")
+    # No operator compares the text with a time.
+    alter = "ALTER TABLE session ALTER COLUMN idle_expires_at TYPE text"
+    execute(service.database_url, alter)
     body = assert_problem(client.get("/me"), 500, "internal_error")
-    assert "oops" not in json.dumps(body)
-    assert "secret_hash" not in json.dumps(body)
+    assert "operator" not in json.dumps(body)
+    assert "idle_expires_at" not in json.dumps(body)
     log = service.log.read_text()
     assert body["request_id"] in log
-    assert "secret_hash" in log
+    assert "idle_expires_at" in log
 
 
 @pytest.mark.own_service
@@ -300,7 +302,6 @@ def test_the_service_recovers_from_a_migration_while_it_runs(
     client.get("/me")
     for kind in ("varchar", "text"):
         execute(service.database_url, f"ALTER TABLE key ALTER COLUMN display_name TYPE {kind}")
-        client.get("/me")
         assert client.get("/me").status_code == 200
 
 

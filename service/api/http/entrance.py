@@ -1,4 +1,4 @@
-"""What every request passes before it is routed: path, ``Host``, CORS, HEAD.
+"""What every request passes before it is routed: deadline, path, ``Host``, CORS, HEAD.
 
 Litestar routes several spellings of a path alike, knows no HEAD for routes of GET, and has its
 middleware behind the router. This is one pass over the headers, on the path of every request.
@@ -20,6 +20,7 @@ from service.api.http.errors import HostRejected, InvalidRequest
 from service.api.http.hosts import AllowedHosts, loggable_host
 from service.api.http.problems import problem_response
 from service.api.http.response_headers import ResponseHeaders, set_cors_headers, with_head
+from service.model.deadline import start_deadline
 from service.settings import Settings
 
 # Paths with parameters, in the one spelling that is accepted: segments of unreserved characters
@@ -41,6 +42,7 @@ class Entrance:
     def __init__(self, app: Litestar, settings: Settings, headers: ResponseHeaders) -> None:
         self._app = app.asgi_handler
         self._headers = headers
+        self._seconds = settings.server.request_timeout
         self._paths = frozenset(
             route.path.encode() for route in app.routes if "{" not in route.path
         )
@@ -54,6 +56,7 @@ class Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the application answer it."""
+        start_deadline(self._seconds)
         send = self._headers.added_by(send, scope)
         method = scope["method"]  # type: ignore[typeddict-item]
         if method == "HEAD":

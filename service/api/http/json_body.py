@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from functools import cache
+from time import monotonic
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
@@ -29,10 +30,11 @@ from service.api.http.errors import (
 from service.api.http.litestar_workarounds import receive_body
 from service.api.http.state import FieldParsers, state_of
 from service.auth.errors import FieldCode, FieldError, InvalidField, ValidationFailed
+from service.model.deadline import postpone_deadline
+from service.settings.permitted import permitted
 
 # Digits of an integer that are converted. Python's own limit is 4,300; it can be configured.
 MAX_DIGITS = 640
-from service.settings.permitted import permitted
 
 # The fields of a struct never change, and are needed for every body.
 fields_of = cache(msgspec.structs.fields)
@@ -83,12 +85,14 @@ async def require_json_body(request: Request[Any, Any, Any]) -> None:
     Raises `UnsupportedMediaType`, `MalformedJSON`, `BodyTimeout` and `InvalidRequest`.
     """
     require_json_type(request)
+    started = monotonic()
     try:
         # Granian limits the time of headers only, by decision (emmett-framework/granian#728).
         async with asyncio.timeout(state_of(request).body_timeout):
             body = await receive_body(request)
     except TimeoutError as error:
         raise BodyTimeout from error
+    postpone_deadline(monotonic() - started)
     if not body:
         raise MalformedJSON("The body is empty.")
 

@@ -198,6 +198,7 @@ INTERNAL_ERROR = ProblemType(
 OVERLOADED = ProblemType(
     code=errors.Overloaded.code,
     raised_as=errors.Overloaded,
+    is_logged=True,
     status=503,
     title="Overloaded",
     detail="Too many passwords are waiting to be hashed; nothing was changed.",
@@ -211,16 +212,28 @@ DATABASE_UNAVAILABLE = ProblemType(
     status=503,
     title="Database unavailable",
     detail="The database does not answer; it is unknown whether anything was changed.",
-    when="the database does not answer; it is unknown whether anything was changed",
+    when="the database does not answer in time, or takes no writes; it is unknown whether anything "
+    "was changed",
     headers=RETRY_SOON,
 )
 SCHEMA_BEHIND = ProblemType(
     code=errors.SchemaBehind.code,
     raised_as=errors.SchemaBehind,
+    is_logged=True,
     status=503,
     title="Schema behind",
     detail="The database lacks migrations; run `ostiary migrate`.",
-    when="the database lacks migrations (`GET /readyz` only)",
+    when="the database lacks migrations of this version",
+    headers=RETRY_SOON,
+)
+HASHING_UNAVAILABLE = ProblemType(
+    code=errors.HashingUnavailable.code,
+    raised_as=errors.HashingUnavailable,
+    is_logged=True,
+    status=503,
+    title="Hashing unavailable",
+    detail="No hash process works; nobody can log in.",
+    when="no hash process works, so nobody can log in (`GET /readyz` only)",
     headers=RETRY_SOON,
 )
 

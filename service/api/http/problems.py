@@ -73,7 +73,7 @@ def record_refusal(request: Request[Any, Any, Any], kind: ProblemType, error: Ex
     if kind.is_logged:
         logged = {"request_id": request_id_of(request.scope)}
         if str(error):
-            logged["reason"] = printable(str(error))
+            logged["reason"] = printable(" ".join(str(error).split()))
         if isinstance(error, Rejected):
             logged |= error.logged
     state = state_of(request)

@@ -14,6 +14,7 @@ from service.auth.hashing.process import HashProcess
 from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
 from service.auth.passwords import Password
+from service.model.deadline import time_limit
 from service.model.users import PasswordHash
 from service.settings.passwords import Argon2Cost
 
@@ -74,6 +75,11 @@ class Hasher:
         """90th percentile of the verification time of the slowest scheme, in seconds."""
         return max((percentile_90(times) for times in self._times.values()), default=0.0)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether a hash process works, or may: the last one that was tried did not die."""
+        return not all(process.has_died for process in self._all)
+
     async def measure(self, hashes: Sequence[PasswordHash]) -> None:
         """Measure the schemes of these hashes and of the current cost, and forget all others.
 
@@ -101,7 +107,7 @@ class Hasher:
             raise Overloaded
         self._capacity -= 1
         try:
-            async with asyncio.timeout(self._timeout):
+            async with time_limit(self._timeout):
                 await self._slots.acquire()
                 # Shielded: the result of an abandoned job must not be read as that of the next.
                 execution = asyncio.ensure_future(self._execute_in_slot(job, timed_scheme))

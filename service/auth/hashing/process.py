@@ -28,6 +28,7 @@ class HashProcess:
 
     def __init__(self, cost: Argon2Cost) -> None:
         self.is_warm = False
+        self.has_died = False
         self._cost = cost
         self._process: Process | None = None
 
@@ -58,8 +59,10 @@ class HashProcess:
             line = await process.stdout.readline()
         if not line:
             await process.wait()
+            self.has_died = True
             raise HashProcessDied
         self.is_warm = True
+        self.has_died = False
         result: Result = msgspec.json.decode(line, type=Result)
         return result
 
