@@ -55,6 +55,7 @@ def test_words_are_found_in_each_vocabulary() -> None:
 
 def test_a_pattern_of_any_length_has_few_points() -> None:
     assert guess_points("x" * 10_000, WORDS) == 2
+    assert guess_points("x" * 10_000 + "k", WORDS) == 2
     assert guess_points("dragon" * 1_000, WORDS) == 3
 
 
