@@ -143,7 +143,7 @@ def test_a_cookie_name_that_browsers_refuse_is_refused(name: str, remedy: str) -
     ],
 )
 def test_a_browser_is_sent_to_localhost(host: str, url: str) -> None:
-    assert read_settings({"OSTIARY_HOST": host}).server.browser_url == url
+    assert read_settings({"OSTIARY_HOST": host}).server.url == url
 
 
 def test_logs_are_json_in_production_by_default() -> None:

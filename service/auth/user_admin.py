@@ -15,6 +15,7 @@ from service.model.sessions import ListedSession
 from service.model.users import Provider, User
 from service.storage import keys as key_storage
 from service.storage import session_endings
+from service.storage import sessions as session_storage
 from service.storage import users as storage
 from service.storage.database import Database
 
@@ -96,7 +97,7 @@ class UserAdmin:
         ended, batch = 0, SESSIONS_PER_BATCH
         while batch == SESSIONS_PER_BATCH:
             async with self._database.connect() as connection:
-                batch = await session_storage.end_any_sessions(connection, SESSIONS_PER_BATCH)
+                batch = await session_endings.end_any_sessions(connection, SESSIONS_PER_BATCH)
             ended += batch
         record(Event.ALL_SESSIONS_REVOKED, OPERATOR, ended=ended)
         return ended

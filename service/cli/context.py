@@ -85,9 +85,10 @@ def provide_database(settings: Settings) -> Iterator[tuple[str, str]]:
 def require_schema(settings: Settings, url: str) -> None:
     """Migrate in development; in production, raise `SchemaBehind` if migrations are missing."""
     options = admin_options(settings.database)
-    if is_behind(asyncio.run(revision_of(url, options))):
+    revision = asyncio.run(revision_of(url, options))
+    if is_behind(revision):
         if settings.is_production:
-            raise SchemaBehind
+            raise SchemaBehind(f"the schema is at revision {revision}")
         asyncio.run(migrate(url, options=options))
 
 

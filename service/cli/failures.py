@@ -58,12 +58,12 @@ def _os_error(error: OSError) -> str | None:
 
 
 MESSAGES: list[tuple[type[Exception], Callable[[Any], str | None]]] = [
-    (DatabaseUnavailable, lambda error: f"The database is unavailable: {_line(error)}"),
-    (StatementRefused, lambda error: f"The database refused a statement: {error.reason}"),
     (
         SchemaBehind,
         lambda _: "The database lacks migrations of this version: run `ostiary migrate` first.",
     ),
+    (DatabaseUnavailable, lambda error: f"The database is unavailable: {_line(error)}"),
+    (StatementRefused, lambda error: f"The database refused a statement: {error.reason}"),
     (UnknownRevision, lambda error: f"This version has no such revision: {_line(error)}"),
     (
         NoSuchRole,

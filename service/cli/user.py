@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from service.auth.audit import OPERATOR
-from service.auth.errors import InvalidField, ValidationFailed
+from service.auth.errors import FieldCode, InvalidField, ValidationFailed
 from service.auth.passwords import NewCredentials, NewPassword, PasswordPolicy
 from service.auth.usernames import Username
 from service.bootstrap import Services
@@ -161,7 +161,7 @@ def _read_password() -> str:
     try:
         return sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise InvalidField("not_allowed", "Password must be text in UTF-8.") from None
+        raise InvalidField(FieldCode.NOT_ALLOWED, "Password must be text in UTF-8.") from None
 
 
 def _name_of(user: User) -> str:
@@ -185,5 +185,6 @@ def _session_line(listed: ListedSession) -> str:
     session, device = listed.session, listed.device
     return (
         f"{session.id}  {listed.state}  {session.created_at:%Y-%m-%d %H:%M:%S} UTC  "
-        f"{device.address or '-'}  {printable(device.name or '-')}  {printable(device.user_agent or '-')}"
+        f"{device.address or '-'}  {printable(device.name or '-')}  "
+        f"{printable(device.user_agent or '-')}"
     )

@@ -102,6 +102,17 @@ async def end_all_sessions(connection: AsyncConnection, user_id: UUID) -> int:
     return result.rowcount
 
 
+# A batch at a time, for the time limit of a statement.
+END_ANY_SESSIONS = delete(session).where(
+    session.c.id.in_(select(session.c.id).limit(bindparam("max_rows")))
+)
+
+
+async def end_any_sessions(connection: AsyncConnection, max_rows: int) -> int:
+    """Delete up to ``max_rows`` sessions, of any users, live or dead. Returns how many."""
+    return (await connection.execute(END_ANY_SESSIONS, {"max_rows": max_rows})).rowcount
+
+
 # Sent after the session that is one too many was committed: of simultaneous log-ins the last one
 # sees the sessions of all. The oldest is locked first, so that they do not wait in a circle.
 _beyond_the_newest = (

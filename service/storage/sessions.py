@@ -210,17 +210,6 @@ async def change_secret(
     return None if row is None else (_session(row), row.changed_at)
 
 
-# A batch at a time, for the time limit of a statement.
-END_ANY_SESSIONS = delete(session).where(
-    session.c.id.in_(select(session.c.id).limit(bindparam("max_rows")))
-)
-
-
-async def end_any_sessions(connection: AsyncConnection, max_rows: int) -> int:
-    """Delete up to ``max_rows`` sessions, of any users, live or dead. Returns how many."""
-    return (await connection.execute(END_ANY_SESSIONS, {"max_rows": max_rows})).rowcount
-
-
 COUNT_SESSIONS = (
     select(func.count())
     .select_from(session)

