@@ -18,7 +18,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @click.command()
-@click.option("--host", help="Address to listen on, a name, or unix:/path. OSTIARY_HOST.")
+@click.option("--host", help="Address to listen on, or a name. OSTIARY_HOST.")
 @click.option("--port", help="Port to listen on. OSTIARY_PORT.")
 @click.option("--workers", help="Processes that serve requests. OSTIARY_WORKERS.")
 @wait_option

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import httpx
 import pytest
@@ -486,13 +486,14 @@ def test_the_source_is_read_from_a_variable(database_url: str, tmp_path: Path) -
 def test_an_error_of_the_source_is_not_told_as_one_of_the_database(
     database_url: str, postgresql: TestServer
 ) -> None:
+    role = f"reader_{uuid4().hex}"
     with postgresql.database(template="template0") as source:
         make_in_postgresql(source, PRISMA)
-        execute(source, 'CREATE ROLE lucia_reader LOGIN; GRANT INSERT ON "User" TO lucia_reader')
+        execute(source, f'CREATE ROLE {role} LOGIN; GRANT INSERT ON "User" TO {role}')
         try:
-            as_reader = source.replace("postgres@", "lucia_reader@")
+            as_reader = source.replace("postgres@", f"{role}@")
             result = run("import-lucia", "--source", as_reader, DATABASE_URL=database_url)
         finally:
-            execute(source, "DROP OWNED BY lucia_reader; DROP ROLE lucia_reader")
+            execute(source, f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert result.returncode == 1
     assert result.stderr == "The source cannot be read: permission denied for table User.\n"
