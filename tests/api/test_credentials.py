@@ -232,7 +232,6 @@ def in_opposite_orders(*tokens: str) -> tuple[dict[str, str], dict[str, str]]:
 def test_simultaneous_log_outs_of_the_same_sessions_end_each_once(
     service: Service, client: httpx.Client, alice: str, bobby: str
 ) -> None:
-    """They lock the sessions in one order, and do not wait in a circle."""
     carol = token_of(sign_up(client, "Carol"))
     client.cookies.clear()
     in_order = sorted((alice, bobby, carol), key=lambda text: parsed(text).session_id)
@@ -311,6 +310,20 @@ def test_a_planted_cookie_without_the_prefix_does_not_log_the_owner_out(
         assert out.status_code == 204
         assert out.headers["set-cookie"].startswith(f"{HOST_COOKIE}=; Max-Age=0;")
         assert sessions_in(production.database_url) == []
+
+
+def test_a_cookie_without_the_prefix_does_not_decide_between_two_that_have_it(
+    production: Service,
+) -> None:
+    with production.client() as client:
+        tokens = [
+            sign_up(client, name, transport="bearer").json()["session"]["token"]
+            for name in ("Alice", "Bobby", "Mallory")
+        ]
+        execute(production.database_url, "UPDATE session SET legacy_cookie = true")
+        alice, bobby, mallory = tokens
+        both = f"{HOST_COOKIE}={alice}; {HOST_COOKIE}={bobby}"
+        assert status(client, {"Cookie": f"{both}; {COOKIE}={mallory}"}) == 401
 
 
 def test_a_cookie_that_the_browser_will_not_store_is_logged_once_with_the_remedy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -45,8 +46,9 @@ def test_the_cookie_has_the_strongest_prefix_that_browsers_accept(
 
 def test_a_cookie_that_other_sites_may_use_is_not_reported_as_lost() -> None:
     session_cookie = SessionCookie(CookieSettings(samesite=SameSite.NONE), secure=True)
+    request: Any = {"headers": [(b"sec-fetch-site", b"cross-site")]}
     with capture_logs() as logs:
-        session_cookie.warn_if_cross_site({"headers": [(b"sec-fetch-site", b"cross-site")]})  # type: ignore[arg-type]
+        session_cookie.warn_if_cross_site(request)
     assert logs == []
 
 

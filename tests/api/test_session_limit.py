@@ -117,7 +117,7 @@ def test_simultaneous_log_ins_do_not_exceed_the_limit(
     assert are_live(client, *new) == [True, True]
 
 
-def test_log_ins_that_end_the_same_oldest_sessions_do_not_wait_in_a_circle(
+def test_simultaneous_log_ins_end_each_of_the_oldest_sessions_once(
     service: Service, client: httpx.Client
 ) -> None:
     join(client)

@@ -220,6 +220,11 @@ def test_imported_live_sessions_stay_valid(
     assert client.get("/me", headers=cookie(DEAD)).status_code == 401
 
 
+def test_the_cookies_of_imported_sessions_need_no_prefix(site: Site, database_url: str) -> None:
+    run_import(site(PRISMA), database_url, "--sessions")
+    assert fetch_value(database_url, "SELECT bool_and(legacy_cookie) FROM session")
+
+
 def test_the_database_does_not_contain_imported_session_ids(site: Site, database_url: str) -> None:
     run_import(site(PRISMA), database_url, "--sessions")
     for row in fetch(database_url, "SELECT * FROM session"):
