@@ -20,6 +20,7 @@ from service.settings.variables import (
 )
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
+COMPOSE = Path(__file__).parent.parent / "docker-compose.yml"
 PRODUCTION = {"OSTIARY_ENV": "production", "DATABASE_URL": "postgresql://ostiary@db/ostiary"}
 
 
@@ -292,6 +293,14 @@ def test_names_of_headers_are_compared_in_lower_case() -> None:
 def test_hsts_is_the_value_of_the_header(value: str) -> None:
     (error,) = errors_of(OSTIARY_HSTS=value)
     assert error.startswith("OSTIARY_HSTS")
+
+
+@pytest.mark.parametrize(
+    "name", ["OSTIARY_TRUSTED_PROXIES", "OSTIARY_ALLOWED_HOSTS", "OSTIARY_ALLOWED_ORIGINS"]
+)
+def test_the_compose_file_passes_on_what_the_proxy_and_the_pages_need(name: str) -> None:
+    assert f"    {name}: ${{{name}:-}}\n" in COMPOSE.read_text(encoding="utf-8")
+    assert read_settings({name: ""}) == Settings()
 
 
 def test_the_document_lists_every_setting() -> None:

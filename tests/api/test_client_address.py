@@ -87,6 +87,12 @@ def test_the_last_untrusted_address_is_that_of_the_client(
     assert address(peer, x(value)) == expected
 
 
+def test_the_peer_on_a_unix_socket_is_the_proxy() -> None:
+    assert address("", x("203.0.113.7"), trusted=Networks()) == "203.0.113.7"
+    assert address("") == "None"
+    assert warned_of("") == []
+
+
 def test_repeated_forwarded_headers_form_one_list() -> None:
     headers = (("forwarded", "for=6.6.6.6"), ("forwarded", "for=203.0.113.7"))
     assert address("10.0.0.1", *headers, header=ForwardedHeader.FORWARDED) == "203.0.113.7"

@@ -109,6 +109,13 @@ def test_an_incomplete_chunked_body_is_408(impatient: Service, sent: bytes) -> N
     assert statuses(send(impatient, CHUNKED + sent)) == [408]
 
 
+def test_two_equal_lengths_are_one(service: Service) -> None:
+    """RFC 9112, section 6.3, permits it. The service sees one: the server drops the other."""
+    length = b"Content-Length: %d\r\n" % len(BODY)
+    log_in = POST + length * 2 + b"\r\n" + BODY
+    assert statuses(send(service, log_in + GET + CLOSE + b"\r\n")) == [401, 200]
+
+
 def test_a_truncated_body_is_not_logged_as_an_internal_error(service: Service) -> None:
     with closing(connect(service)) as connection:
         connection.sendall(POST + b"Content-Length: 100\r\n\r\n" + BODY)

@@ -66,8 +66,14 @@ class ClientAddresses:
         peer, is_trusted = self._peer(client[0])
         return None if is_trusted else peer
 
-    def _parse_peer(self, text: str) -> tuple[Address, bool]:
-        """Return the address of a peer, and whether it is a trusted proxy."""
+    def _parse_peer(self, text: str) -> tuple[Address | None, bool]:
+        """Return the address of a peer, and whether it is a trusted proxy.
+
+        On a Unix socket it has none: Granian names it "". The permissions of the socket say who
+        can connect, so it is the proxy.
+        """
+        if not text:
+            return None, True
         peer = _canonical(ip_address(text))
         return peer, self._is_trusted(peer)
 
