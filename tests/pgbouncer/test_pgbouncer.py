@@ -133,7 +133,7 @@ def test_serve_starts_through_pgbouncer(pgbouncer: str, tmp_path: Path, env: str
         "OSTIARY_ENV": env,
         "OSTIARY_DATABASE_WAIT": "60s",
     }
-    with serving(tmp_path / "unused", **settings) as service, service.client() as client:
+    with serving(tmp_path / "unused", None, **settings) as service, service.client() as client:
         assert client.get("/readyz").status_code == 200
         assert sign_up(client).status_code == 201
 
