@@ -132,19 +132,16 @@ class Batcher(Generic[K, V]):
 
     def _next_batch(self) -> list[Waiter[K, V]]:
         """Take those who wait longest; whoever was cancelled waits no longer."""
-        batch: list[Waiter[K, V]] = []
-        while self._waiting and len(batch) < self._max_batch_size:
-            waiter = self._waiting.popleft()
-            if not waiter[1].done():
-                batch.append(waiter)
-        return batch
+        size = min(len(self._waiting), self._max_batch_size)
+        taken = [self._waiting.popleft() for _ in range(size)]
+        return [waiter for waiter in taken if not waiter[1].done()]
 
     async def _look_up_batch(self, lane: int, batch: list[Waiter[K, V]]) -> None:
         if not batch:
             return
         self._batches[lane] = batch
         self._queries += 1
-        latest = max(deadline for _, _, deadline in batch)
+        latest = max([waiter[2] for waiter in batch])
         try:
             values = await self._look_up([key for key, _, _ in batch], latest)
         except Exception as error:  # noqa: BLE001
