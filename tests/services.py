@@ -31,7 +31,7 @@ FRUGAL = {
     **{
         f"OSTIARY_{name}": f"{PATIENCE}s"
         for name in (
-            *("HASH_QUEUE_TIMEOUT", "CLIENT_TIMEOUT", "DATABASE_POOL_TIMEOUT"),
+            *("HASH_QUEUE_TIMEOUT", "HASH_TIME_LIMIT", "CLIENT_TIMEOUT", "DATABASE_POOL_TIMEOUT"),
             *("DATABASE_CONNECT_TIMEOUT", "DATABASE_STATEMENT_TIMEOUT"),
         )
     },
