@@ -350,6 +350,8 @@ def test_a_hash_process_whose_reader_is_gone_ends_in_silence() -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # The program lowers the priority of its whole session.
+        start_new_session=True,
     ) as program:
         assert program.stdin is not None
         assert program.stdout is not None

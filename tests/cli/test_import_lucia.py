@@ -13,8 +13,8 @@ from uuid import UUID, uuid5
 import httpx
 import pytest
 
-from service.lucia.rows import USER_NAMESPACE
-from tests.auth.test_legacy_hashes import VECTORS
+from service.lucia.rows import USER_NAMESPACE, RowRejected, key_of
+from tests.auth.test_legacy_hashes import COSTLY, VECTORS
 from tests.cli.running import run
 from tests.databases import Connection, TestServer, execute, fetch, fetch_value, on_connection
 from tests.factories import bearer, cookie, log_in
@@ -259,3 +259,9 @@ def test_a_source_without_lucia_tables_is_reported(database_url: str, tmp_path: 
     result = run("import-lucia", "--source", source, DATABASE_URL=database_url)
     assert result.returncode == 1
     assert "No user table" in result.stderr
+
+
+@pytest.mark.parametrize("password_hash", COSTLY)
+def test_a_hash_that_costs_too_much_to_verify_is_rejected(password_hash: str) -> None:
+    with pytest.raises(RowRejected, match="costs too much"):
+        key_of("username:Alice", password_hash, "u1alice")
