@@ -1,4 +1,4 @@
-"""``make bench-load``: log-ins on a busy machine, and beside a flood of log-ins from one address."""
+"""``make bench-load``: log-ins on a busy machine, and in a flood of log-ins from one address."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ from pathlib import Path
 from statistics import median
 
 import httpx
+from candidate import free_port
 from load import require_wrk, wrk
 from machine import machine
-from servers import PORT, environment, postgresql, serving
+from servers import environment, postgresql, serving
 
+PORT = free_port()
 URL = f"http://127.0.0.1:{PORT}"
 RIGHT, WRONG = "correct horse battery staple", "wrong horse battery staple"
 VICTIMS, FLOODED = 50, 6
 FLOOD_CONNECTIONS, ME_CONNECTIONS = 60, 8
 BUSY_LOOPS = 2
+OK = 200
 
 # Seconds: of a measurement of /me, between two log-ins, and until a log-in has failed.
 ME_SECONDS, PAUSE, TIMEOUT = 8, 0.3, 15
 
 # The worst case: no limit stops the flood. The clients' addresses are in X-Forwarded-For.
 SETTINGS = {
+    "OSTIARY_PORT": str(PORT),
     "OSTIARY_TRUSTED_PROXIES": "127.0.0.1",
     "OSTIARY_LOG_IN_FAILURES_PER_NAME": "0",
     "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
@@ -48,7 +52,7 @@ class LogIns:
         for number in range(VICTIMS):
             started = time.monotonic()
             status = log_in(client, f"victim{number}", f"203.0.113.{number}").status_code
-            if status == 200:
+            if status == OK:
                 self.seconds.append(time.monotonic() - started)
             else:
                 self.failed.append(status)
@@ -128,7 +132,7 @@ def measure(client: httpx.Client, tokens: Path) -> list[Row]:
         rows.append((f"`/me` {what}, p99", f"{p99:.1f} ms", ""))
         rows.append(("the same : calm", f"{p99 / calm_p99:.2f}", "at most 3"))
         statuses = ", ".join(
-            f"{count} × {status}"
+            f"{count} times {status}"
             for status, count in zip((200, 401, 429, 503), answers, strict=True)
             if count
         )

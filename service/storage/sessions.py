@@ -13,6 +13,7 @@ from service.model.request_context import Device
 from service.model.sessions import ListedSession, SecretHash, Session, SessionState
 from service.model.users import Key
 from service.settings.sessions import SessionSettings
+from service.storage.direct import DirectStatement
 from service.storage.tables import key, session
 
 NOW = func.now()
@@ -74,6 +75,7 @@ _replaced = (
     .cte("replaced")
 )
 OPEN_SESSION = select(_opened).add_cte(_replaced)
+_OPEN_SESSION = DirectStatement(OPEN_SESSION)
 
 
 async def open_session(  # noqa: PLR0913
@@ -92,8 +94,8 @@ async def open_session(  # noqa: PLR0913
     The session ``replaced_id`` ends if ``replaced_hash`` is the hash of its secret. Returns
     ``None`` if the key no longer exists or has another password hash.
     """
-    result = await connection.execute(
-        OPEN_SESSION,
+    row = await _OPEN_SESSION.one_or_none(
+        connection,
         {
             "id": session_id,
             "secret_hash": secret_hash,
@@ -108,7 +110,7 @@ async def open_session(  # noqa: PLR0913
             "max_lifetime": timedelta(seconds=settings.max_lifetime),
         },
     )
-    return _session_or_none(result.one_or_none())
+    return _session_or_none(row)
 
 
 # Simultaneous requests wait for the row lock of the first one, and then find nothing to renew.

@@ -87,17 +87,17 @@ class HashPool:
             raise Overloaded
         if self._idle and not len(self._queue):
             return self._idle.pop()
-        granted = self._turns[turn] = asyncio.get_running_loop().create_future()
+        granted: asyncio.Future[HashProcess] = asyncio.get_running_loop().create_future()
+        self._turns[turn] = granted
         excess = self._queue.add(turn)
         if excess is not None:
             self._log_refusal()
             self._refuse(excess)
         try:
-            process = await granted
+            return await granted
         except asyncio.CancelledError:
             self._give_up(turn, granted)
             raise
-        return process
 
     def _give_up(self, turn: Turn, granted: asyncio.Future[HashProcess]) -> None:
         self._turns.pop(turn, None)
