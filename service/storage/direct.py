@@ -43,12 +43,13 @@ class DirectStatement:
         # In a transaction SQLAlchemy has to execute it, since it sends BEGIN before the first.
         if pooled.isolation_level != "autocommit":
             return (await connection.execute(self._statement, parameters)).one_or_none()
-        values = [parameters[name] for name in self._names]
+        driver = pooled.driver_connection
         try:
-            record = await pooled.driver_connection.fetchrow(self._sql, *values)
+            record = await driver.fetchrow(self._sql, *(parameters[name] for name in self._names))
         except BaseException as error:
             # The pool must not keep a connection that is broken, or whose statement goes on.
-            if not isinstance(error, asyncpg.PostgresError) or error.sqlstate == READ_ONLY:
+            is_refusal = isinstance(error, asyncpg.PostgresError) and error.sqlstate != READ_ONLY
+            if not is_refusal or driver.is_closed():
                 await connection.invalidate()
             raise
         return None if record is None else SimpleNamespace(**record)

@@ -338,7 +338,7 @@ def test_a_hash_process_ends_with_its_parent_amid_a_job() -> None:
         check=False,
         timeout=PATIENCE,
     )
-    hashing = int(parent.stdout)
+    hashing = int(parent.stdout.split()[-1])
     wait_for(lambda: not psutil.pid_exists(hashing) or is_zombie(hashing), "the process has ended")
     assert "Traceback" not in parent.stderr
 
