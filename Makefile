@@ -11,7 +11,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve require-own-checkout test test-pgbouncer test-browser bench bench-quick bench-cost lint format openapi mutate audit sbom lock clean
+.PHONY: help serve require-own-checkout test test-pgbouncer test-browser bench bench-quick bench-cost bench-load lint format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ bench-quick: $(VENV)/development.installed  ## Run the benchmarks in two minutes
 
 bench-cost: $(VENV)/development.installed  ## Measure the CPU time of a request; BASELINE=REVISION compares
 	$(BIN)/python benchmarks/cost.py $(if $(BASELINE),--baseline $(BASELINE))
+
+bench-load: $(VENV)/development.installed  ## Measure log-ins on a busy machine and in a flood: 3 minutes; needs wrk
+	$(BIN)/python benchmarks/log_in_under_load.py
 
 lint: $(VENV)/development.installed  ## Check style, types, layers and the OpenAPI document
 	$(BIN)/ruff format --check .

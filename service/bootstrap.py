@@ -41,12 +41,7 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
     database = Database(database_url, settings.database)
     lookups = SessionLookups(database_url, settings.database)
     probes = Database(database_url, replace(settings.database, pool_size=1))
-    hasher = Hasher(
-        settings.argon2,
-        processes=settings.hash_processes,
-        queue_length=settings.hashing.queue_length,
-        timeout=settings.hashing.queue_timeout,
-    )
+    hasher = Hasher(settings.argon2, settings.hashing, processes=settings.hash_processes)
     sessions = Sessions(database, lookups, settings.sessions, settings.sessions_per_user)
     rate_limiter = RateLimiter(database, hasher, settings.rate_limits)
     try:

@@ -32,7 +32,7 @@ FRUGAL = {
         f"OSTIARY_{name}": f"{PATIENCE}s"
         for name in (
             *("REQUEST_TIMEOUT", "CLIENT_TIMEOUT", "HEAD_TIMEOUT"),
-            *("HASH_QUEUE_TIMEOUT", "DATABASE_POOL_TIMEOUT"),
+            *("HASH_QUEUE_TIMEOUT", "HASH_TIME_LIMIT", "DATABASE_POOL_TIMEOUT"),
             *("DATABASE_CONNECT_TIMEOUT", "DATABASE_STATEMENT_TIMEOUT"),
         )
     },

@@ -14,11 +14,13 @@ from service.auth.errors import (
     UsernameTaken,
     ValidationFailed,
 )
+from service.auth.hashing.fair_queue import Requester, address_block_of
 from service.auth.hashing.hasher import Hasher
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.tokens import Token
+from service.auth.uniform_timing import delay_refusal
 from service.auth.usernames import ClaimedUsername, Username
 from service.model.request_context import RequestContext
 from service.model.users import Key, PasswordHash, Provider, User
@@ -54,7 +56,8 @@ class Accounts:
             if await self._sessions.find(token) is not None:
                 raise AlreadyAuthenticated
         async with self._rate_limiter.sign_up_attempt(context):
-            password_hash = await self._hasher.hash(credentials.password)
+            requester = requester_of(context, credentials.username.name)
+            password_hash = await self._hasher.hash(credentials.password, requester)
         async with self._database.transaction() as connection:
             key = await add_user(connection, credentials.username, password_hash)
             opened, _ = await self._sessions.open(connection, key, context.device)
@@ -78,10 +81,11 @@ class Accounts:
         name = username.name or ""
         key = await self._find_key(name)
         user_id = None if key is None else key.user.id
+        requester = requester_of(context, name)
         async with self._rate_limiter.login_attempt(name, context, user_id=user_id):
-            key, needs_rehash = await self._verify(key, password)
-        if needs_rehash:
-            key = await self._rehash(key, password)
+            key, new_hash = await self._verify(key, password, requester, renew=True)
+        if new_hash is not None:
+            key = await self._replace_hash(key, new_hash, password, requester)
         opened = await self._sessions.open_another(key, context, carried)
         record(Event.LOGGED_IN, context, user_id=key.user.id, session_id=opened.session.id)
         return opened
@@ -96,8 +100,10 @@ class Accounts:
         """
         if errors := username_in_password(live.user.username, new, field="new_password"):
             raise ValidationFailed(errors)
-        key = await self._confirm_password(live.user, current, context)
-        password_hash = await self._hasher.hash(new)
+        # A live session counts like a known device.
+        requester = requester_of(context, str(live.user.id), is_known=True)
+        key = await self._confirm_password(live.user, current, context, requester)
+        password_hash = await self._hasher.hash(new, requester)
         async with self._database.transaction() as connection:
             # The verified key first: a log-in with the old password waits for its lock, and fails.
             if not await key_storage.replace_password_hash(connection, key, password_hash):
@@ -118,13 +124,14 @@ class Accounts:
 
         Raises `InvalidCredentials`, `RateLimited` and `Overloaded`.
         """
-        await self._confirm_password(live.user, password, context)
+        requester = requester_of(context, str(live.user.id), is_known=True)
+        await self._confirm_password(live.user, password, context, requester)
         async with self._database.connect() as connection:
             await storage.delete_user(connection, live.user.id)
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
 
     async def _confirm_password(
-        self, user: User, password: Password, context: RequestContext
+        self, user: User, password: Password, context: RequestContext, requester: Requester
     ) -> Key:
         """Return the key with the user's password, limited like a log-in with its name."""
         key = await self._database.read(key_storage.find_password_key, user.id)
@@ -135,34 +142,45 @@ class Accounts:
             failed=Event.PASSWORD_REFUSED,
             throttled=Event.PASSWORD_THROTTLED,
         ):
-            verified, _ = await self._verify(key, password)
+            verified, _ = await self._verify(key, password, requester)
         return verified
 
-    async def _verify(self, key: Key | None, password: Password) -> tuple[Key, bool]:
-        """Return the key if its password is right, and whether it should be hashed again.
+    async def _verify(
+        self, key: Key | None, password: Password, requester: Requester, *, renew: bool = False
+    ) -> tuple[Key, PasswordHash | None]:
+        """Return the key if its password is right, and with ``renew`` the hash to replace its own.
 
-        Without a key the same work is done. Raises `InvalidCredentials`.
+        Without a key the same work is done. Raises `InvalidCredentials`, for all reasons after the
+        same time.
         """
-        verification = await self._hasher.verify(key.password_hash if key else None, password)
+        verified_hash = None if key is None else key.password_hash
+        verification = await self._hasher.verify(verified_hash, password, requester, renew=renew)
         if key is None or not verification.matches:
+            await delay_refusal(self._hasher, verification, password)
             raise InvalidCredentials
-        return key, verification.needs_rehash
+        return key, verification.new_hash
 
-    async def _rehash(self, key: Key, password: Password) -> Key:
+    async def _replace_hash(
+        self, key: Key, new_hash: PasswordHash, password: Password, requester: Requester
+    ) -> Key:
         """Return the key with a new hash of its verified password.
 
         If the hash was replaced meanwhile, by a simultaneous log-in for example, the password is
         verified against the new one. Raises `InvalidCredentials` if it is wrong.
         """
-        password_hash = await self._hasher.hash(password)
         async with self._database.connect() as connection:
-            if await key_storage.replace_password_hash(connection, key, password_hash):
-                return replace(key, password_hash=password_hash)
-        key, _ = await self._verify(await self._find_key(key.name), password)
+            if await key_storage.replace_password_hash(connection, key, new_hash):
+                return replace(key, password_hash=new_hash)
+        key, _ = await self._verify(await self._find_key(key.name), password, requester)
         return key
 
     async def _find_key(self, name: str) -> Key | None:
         return await self._database.read(key_storage.find_key, Provider.USERNAME, name)
+
+
+def requester_of(context: RequestContext, name: str, *, is_known: bool = False) -> Requester:
+    """Return who waits for a hash. ``name`` is a prepared user name, or a user's id."""
+    return Requester(address_block_of(context.device.address), name, is_known)
 
 
 async def add_user(

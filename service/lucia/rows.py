@@ -14,8 +14,7 @@ from uuid import UUID, uuid5
 from msgspec import Struct
 
 from service.auth.errors import InvalidField
-from service.auth.hashing.legacy_hashes import is_legacy
-from service.auth.hashing.schemes import parse_password_hash
+from service.auth.hashing.schemes import is_verifiable, parse_password_hash
 from service.auth.tokens import Token
 from service.auth.usernames import imported_name
 from service.model.sessions import SecretHash
@@ -99,8 +98,8 @@ def key_of(key_id: str, hashed_password: str | None, lucia_user_id: str) -> Impo
         raise RowRejected("its id is not of the form provider:name")
     if len(key_id) > MAX_KEY_LENGTH:
         raise RowRejected(f"its id is longer than {MAX_KEY_LENGTH} characters")
-    if hashed_password is not None and not is_known_hash(hashed_password):
-        raise RowRejected("its password hash has an unknown form")
+    if hashed_password is not None and not is_verifiable(hashed_password):
+        raise RowRejected("its password hash has an unknown form, or costs too much to verify")
     name, display_name, refusal = _name_forms(provider, text)
     return ImportedKey(
         id=uuid5(KEY_NAMESPACE, key_id),
@@ -127,11 +126,6 @@ def session_of(
         active_expires=active_expires,
         idle_expires=idle_expires,
     )
-
-
-def is_known_hash(password_hash: str) -> bool:
-    """Return whether a log-in can verify the hash."""
-    return is_legacy(password_hash) or password_hash.startswith("$argon2id$")
 
 
 def _name_forms(provider: str, text: str) -> tuple[str, str, str | None]:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.users import Key, KeyInfo, PasswordHash, Provider, User
+from service.storage.direct import DirectStatement
 from service.storage.tables import key, user
 
 UNIQUE_VIOLATION = "23505"
@@ -48,12 +49,12 @@ class KeyExists(Exception):
 FIND_KEY = _KEYS_WITH_USERS.where(
     key.c.provider == bindparam("provider"), key.c.name == bindparam("name")
 )
+_FIND_KEY = DirectStatement(FIND_KEY)
 
 
 async def find_key(connection: AsyncConnection, provider: str, name: str) -> Key | None:
     """Find a key by its prepared name, with its user."""
-    result = await connection.execute(FIND_KEY, {"provider": provider, "name": name})
-    return _key(result.one_or_none())
+    return _key(await _FIND_KEY.one_or_none(connection, {"provider": provider, "name": name}))
 
 
 # The username key's password, if there is such a key, is the user's.

@@ -20,6 +20,8 @@ from msgspec import Struct
 from sqlalchemy import Interval, LargeBinary, Row, TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.storage.direct import DirectStatement
+
 
 class Bucket(Struct, frozen=True, kw_only=True):
     """One limit for one subject, whose digest is ``id``; the times are in seconds."""
@@ -111,6 +113,9 @@ CONSUME_LOGIN = _statement(
 )
 
 
+_CONSUME_LOGIN = DirectStatement(CONSUME_LOGIN)
+
+
 async def consume_login(connection: AsyncConnection, buckets: LoginBuckets) -> list[Bucket]:
     """Consume a log-in attempt of the address's bucket and of one or both of the others.
 
@@ -119,7 +124,7 @@ async def consume_login(connection: AsyncConnection, buckets: LoginBuckets) -> l
     parameters = _parameters(
         address=buckets.address, address_and_name=buckets.address_and_name, name=buckets.name
     )
-    row = (await connection.execute(CONSUME_LOGIN, parameters)).one()
+    row = await _CONSUME_LOGIN.one(connection, parameters)
     if not row.by_address_and_name and not row.by_name:
         raise _limit_exceeded(row)
     consumed = [buckets.address]
@@ -152,12 +157,13 @@ def _refund(count: int) -> TextClause:
 
 # By the number of buckets: an array of them would cost asyncpg a look-up of its type.
 REFUND = {count: _refund(count) for count in (1, 2, 3)}
+_REFUND = {count: DirectStatement(statement) for count, statement in REFUND.items()}
 
 
 async def refund(connection: AsyncConnection, buckets: Sequence[Bucket]) -> None:
     """Restore an attempt that was consumed of these buckets, in the order of `consume_login`."""
     named = {f"bucket_{number}": bucket for number, bucket in enumerate(buckets)}
-    await connection.execute(REFUND[len(buckets)], _parameters(**named))
+    await _REFUND[len(buckets)].one_or_none(connection, _parameters(**named))
 
 
 def _parameters(**buckets: Bucket) -> dict[str, bytes | timedelta]:

@@ -32,6 +32,7 @@ from service.model.sessions import (
 )
 from service.model.users import Key
 from service.settings.sessions import SessionSettings
+from service.storage.direct import DirectStatement
 from service.storage.session_endings import (
     CARRIED_LIVE_SESSIONS,
     CarriedSecrets,
@@ -113,6 +114,7 @@ OPEN_SESSION = select(
     _replaced.c.user_id.label("replaced_user_id"),
     select(func.count()).select_from(_earlier).scalar_subquery().label("earlier"),
 ).select_from(_opened.outerjoin(_replaced, true()))
+_OPEN_SESSION = DirectStatement(OPEN_SESSION)
 
 
 async def open_session(  # noqa: PLR0913
@@ -132,8 +134,8 @@ async def open_session(  # noqa: PLR0913
     sessions of the user are counted. Returns ``None`` if the key no longer exists or has another
     password hash.
     """
-    result = await connection.execute(
-        OPEN_SESSION,
+    rows = await _OPEN_SESSION.all(
+        connection,
         {
             "id": session_id,
             "secret_hash": secret_hash,
@@ -150,7 +152,6 @@ async def open_session(  # noqa: PLR0913
             "max_lifetime": timedelta(seconds=settings.max_lifetime),
         },
     )
-    rows = result.all()
     if not rows:
         return None
     return InsertedSession(

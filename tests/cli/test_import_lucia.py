@@ -13,9 +13,9 @@ from uuid import UUID, uuid4, uuid5
 import httpx
 import pytest
 
-from service.lucia.rows import USER_NAMESPACE
+from service.lucia.rows import USER_NAMESPACE, RowRejected, key_of
 from service.storage.bulk_load import LOAD_LOCK
-from tests.auth.test_legacy_hashes import VECTORS
+from tests.auth.test_legacy_hashes import COSTLY, VECTORS
 from tests.cli.running import run
 from tests.databases import (
     Connection,
@@ -502,3 +502,9 @@ def test_an_error_of_the_source_is_not_told_as_one_of_the_database(
             execute(source, f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert result.returncode == 1
     assert result.stderr == "The source cannot be read: permission denied for table User.\n"
+
+
+@pytest.mark.parametrize("password_hash", COSTLY)
+def test_a_hash_that_costs_too_much_to_verify_is_rejected(password_hash: str) -> None:
+    with pytest.raises(RowRejected, match="costs too much"):
+        key_of("username:Alice", password_hash, "u1alice")
