@@ -44,7 +44,13 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
         timeout=settings.hashing.queue_timeout,
     )
     sessions = Sessions(database, lookups, settings.sessions)
-    rate_limiter = RateLimiter(database, hasher, settings.rate_limits)
+    rate_limiter = RateLimiter(
+        database,
+        hasher,
+        settings.rate_limits,
+        timeout=settings.hashing.queue_timeout,
+        device_lifetime=settings.devices.lifetime,
+    )
     try:
         yield Services(
             database=database,

@@ -120,7 +120,7 @@ def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
 
 def delete_all_rows(url: str) -> None:
     """Empty all tables, once no connection but those of services is left, and those are idle."""
-    execute(url, f'{TERMINATE_OTHERS}; TRUNCATE "user", key, session, rate_limit')
+    execute(url, f'{TERMINATE_OTHERS}; TRUNCATE "user", key, session, device, rate_limit')
 
 
 # Connections that a test opened itself and forgot, or that are about to end.

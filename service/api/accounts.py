@@ -10,6 +10,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
+from service.api.devices import presented_device
 from service.api.http.json_body import StrictJSON, require_json_body
 from service.api.http.litestar_workarounds import FastRoute, options_response
 from service.api.http.problem_types import (
@@ -78,7 +79,10 @@ class AccountController(Controller):
     ) -> Response[Authenticated]:
         """Create a user with a user name and a password, and log them in."""
         opened = await state_of(request).services.accounts.sign_up(
-            data.credentials, context=context, current_token=current_token(request)
+            data.credentials,
+            context=context,
+            current_token=current_token(request),
+            device=presented_device(request, data.device_token),
         )
         body = issue_token(request, opened, data.transport)
         return Response(body, status_code=201, headers={"Location": "/me"})
@@ -103,7 +107,11 @@ class AccountController(Controller):
     ) -> Authenticated:
         """Open a session. The live session of the request, if it carries one, ends."""
         opened = await state_of(request).services.accounts.log_in(
-            data.username, data.password, context=context, current_token=current_token(request)
+            data.username,
+            data.password,
+            context=context,
+            current_token=current_token(request),
+            device=presented_device(request, data.device_token),
         )
         return issue_token(request, opened, data.transport)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.json_body import Body
 from service.api.security.credentials import Transport
@@ -17,6 +17,15 @@ from service.auth.usernames import ClaimedUsername, Username
 from service.model.sessions import ListedSession, Session, SessionState
 from service.model.users import User
 
+# Text that is no device token is that of an unknown device, not an error.
+PresentedDeviceToken = Annotated[
+    str,
+    Meta(
+        description="`session.device_token` of an earlier log-in or sign-up on this device, for "
+        "clients without cookies. It opens nothing: a known device has rate limits of its own."
+    ),
+]
+
 
 class SignUpRequest(Body, frozen=True, kw_only=True):
     """Request body of POST /signup."""
@@ -24,6 +33,7 @@ class SignUpRequest(Body, frozen=True, kw_only=True):
     username: Username
     password: NewPassword
     transport: Transport = Transport.COOKIE
+    device_token: PresentedDeviceToken = ""
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
@@ -44,6 +54,7 @@ class LogInRequest(Body, frozen=True, kw_only=True):
     username: ClaimedUsername
     password: Password
     transport: Transport = Transport.COOKIE
+    device_token: PresentedDeviceToken = ""
 
 
 class ChangePasswordRequest(Body, frozen=True, kw_only=True):
@@ -64,6 +75,8 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
 
     ``fresh`` means that this request opened it, renewed it or replaced its token. ``token`` is
     present only when the session was opened, or its token replaced, with the transport ``bearer``.
+    ``device_token`` is present when it was opened with that transport: to be kept when the session
+    ends, and sent with the next log-in.
     """
 
     id: UUID
@@ -73,6 +86,7 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     active_expires_at: datetime
     idle_expires_at: datetime
     token: str | UnsetType = UNSET
+    device_token: str | UnsetType = UNSET
 
 
 class Authenticated(Struct, frozen=True, kw_only=True):
@@ -110,7 +124,12 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 def authenticated(
-    user: User, session: Session, *, fresh: bool, token: str | UnsetType = UNSET
+    user: User,
+    session: Session,
+    *,
+    fresh: bool,
+    token: str | UnsetType = UNSET,
+    device_token: str | UnsetType = UNSET,
 ) -> Authenticated:
     """Return the response body for a session, which is active: an idle one has been renewed."""
     return Authenticated(
@@ -123,6 +142,7 @@ def authenticated(
             active_expires_at=session.active_expires_at,
             idle_expires_at=session.idle_expires_at,
             token=token,
+            device_token=device_token,
         ),
     )
 

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
+from service.auth.devices import DeviceToken
 from service.auth.errors import (
     AlreadyAuthenticated,
     InvalidCredentials,
@@ -19,7 +20,7 @@ from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.tokens import Token
 from service.auth.usernames import ClaimedUsername, Username
 from service.model.request_context import RequestContext
-from service.model.users import Key, PasswordHash, Provider, User
+from service.model.users import Key, PasswordHash, Provider
 from service.storage import keys as key_storage
 from service.storage import users as storage
 from service.storage.database import Database
@@ -42,6 +43,7 @@ class Accounts:
         *,
         context: RequestContext,
         current_token: Token | None = None,
+        device: DeviceToken | None = None,
     ) -> OpenedSession:
         """Create a user and log them in.
 
@@ -54,7 +56,7 @@ class Accounts:
             password_hash = await self._hasher.hash(credentials.password)
         async with self._database.transaction() as connection:
             key = await add_user(connection, credentials.username, password_hash)
-            opened = await self._sessions.open(connection, key, context.device)
+            opened = await self._sessions.open(connection, key, context.device, presented=device)
         record(Event.SIGNED_UP, context, user_id=key.user.id, session_id=opened.session.id)
         return opened
 
@@ -65,25 +67,40 @@ class Accounts:
         *,
         context: RequestContext,
         current_token: Token | None = None,
+        device: DeviceToken | None = None,
     ) -> OpenedSession:
         """Open a session for a user name and its password; the session of ``current_token`` ends.
 
-        Raises `InvalidCredentials` for an unknown name and for a wrong password alike, after the
-        same work; also `RateLimited` and `Overloaded`.
+        ``device`` is the token that the device presented. Raises `InvalidCredentials` for an
+        unknown name and for a wrong password alike, after the same work; also `RateLimited` and
+        `Overloaded`.
         """
         # What cannot be a user name is looked up like an unknown one.
         name = username.name or ""
         key = await self._find_key(name)
         user_id = None if key is None else key.user.id
-        async with self._rate_limiter.login_attempt(name, context, user_id=user_id):
+        limits = self._rate_limiter.login_attempt(name, context, user_id=user_id, device=device)
+        async with limits as attempt:
             key, needs_rehash = await self._verify(key, password)
-        if needs_rehash:
-            key = await self._rehash(key, password)
-        async with self._database.connect() as connection:
-            opened = await self._sessions.open(
-                connection, key, context.device, replaces=current_token
-            )
-        record(Event.LOGGED_IN, context, user_id=key.user.id, session_id=opened.session.id)
+            if needs_rehash:
+                key = await self._rehash(key, password)
+            async with self._database.connect() as connection:
+                opened = await self._sessions.open(
+                    connection,
+                    key,
+                    context.device,
+                    presented=device,
+                    replaces=current_token,
+                    settles=attempt.refunds,
+                )
+            attempt.is_settled = True
+        record(
+            Event.LOGGED_IN,
+            context,
+            user_id=key.user.id,
+            session_id=opened.session.id,
+            known_device=attempt.is_known_device,
+        )
         return opened
 
     async def change_password(
@@ -96,7 +113,7 @@ class Accounts:
         """
         if errors := username_in_password(live.user.username, new, field="new_password"):
             raise ValidationFailed(errors)
-        key = await self._confirm_password(live.user, current, context)
+        key = await self._confirm_password(live, current, context)
         password_hash = await self._hasher.hash(new)
         async with self._database.transaction() as connection:
             # The verified key first: a log-in with the old password waits for its lock, and fails.
@@ -112,24 +129,18 @@ class Accounts:
 
         Raises `InvalidCredentials`, `RateLimited` and `Overloaded`.
         """
-        await self._confirm_password(live.user, password, context)
+        await self._confirm_password(live, password, context)
         async with self._database.connect() as connection:
             await storage.delete_user(connection, live.user.id)
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
 
     async def _confirm_password(
-        self, user: User, password: Password, context: RequestContext
+        self, live: LiveSession, password: Password, context: RequestContext
     ) -> Key:
-        """Return the key with the user's password, limited like a log-in with its name."""
+        """Return the key with the user's password. Raises `InvalidCredentials`."""
         async with self._database.connect() as connection:
-            key = await key_storage.find_password_key(connection, user.id)
-        async with self._rate_limiter.login_attempt(
-            str(user.id) if key is None else key.name,
-            context,
-            user_id=user.id,
-            failed=Event.PASSWORD_REFUSED,
-            throttled=Event.PASSWORD_THROTTLED,
-        ):
+            key = await key_storage.find_password_key(connection, live.user.id)
+        async with self._rate_limiter.password_check(live.session, context):
             verified, _ = await self._verify(key, password)
         return verified
 

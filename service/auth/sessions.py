@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
+from service.auth.devices import DeviceToken
 from service.auth.errors import InvalidCredentials, NoSuchSession, NotAuthenticated
 from service.auth.tokens import Token
 from service.model.request_context import Device, RequestContext
@@ -17,6 +19,7 @@ from service.model.users import Key, User
 from service.settings.sessions import SessionSettings
 from service.storage import sessions as storage
 from service.storage.database import Database
+from service.storage.rate_limits import Charge
 from service.storage.session_lookups import SessionLookups
 
 
@@ -29,11 +32,15 @@ class LiveSession(Struct, frozen=True, kw_only=True):
 
 
 class OpenedSession(Struct, frozen=True, kw_only=True):
-    """A session that was just opened, with its token, which is stored nowhere."""
+    """A session that was just opened, with its token, which is stored nowhere.
+
+    ``device`` is the token by which the device is known from now on; ``None`` if that is as before.
+    """
 
     session: Session
     user: User
     token: Token
+    device: DeviceToken | None = None
 
 
 class Sessions:
@@ -60,28 +67,46 @@ class Sessions:
         found = await self._lookups.find(token.session_id)
         return found if found is not None and token.matches(found.secret_hash) else None
 
-    async def open(
-        self, connection: AsyncConnection, key: Key, device: Device, replaces: Token | None = None
+    async def open(  # noqa: PLR0913
+        self,
+        connection: AsyncConnection,
+        key: Key,
+        device: Device,
+        *,
+        presented: DeviceToken | None = None,
+        replaces: Token | None = None,
+        settles: Sequence[Charge] = (),
     ) -> OpenedSession:
         """Open a session for the user of ``key``, and end the session whose token is ``replaces``.
 
-        Raises `InvalidCredentials` if the key was removed or its password changed since it was
-        read.
+        The device is known to the user from now on: by the token that was ``presented``, if it is
+        one that was issued and not forgotten, else by a new one. ``settles`` are the charges of the
+        attempt. Raises `InvalidCredentials` if the key was removed or its password changed since it
+        was read; then nothing happens.
         """
-        token = Token.issue()
-        session = await storage.open_session(
+        token, new_device = Token.issue(), DeviceToken.issue()
+        opened = await storage.open_session(
             connection,
             session_id=token.session_id,
             secret_hash=token.secret_hash,
             key=key,
             device=device,
             settings=self._settings,
+            presented_device=presented.hash if presented else None,
+            new_device=new_device.hash,
             replaced_id=replaces.session_id if replaces else None,
             replaced_hash=replaces.secret_hash if replaces else None,
+            settles=settles,
         )
-        if session is None:
+        if opened is None:
             raise InvalidCredentials
-        return OpenedSession(session=session, user=key.user, token=token)
+        session, device_hash = opened
+        return OpenedSession(
+            session=session,
+            user=key.user,
+            token=token,
+            device=new_device if device_hash == new_device.hash else presented,
+        )
 
     async def list(
         self, user_id: UUID, max_sessions: int, older_than: tuple[datetime, UUID] | None = None
@@ -107,7 +132,10 @@ class Sessions:
         record(Event.SESSION_REVOKED, context, user_id=user_id, session_id=session_id)
 
     async def end_others(self, kept: Session, context: RequestContext) -> int:
-        """End all live sessions of a user but one. Returns how many."""
+        """End all live sessions of a user but one. Returns how many.
+
+        All devices are forgotten but the one on which that session was opened.
+        """
         async with self._database.connect() as connection:
             ended = await storage.end_other_sessions(connection, kept.user_id, kept.id)
         event = Event.OTHER_SESSIONS_REVOKED
@@ -116,6 +144,8 @@ class Sessions:
 
     async def keep_only(self, connection: AsyncConnection, live: LiveSession) -> OpenedSession:
         """End all sessions of a user but one, and issue a new token for that one.
+
+        All devices but that one's are forgotten.
 
         Raises `NotAuthenticated` if it ended meanwhile.
         """

@@ -11,13 +11,18 @@ from service.cli.context import load_settings, provide_database, reporting_error
 
 @click.command()
 def cleanup() -> None:
-    """Delete expired sessions and rate limits, as `ostiary serve` does periodically."""
-    from service.auth.cleanup import delete_expired_rate_limits, delete_expired_sessions
+    """Delete expired sessions, devices and rate limits, as `ostiary serve` does periodically."""
+    from service.auth.cleanup import (
+        delete_expired_devices,
+        delete_expired_rate_limits,
+        delete_expired_sessions,
+    )
     from service.bootstrap import open_services
 
     async def run(url: str) -> int:
         async with open_services(settings, url) as services:
             await delete_expired_rate_limits(services.database)
+            await delete_expired_devices(services.database, settings.devices.lifetime)
             return await delete_expired_sessions(services.database)
 
     settings = load_settings()

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Interval, Row, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Interval,
+    Row,
+    Select,
+    bindparam,
+    column,
+    delete,
+    func,
+    literal_column,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.model.devices import DeviceHash
 from service.model.request_context import Device
 from service.model.sessions import ListedSession, SecretHash, Session, SessionState
 from service.model.users import Key
 from service.settings.sessions import SessionSettings
-from service.storage.tables import key, session
+from service.storage.rate_limits import Charge, charge_parameters, charge_types, settling
+from service.storage.tables import device, key, session
+
+# How many devices of a user are known.
+MAX_DEVICES = 100
 
 NOW = func.now()
 ACTIVE_PERIOD = bindparam("active_period", type_=Interval)
@@ -27,6 +48,15 @@ SESSION_COLUMNS = (
     session.c.renewed_at,
     session.c.active_expires_at,
     session.c.idle_expires_at,
+)
+
+# The presented token's hash, if that token was issued, to whichever user: several users of one
+# browser share it. One that was forgotten, or that a stranger planted, is replaced.
+_issued_device = (
+    select(device.c.hash)
+    .where(device.c.hash == bindparam("presented_device", type_=device.c.hash.type))
+    .limit(literal_column("1"))
+    .scalar_subquery()
 )
 
 # The key is locked and its hash compared again: a password that was replaced while it was being
@@ -43,6 +73,7 @@ _opened = (
             session.c.absolute_expires_at,
             session.c.user_agent,
             session.c.address,
+            session.c.device_hash,
         ],
         select(
             bindparam("id", type_=session.c.id.type),
@@ -53,6 +84,7 @@ _opened = (
             NOW + MAX_LIFETIME,
             bindparam("user_agent", type_=session.c.user_agent.type),
             bindparam("address", type_=session.c.address.type),
+            func.coalesce(_issued_device, bindparam("new_device", type_=device.c.hash.type)),
         )
         .where(
             key.c.provider == bindparam("key_provider"),
@@ -61,7 +93,7 @@ _opened = (
         )
         .with_for_update(read=True),
     )
-    .returning(*SESSION_COLUMNS)
+    .returning(*SESSION_COLUMNS, session.c.device_hash)
     .cte("opened")
 )
 _replaced = (
@@ -73,7 +105,40 @@ _replaced = (
     )
     .cte("replaced")
 )
-OPEN_SESSION = select(_opened).add_cte(_replaced)
+_inserted_device = insert(device).from_select(
+    [device.c.hash, device.c.user_id], select(_opened.c.device_hash, _opened.c.user_id)
+)
+_remembered = _inserted_device.on_conflict_do_update(
+    index_elements=[device.c.hash, device.c.user_id],
+    set_={device.c.last_seen: _inserted_device.excluded.last_seen},
+).cte("remembered")
+# A client that keeps no device token has a new one for every log-in.
+_surplus = (
+    select(device.c.hash)
+    .where(
+        device.c.user_id == select(_opened.c.user_id).scalar_subquery(),
+        device.c.hash != select(_opened.c.device_hash).scalar_subquery(),
+    )
+    .order_by(device.c.last_seen.desc())
+    .offset(literal_column(f"{MAX_DEVICES - 1}"))
+)
+_trimmed = (
+    delete(device)
+    .where(
+        device.c.user_id == select(_opened.c.user_id).scalar_subquery(),
+        device.c.hash.in_(_surplus),
+    )
+    .cte("trimmed")
+)
+OPEN_SESSION = select(_opened).add_cte(_replaced, _remembered, _trimmed)
+
+
+@cache
+def _open_session_and_settle(count: int) -> Select[*tuple[Any, ...]]:
+    """Return the statement that also settles an attempt with ``count`` charges."""
+    sql = settling(count, condition="AND EXISTS (SELECT FROM opened)") + "RETURNING true AS settled"
+    settled = text(sql).bindparams(*charge_types(count)).columns(column("settled"))
+    return OPEN_SESSION.add_cte(settled.cte("settled"))
 
 
 async def open_session(  # noqa: PLR0913
@@ -84,17 +149,26 @@ async def open_session(  # noqa: PLR0913
     key: Key,
     device: Device,
     settings: SessionSettings,
+    presented_device: DeviceHash | None,
+    new_device: DeviceHash,
     replaced_id: UUID | None = None,
     replaced_hash: SecretHash | None = None,
-) -> Session | None:
+    settles: Sequence[Charge] = (),
+) -> tuple[Session, DeviceHash] | None:
     """Insert a session for the user of ``key``, and end the session that it replaces.
 
-    The session ``replaced_id`` ends if ``replaced_hash`` is the hash of its secret. Returns
-    ``None`` if the key no longer exists or has another password hash.
+    The session ``replaced_id`` ends if ``replaced_hash`` is the hash of its secret. The device is
+    known from now on as ``presented_device``, if that was issued, or as ``new_device``; the user's
+    oldest beyond `MAX_DEVICES` is forgotten. The charges of an attempt are settled. Returns the
+    session and the device's hash, or ``None`` if the key no longer exists or has another password
+    hash.
     """
     result = await connection.execute(
-        OPEN_SESSION,
+        _open_session_and_settle(len(settles)) if settles else OPEN_SESSION,
         {
+            **charge_parameters(settles),
+            "presented_device": presented_device,
+            "new_device": new_device,
             "id": session_id,
             "secret_hash": secret_hash,
             "key_provider": key.provider,
@@ -108,7 +182,8 @@ async def open_session(  # noqa: PLR0913
             "max_lifetime": timedelta(seconds=settings.max_lifetime),
         },
     )
-    return _session_or_none(result.one_or_none())
+    row = result.one_or_none()
+    return None if row is None else (_session(row), DeviceHash(row.device_hash))
 
 
 # Simultaneous requests wait for the row lock of the first one, and then find nothing to renew.
@@ -179,24 +254,42 @@ async def end_session_of_user(connection: AsyncConnection, session_id: UUID, use
     return result.rowcount == 1
 
 
-END_OTHER_SESSIONS = delete(session).where(
-    session.c.user_id == bindparam("owner_id"),
-    session.c.id != bindparam("kept_id"),
-    session.c.idle_expires_at > NOW,
+_kept_device = (
+    select(session.c.device_hash).where(session.c.id == bindparam("kept_id")).scalar_subquery()
+)
+_other_devices = (
+    delete(device)
+    .where(device.c.user_id == bindparam("owner_id"), device.c.hash.is_distinct_from(_kept_device))
+    .cte("forgotten")
+)
+END_OTHER_SESSIONS = (
+    delete(session)
+    .where(
+        session.c.user_id == bindparam("owner_id"),
+        session.c.id != bindparam("kept_id"),
+        session.c.idle_expires_at > NOW,
+    )
+    .add_cte(_other_devices)
 )
 
 
 async def end_other_sessions(connection: AsyncConnection, user_id: UUID, kept_id: UUID) -> int:
-    """Delete all live sessions of a user but one. Returns how many."""
+    """Delete all live sessions of a user but one, and all devices but that one's.
+
+    Returns how many sessions.
+    """
     result = await connection.execute(END_OTHER_SESSIONS, {"owner_id": user_id, "kept_id": kept_id})
     return result.rowcount
 
 
-END_ALL_SESSIONS = delete(session).where(session.c.user_id == bindparam("owner_id"))
+_all_devices = delete(device).where(device.c.user_id == bindparam("owner_id")).cte("forgotten")
+END_ALL_SESSIONS = (
+    delete(session).where(session.c.user_id == bindparam("owner_id")).add_cte(_all_devices)
+)
 
 
 async def end_all_sessions(connection: AsyncConnection, user_id: UUID) -> int:
-    """Delete all sessions of a user, live or dead. Returns how many."""
+    """Delete all sessions of a user, live or dead, and all devices. Returns how many sessions."""
     result = await connection.execute(END_ALL_SESSIONS, {"owner_id": user_id})
     return result.rowcount
 

@@ -42,7 +42,9 @@ def tables_in(url: str) -> set[str]:
 def test_migrating_creates_the_tables(empty_database: str) -> None:
     move = asyncio.run(migrate(empty_database))
     assert (move.before, move.after) == (None, NEWEST_REVISION)
-    assert tables_in(empty_database) == {"user", "key", "session", "rate_limit", "alembic_version"}
+    assert tables_in(empty_database) == {
+        *("user", "key", "session", "device", "rate_limit", "alembic_version")
+    }
 
 
 def test_migrating_again_changes_nothing(database_url: str) -> None:

@@ -29,8 +29,9 @@ def request_id_of(scope: Scope) -> str:
 
 
 def queue_cookie(scope: Scope, cookie: str) -> None:
-    """Send a ``Set-Cookie`` header with the response to a request; the last call counts."""
-    scope["state"]["set_cookie"] = cookie
+    """Send a ``Set-Cookie`` header with the response; the last call for a cookie's name counts."""
+    cookies: dict[str, str] = scope["state"].setdefault("set_cookies", {})
+    cookies[cookie.partition("=")[0]] = cookie
 
 
 def set_content_policy(scope: Scope, policy: str) -> None:
@@ -55,8 +56,8 @@ def response_headers(*, over_tls: bool) -> Callable[[Message, Scope], Awaitable[
             (b"content-security-policy", state.get("content_policy", DATA_POLICY).encode()),
             (b"x-request-id", request_id_of(scope).encode()),
         ]
-        if cookie := state.get("set_cookie"):
-            headers.append((b"set-cookie", cookie.encode()))
+        cookies: dict[str, str] = state.get("set_cookies", {})
+        headers += [(b"set-cookie", cookie.encode()) for cookie in cookies.values()]
         message["headers"] = headers
 
     return add_headers
