@@ -91,7 +91,7 @@ class Accounts:
                     context.device,
                     presented=device,
                     replaces=current_token,
-                    settles=attempt.refunds,
+                    settles=attempt.success,
                 )
             attempt.is_settled = True
         record(

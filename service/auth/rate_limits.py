@@ -65,17 +65,26 @@ RESERVATION_MARGIN = 5.0
 
 
 class Attempt(Struct, kw_only=True):
-    """An admitted attempt, until it is settled."""
+    """An admitted attempt, until it is settled. Buckets in ``kept`` count successes too."""
 
     charges: list[Charge]
+    kept: frozenset[bytes] = frozenset()
     is_known_device: bool = False
     delay: float = 0
     is_settled: bool = False
 
     @property
     def refunds(self) -> list[Charge]:
-        """The charges, with what a success refunds."""
+        """The charges, with a refund of each."""
         return [replace(each, refunded=each.consumed) for each in self.charges]
+
+    @property
+    def success(self) -> list[Charge]:
+        """The charges, with what a success refunds."""
+        return [
+            each if each.bucket in self.kept else replace(each, refunded=each.consumed)
+            for each in self.charges
+        ]
 
 
 Consume = Callable[[AsyncConnection], Awaitable[Consumption]]
@@ -116,7 +125,7 @@ class RateLimiter:
     ) -> AsyncIterator[Attempt]:
         """Admit an attempt to prove the password of ``name`` in the body of the context.
 
-        A body that succeeds settles the attempt with its `refunds`, in the statement that opens the
+        A body that succeeds settles the attempt as a `success`, in the statement that opens the
         session for example; otherwise it is refunded at the end. It is refunded, too, when the body
         raises anything but `InvalidCredentials`. Refusals take equally long and are recorded.
         """
@@ -137,6 +146,7 @@ class RateLimiter:
             context,
             user_id=user_id,
             failures=buckets.failures,
+            kept=frozenset({buckets.log_ins.id, buckets.device_log_ins.id}),
             failed=Event.LOG_IN_FAILED,
             throttled=Event.LOG_IN_THROTTLED,
         ) as attempt:
@@ -159,6 +169,7 @@ class RateLimiter:
             context,
             user_id=session.user_id,
             failures=None,
+            kept=frozenset(),
             failed=Event.PASSWORD_REFUSED,
             throttled=Event.PASSWORD_THROTTLED,
         ):
@@ -194,6 +205,7 @@ class RateLimiter:
         *,
         user_id: UUID | None,
         failures: Bucket | None,
+        kept: frozenset[bytes],
         failed: Event,
         throttled: Event,
     ) -> AsyncIterator[Attempt]:
@@ -201,9 +213,10 @@ class RateLimiter:
         attempt = None
         try:
             async with uniform_timing(self._hasher):
-                attempt = await self._admit(consume)
+                attempt = await self._admit(consume, kept)
                 async with self._settling(attempt, failures):
-                    await asyncio.sleep(attempt.delay)
+                    if attempt.delay:
+                        await asyncio.sleep(attempt.delay)
                     yield attempt
         except InvalidCredentials:
             known = attempt is not None and attempt.is_known_device
@@ -233,9 +246,9 @@ class RateLimiter:
                 await self._settle(attempt.refunds)
             raise
         if not attempt.is_settled:
-            await self._settle(attempt.refunds)
+            await self._settle(attempt.success)
 
-    async def _admit(self, consume: Consume) -> Attempt:
+    async def _admit(self, consume: Consume, kept: frozenset[bytes] = frozenset()) -> Attempt:
         """Consume an attempt; wait if there is no room but what attempts in flight have reserved.
 
         Raises `RateLimited`, and `Overloaded` if those have no outcome in time.
@@ -248,6 +261,7 @@ class RateLimiter:
             if consumed.is_allowed:
                 return Attempt(
                     charges=consumed.charges,
+                    kept=kept,
                     is_known_device=consumed.is_known_device,
                     delay=self._delay(consumed),
                 )

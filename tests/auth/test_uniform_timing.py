@@ -58,7 +58,8 @@ async def accounts(database_url: str, database: Database, hasher: Hasher) -> Acc
     limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("1/15m"))
     async with database.transaction() as connection:
         await add_user(connection, Username.parse("alice"), await hasher.hash(RIGHT))
-    return Accounts(database, hasher, sessions, RateLimiter(database, hasher, limits))
+    rate_limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=1)
+    return Accounts(database, hasher, sessions, rate_limiter)
 
 
 @pytest.fixture
