@@ -83,6 +83,28 @@ def test_a_refusal_states_when_to_retry(start: Start) -> None:
     assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"log_in_failures_per_name": "2/10m"},
+        {"log_in_failures_per_address": "2/10m"},
+        {"log_in_failures_per_name": "1/10m", "log_in_failures_per_address": "2/15m"},
+        {"log_ins_per_name_and_address": "2/10m"},
+    ],
+)
+def test_an_attempt_succeeds_after_the_time_a_refusal_states(
+    start: Start, database_url: str, limits: dict[str, str]
+) -> None:
+    service = start(**limits)
+    with at(service, HOME) as client:
+        while (refusal := log_in(client)).status_code != 429:
+            pass
+        advance_time(database_url, int(refusal.headers["retry-after"]) - 5)
+        assert log_in(client).status_code == 429
+        advance_time(database_url, 5)
+        assert log_in(client).status_code == 401
+
+
 def test_attempts_are_restored_one_by_one(start: Start, database_url: str) -> None:
     service = start(log_in_failures_per_name="2/10m")
     assert [guess(service, HOME) for _ in range(3)] == [401, 401, 429]
@@ -174,7 +196,16 @@ def test_processes_share_their_limits(start: Start, tmp_path: Path) -> None:
     one = start(**limits)
     with running(one.database_url, tmp_path / "other.log", with_limits(**limits)) as other:
         statuses = [guess(service, HOME) for service in (one, other, one, other, one)]
-    assert statuses == [401, 401, 401, 429, 429]
+        assert statuses == [401, 401, 401, 429, 429]
+        with ThreadPoolExecutor(24) as pool:
+            guesses = pool.map(lambda n: guess((one, other)[n % 2], HOME, "Bobby"), range(24))
+            assert Counter(guesses) == {401: 3, 429: 21}
+            with one.client() as client:
+                sign_up(client, "Carol")
+            right = pool.map(
+                lambda n: guess((one, other)[n % 2], HOME, "Carol", PASSWORD), range(24)
+            )
+            assert set(right) == {200}
 
 
 def test_simultaneous_guesses_do_not_exceed_the_limit(start: Start) -> None:
