@@ -15,24 +15,13 @@ that of the attempt it waited for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import (
-    BindParameter,
-    Float,
-    Interval,
-    LargeBinary,
-    Row,
-    TextClause,
-    Uuid,
-    bindparam,
-    text,
-)
+from sqlalchemy import Interval, LargeBinary, Row, Text, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.devices import DeviceHash
@@ -92,72 +81,63 @@ class Consumption(Struct, frozen=True, kw_only=True):
 # either of the others.
 REQUIRED, ONE_WAY, ANOTHER_WAY = 0, 1, 2
 
-IS_KNOWN_DEVICE = """
-    SELECT EXISTS (
-        SELECT FROM device
-        WHERE hash = :device_hash AND user_id = :user_id
-          AND last_seen > now() - :device_lifetime
-    ) AS is_known
-"""
-PRESSURE = """
-    SELECT coalesce((
-        SELECT least(1, greatest(0, extract(epoch FROM
-            tat - clock_timestamp() - :failures_tolerance) / :failures_period))
-        FROM rate_limit WHERE bucket = :failures
-    ), 0) AS value
-"""
+# Whom a bucket concerns.
+EVERYONE, UNKNOWN_DEVICE, KNOWN_DEVICE = "e", "u", "k"
 
-# With a pressure of 1 an attempt costs its address ten times as much.
+# With a pressure of 1 an attempt from an unknown device costs its address ten times as much.
 MAX_SURCHARGE = 9
 
 
-class _Wanted(Struct, frozen=True):
-    """A bucket in a statement: its parameters' prefix, and when it is needed."""
+class Wanted(Struct, frozen=True):
+    """A bucket that an attempt needs: by which clause, from which devices."""
 
-    name: str
+    bucket: Bucket
     clause: int = REQUIRED
-    is_known_device: bool = False
+    concerns: str = EVERYONE
     is_surcharged: bool = False
 
-    def row(self, position: int) -> str:
-        """Return the row of VALUES."""
-        return (
-            f"({position}, {self.clause}, {self.is_known_device}, {self.is_surcharged}, "
-            f":{self.name}, :{self.name}_interval, :{self.name}_tolerance)"
-        )
 
-
-def _consume(
-    wanted: Sequence[_Wanted],
-    is_known_device: str = "SELECT false AS is_known",
-    pressure: str = "SELECT 0 AS value",
-) -> TextClause:
-    """Return the statement that consumes an attempt of the wanted buckets, if all allow it.
-
-    It judges by what it sees when it begins, and once more when it has locked a row: of
-    simultaneous attempts some may consume a part only. `settle` refunds it.
-    """
-    values = ", ".join(each.row(position) for position, each in enumerate(wanted))
-    return text(
-        f"""
-    WITH known AS MATERIALIZED ({is_known_device}),
-    pressure AS MATERIALIZED ({pressure}),
+# It judges by what it sees when it begins, and once more when it has locked a row: of simultaneous
+# attempts some may consume a part only, which is to be refunded.
+#
+# Lists travel as text: arrays would cost asyncpg a look-up of their types.
+CONSUME = text(
+    f"""
+    WITH known AS MATERIALIZED (
+        SELECT EXISTS (
+            SELECT FROM device
+            WHERE hash = :device_hash AND user_id = :user_id
+              AND last_seen > now() - :device_lifetime
+        ) AS is_known
+    ),
+    pressure AS MATERIALIZED (
+        SELECT coalesce((
+            SELECT least(1, greatest(0, extract(epoch FROM tat - clock_timestamp()
+                - :failures_tolerance) / extract(epoch FROM :failures_period)))
+            FROM rate_limit WHERE bucket = :failures
+        ), 0) AS value
+    ),
     wanted AS MATERIALIZED (
-        SELECT position, clause, bucket, charge, tolerance - (charge - emission_interval) AS room
-        FROM known, pressure, LATERAL (
-            SELECT *, CASE WHEN is_surcharged
-                THEN emission_interval * (1 + {MAX_SURCHARGE} * pressure.value)
-                ELSE emission_interval
-            END AS charge
-            FROM (VALUES {values}) AS listed (
-                position, clause, is_known, is_surcharged, bucket, emission_interval, tolerance
-            )
-            WHERE listed.is_known = known.is_known
+        SELECT position, CAST(clause AS integer) AS clause, decode(id, 'hex') AS bucket, charge,
+               make_interval(secs => greatest(0, room - (charge - seconds))) AS room
+        FROM known, pressure, ROWS FROM (
+            string_to_table(:clauses, ','), string_to_table(:concerns, ','),
+            string_to_table(:surcharges, ','), string_to_table(:ids, ','),
+            string_to_table(:intervals, ','), string_to_table(:tolerances, ',')
+        ) WITH ORDINALITY AS listed (
+            clause, concerns, surcharge, id, emission_interval, tolerance, position
+        ),
+        LATERAL (
+            SELECT CAST(emission_interval AS float) AS seconds, CAST(tolerance AS float) AS room
+        ) AS parsed,
+        LATERAL (
+            SELECT seconds * (1 + CAST(surcharge AS integer) * pressure.value) AS charge
         ) AS charged
+        WHERE concerns = '{EVERYONE}' OR (concerns = '{KNOWN_DEVICE}') = known.is_known
     ),
     judged AS MATERIALIZED (
-        SELECT wanted.*,
-               coalesce(tat - greatest(room, '0') - clock_timestamp(), '0') AS full_for,
+        SELECT wanted.*, make_interval(secs => charge) AS reserve,
+               coalesce(tat - room - clock_timestamp(), '0') AS full_for,
                CASE WHEN reserved_until > clock_timestamp() THEN reserved ELSE '0' END AS reserved
         FROM wanted LEFT JOIN rate_limit USING (bucket)
     ),
@@ -174,7 +154,7 @@ def _consume(
     ),
     consumed AS (
         INSERT INTO rate_limit AS held (bucket, tat, reserved, reserved_until)
-        SELECT bucket, clock_timestamp() + charge, charge, clock_timestamp() + :reserved_for
+        SELECT bucket, clock_timestamp() + reserve, reserve, clock_timestamp() + :reserved_for
         FROM judged, blocked
         WHERE greatest(required, least(one_way, another_way)) <= '0'
           AND (clause <> {ONE_WAY} OR one_way <= '0')
@@ -186,8 +166,8 @@ def _consume(
                 WHEN held.reserved_until > clock_timestamp() THEN held.reserved ELSE '0'
             END,
             reserved_until = excluded.reserved_until
-        WHERE held.tat <= clock_timestamp() + greatest('0',
-            (SELECT room FROM judged WHERE judged.bucket = excluded.bucket))
+        WHERE held.tat <= clock_timestamp()
+            + (SELECT room FROM judged WHERE judged.bucket = excluded.bucket)
         RETURNING bucket
     )
     SELECT judged.bucket, judged.clause, judged.charge, consumed.bucket IS NOT NULL AS is_consumed,
@@ -197,20 +177,28 @@ def _consume(
     FROM known, pressure, blocked, judged LEFT JOIN consumed USING (bucket)
     ORDER BY position
     """  # noqa: S608
-    ).bindparams(
-        *(bindparam(each.name, type_=LargeBinary) for each in wanted),
-        *(
-            bindparam(f"{each.name}_{part}", type_=Interval)
-            for each in wanted
-            for part in ("interval", "tolerance")
-        ),
-        bindparam("reserved_for", type_=Interval),
-    )
+).bindparams(
+    bindparam("device_hash", type_=LargeBinary),
+    bindparam("user_id", type_=Uuid),
+    bindparam("device_lifetime", type_=Interval),
+    bindparam("failures", type_=LargeBinary),
+    bindparam("failures_tolerance", type_=Interval),
+    bindparam("failures_period", type_=Interval),
+    bindparam("reserved_for", type_=Interval),
+    *(
+        bindparam(name, type_=Text)
+        for name in ("clauses", "concerns", "surcharges", "ids", "intervals", "tolerances")
+    ),
+)
+
+# No user and no device has these. Looked up like any other: an attempt at an unknown name, or
+# without a device, does the same work.
+NO_USER = UUID(int=0)
+NO_DEVICE = DeviceHash(bytes(32))
 
 
-@cache
-def _consume_all(count: int) -> TextClause:
-    return _consume([_Wanted(f"bucket_{number}") for number in range(count)])
+# The bucket of no limit on the failures of all users.
+NO_FAILURES = Bucket(id=b"", emission_interval=1, burst_tolerance=0)
 
 
 async def consume(
@@ -220,43 +208,7 @@ async def consume(
 
     The attempt counts as in flight until it is settled, for ``reserved_for`` seconds at the most.
     """
-    named = {f"bucket_{number}": bucket for number, bucket in enumerate(buckets)}
-    parameters = {**_parameters(named), "reserved_for": timedelta(seconds=reserved_for)}
-    return _consumption((await connection.execute(_consume_all(len(buckets)), parameters)).all())
-
-
-@cache
-def _consume_login(levels: int) -> TextClause:
-    """Return the statement for a number of networks: the client's address is in each of them.
-
-    The per-name bucket is shared; an address with no recent failure for the name uses its own.
-    """
-    statement = _consume(
-        [
-            *(_Wanted(f"network_{level}", is_surcharged=True) for level in range(levels)),
-            _Wanted("log_ins"),
-            *(_Wanted(f"network_and_name_{level}", ONE_WAY) for level in range(levels)),
-            _Wanted("name", ANOTHER_WAY),
-            _Wanted("device", is_known_device=True),
-            _Wanted("device_log_ins", is_known_device=True),
-        ],
-        IS_KNOWN_DEVICE,
-        PRESSURE,
-    )
-    return statement.bindparams(
-        bindparam("device_hash", type_=LargeBinary),
-        bindparam("user_id", type_=Uuid),
-        bindparam("device_lifetime", type_=Interval),
-        bindparam("failures", type_=LargeBinary),
-        bindparam("failures_tolerance", type_=Interval),
-        bindparam("failures_period", type_=Float),
-    )
-
-
-# No user and no device has these. Looked up like any other: an attempt at an unknown name, or
-# without a device, does the same work.
-NO_USER = UUID(int=0)
-NO_DEVICE = DeviceHash(bytes(32))
+    return await _consume(connection, [Wanted(each) for each in buckets], reserved_for)
 
 
 async def consume_login(  # noqa: PLR0913
@@ -272,45 +224,71 @@ async def consume_login(  # noqa: PLR0913
 
     The attempt counts as in flight until it is settled, for ``reserved_for`` seconds at the most.
     """
-    named = {
-        **{f"network_{level}": each for level, each in enumerate(buckets.networks)},
-        **{f"network_and_name_{level}": e for level, e in enumerate(buckets.networks_and_name)},
-        "name": buckets.name,
-        "log_ins": buckets.log_ins,
-        "device": buckets.device,
-        "device_log_ins": buckets.device_log_ins,
-    }
-    parameters = {
-        **_parameters(named),
-        "device_hash": device_hash or NO_DEVICE,
-        "user_id": user_id or NO_USER,
-        "device_lifetime": timedelta(seconds=device_lifetime),
-        "failures": buckets.failures.id,
-        "failures_tolerance": timedelta(seconds=buckets.failures.burst_tolerance),
-        "failures_period": buckets.failures.burst_tolerance + buckets.failures.emission_interval,
-        "reserved_for": timedelta(seconds=reserved_for),
-    }
-    statement = _consume_login(len(buckets.networks))
-    return _consumption((await connection.execute(statement, parameters)).all())
-
-
-def settling(count: int, condition: str = "") -> str:
-    """Return SQL that settles ``count`` charges, locked in the order they are given.
-
-    ``condition`` is one more on which it does so. `charge_types` has the types of its parameters.
-    """
-    rows = ", ".join(
-        f"({number}, :charge_{number}, :charge_{number}_consumed, :charge_{number}_refunded)"
-        for number in range(count)
+    # The per-name bucket is shared; an address with no recent failure for the name uses its own.
+    wanted = [
+        *(Wanted(each, REQUIRED, UNKNOWN_DEVICE, is_surcharged=True) for each in buckets.networks),
+        Wanted(buckets.log_ins, REQUIRED, UNKNOWN_DEVICE),
+        *(Wanted(each, ONE_WAY, UNKNOWN_DEVICE) for each in buckets.networks_and_name),
+        Wanted(buckets.name, ANOTHER_WAY, UNKNOWN_DEVICE),
+        Wanted(buckets.device, REQUIRED, KNOWN_DEVICE),
+        Wanted(buckets.device_log_ins, REQUIRED, KNOWN_DEVICE),
+    ]
+    return await _consume(
+        connection,
+        wanted,
+        reserved_for,
+        failures=buckets.failures,
+        device_hash=device_hash or NO_DEVICE,
+        user_id=user_id or NO_USER,
+        device_lifetime=device_lifetime,
     )
+
+
+async def _consume(  # noqa: PLR0913
+    connection: AsyncConnection,
+    wanted: Sequence[Wanted],
+    reserved_for: float,
+    *,
+    failures: Bucket = NO_FAILURES,
+    device_hash: DeviceHash = NO_DEVICE,
+    user_id: UUID = NO_USER,
+    device_lifetime: float = 0,
+) -> Consumption:
+    parameters = {
+        "device_hash": device_hash,
+        "user_id": user_id,
+        "device_lifetime": timedelta(seconds=device_lifetime),
+        "failures": failures.id,
+        "failures_tolerance": timedelta(seconds=failures.burst_tolerance),
+        "failures_period": timedelta(seconds=failures.burst_tolerance + failures.emission_interval),
+        "reserved_for": timedelta(seconds=reserved_for),
+        "clauses": ",".join(str(each.clause) for each in wanted),
+        "concerns": ",".join(each.concerns for each in wanted),
+        "surcharges": ",".join(str(MAX_SURCHARGE * each.is_surcharged) for each in wanted),
+        "ids": ",".join(each.bucket.id.hex() for each in wanted),
+        "intervals": ",".join(repr(each.bucket.emission_interval) for each in wanted),
+        "tolerances": ",".join(repr(each.bucket.burst_tolerance) for each in wanted),
+    }
+    return _consumption((await connection.execute(CONSUME, parameters)).all())
+
+
+def settling(condition: str = "") -> str:
+    """Return SQL that settles charges, locked in the order they are given.
+
+    ``condition`` is one more on which it does so. `charge_parameters` has its parameters.
+    """
     return f"""
         UPDATE rate_limit
-        SET tat = rate_limit.tat - locked.refunded,
-            reserved = greatest('0', rate_limit.reserved - locked.consumed)
+        SET tat = rate_limit.tat - make_interval(secs => locked.refunded),
+            reserved = greatest('0', rate_limit.reserved - make_interval(secs => locked.consumed))
         FROM (
-            SELECT rate_limit.bucket, charge.consumed, charge.refunded
-            FROM (VALUES {rows}) AS charge (position, bucket, consumed, refunded)
-            JOIN rate_limit ON rate_limit.bucket = charge.bucket {condition}
+            SELECT rate_limit.bucket, CAST(charge.consumed AS float) AS consumed,
+                   CAST(charge.refunded AS float) AS refunded
+            FROM ROWS FROM (
+                string_to_table(:charged, ','), string_to_table(:consumed, ','),
+                string_to_table(:refunded, ',')
+            ) WITH ORDINALITY AS charge (bucket, consumed, refunded, position)
+            JOIN rate_limit ON rate_limit.bucket = decode(charge.bucket, 'hex') {condition}
             ORDER BY charge.position
             FOR UPDATE OF rate_limit
         ) AS locked
@@ -318,78 +296,58 @@ def settling(count: int, condition: str = "") -> str:
     """  # noqa: S608
 
 
-def charge_types(count: int) -> list[BindParameter[Any]]:
-    """Return the parameters of `settling`, with their types."""
-    return [
-        each
-        for number in range(count)
-        for each in (
-            bindparam(f"charge_{number}", type_=LargeBinary),
-            bindparam(f"charge_{number}_consumed", type_=Interval),
-            bindparam(f"charge_{number}_refunded", type_=Interval),
-        )
-    ]
+CHARGE_TYPES = [bindparam(name, type_=Text) for name in ("charged", "consumed", "refunded")]
 
 
-def charge_parameters(charges: Sequence[Charge]) -> dict[str, bytes | timedelta]:
+def charge_parameters(charges: Sequence[Charge]) -> dict[str, Any]:
     """Return the values of the parameters of `settling`."""
-    parameters: dict[str, bytes | timedelta] = {}
-    for number, charge in enumerate(charges):
-        parameters[f"charge_{number}"] = charge.bucket
-        parameters[f"charge_{number}_consumed"] = timedelta(seconds=charge.consumed)
-        parameters[f"charge_{number}_refunded"] = timedelta(seconds=charge.refunded)
-    return parameters
+    return {
+        "charged": ",".join(each.bucket.hex() for each in charges),
+        "consumed": ",".join(repr(each.consumed) for each in charges),
+        "refunded": ",".join(repr(each.refunded) for each in charges),
+    }
 
 
-# By the number of charges: an array of them would cost asyncpg a look-up of its type.
-@cache
-def _settle(count: int) -> TextClause:
-    return text(settling(count)).bindparams(*charge_types(count))
+SETTLE = text(settling()).bindparams(*CHARGE_TYPES)
 
 
 async def settle(connection: AsyncConnection, charges: Sequence[Charge]) -> None:
     """End the reservation of these charges, in the order of `consume`, and refund what they say."""
-    await connection.execute(_settle(len(charges)), charge_parameters(charges))
+    await connection.execute(SETTLE, charge_parameters(charges))
 
 
 # Further failures are not counted once the excess is what a period restores.
-@cache
-def _settle_failure(count: int) -> TextClause:
-    return text(
-        f"""
-        WITH settled AS ({settling(count)} RETURNING true)
-        INSERT INTO rate_limit AS held (bucket, tat)
-        SELECT :failures, clock_timestamp() + :failures_interval
-        FROM (SELECT count(*) FROM settled) AS ordered
-        ON CONFLICT (bucket) DO UPDATE
-        SET tat = least(
-            greatest(held.tat, clock_timestamp()) + :failures_interval,
-            clock_timestamp() + 2 * :failures_tolerance + :failures_interval
-        )
-        """  # noqa: S608
-    ).bindparams(
-        *charge_types(count),
-        bindparam("failures", type_=LargeBinary),
-        bindparam("failures_interval", type_=Interval),
-        bindparam("failures_tolerance", type_=Interval),
+SETTLE_FAILURE = text(
+    f"""
+    WITH settled AS ({settling()} RETURNING true)
+    INSERT INTO rate_limit AS held (bucket, tat)
+    SELECT :failures, clock_timestamp() + :failures_interval
+    FROM (SELECT count(*) FROM settled) AS ordered
+    ON CONFLICT (bucket) DO UPDATE
+    SET tat = least(
+        greatest(held.tat, clock_timestamp()) + :failures_interval,
+        clock_timestamp() + 2 * :failures_tolerance + :failures_interval
     )
+    """  # noqa: S608
+).bindparams(
+    *CHARGE_TYPES,
+    bindparam("failures", type_=LargeBinary),
+    bindparam("failures_interval", type_=Interval),
+    bindparam("failures_tolerance", type_=Interval),
+)
 
 
 async def settle_failure(
     connection: AsyncConnection, charges: Sequence[Charge], failures: Bucket
 ) -> None:
     """End the reservation of these charges, as `settle` does, and count a failure."""
-    parameters = {**charge_parameters(charges), **_parameters({"failures": failures})}
-    await connection.execute(_settle_failure(len(charges)), parameters)
-
-
-def _parameters(buckets: Mapping[str, Bucket]) -> dict[str, Any]:
-    parameters: dict[str, Any] = {}
-    for name, bucket in buckets.items():
-        parameters[name] = bucket.id
-        parameters[f"{name}_interval"] = timedelta(seconds=bucket.emission_interval)
-        parameters[f"{name}_tolerance"] = timedelta(seconds=bucket.burst_tolerance)
-    return parameters
+    parameters = {
+        **charge_parameters(charges),
+        "failures": failures.id,
+        "failures_interval": timedelta(seconds=failures.emission_interval),
+        "failures_tolerance": timedelta(seconds=failures.burst_tolerance),
+    }
+    await connection.execute(SETTLE_FAILURE, parameters)
 
 
 def _consumption(rows: Sequence[Row[Any]]) -> Consumption:
@@ -400,7 +358,7 @@ def _consumption(rows: Sequence[Row[Any]]) -> Consumption:
     first = rows[0]
     return Consumption(
         is_allowed=is_required_complete and (not complete or any(complete.values())),
-        charges=[Charge(row.bucket, row.charge.total_seconds()) for row in rows if row.is_consumed],
+        charges=[Charge(row.bucket, row.charge) for row in rows if row.is_consumed],
         blocked_for=max(0.0, first.blocked_for.total_seconds()),
         blocked_by_reservations=first.blocked_by_reservations,
         is_known_device=first.is_known,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     Interval,
     Row,
-    Select,
     bindparam,
     column,
     delete,
@@ -30,7 +28,7 @@ from service.model.request_context import Device
 from service.model.sessions import ListedSession, SecretHash, Session, SessionState
 from service.model.users import Key
 from service.settings.sessions import SessionSettings
-from service.storage.rate_limits import Charge, charge_parameters, charge_types, settling
+from service.storage.rate_limits import CHARGE_TYPES, Charge, charge_parameters, settling
 from service.storage.tables import device, key, session
 
 # How many devices of a user are known.
@@ -133,12 +131,13 @@ _trimmed = (
 OPEN_SESSION = select(_opened).add_cte(_replaced, _remembered, _trimmed)
 
 
-@cache
-def _open_session_and_settle(count: int) -> Select[*tuple[Any, ...]]:
-    """Return the statement that also settles an attempt with ``count`` charges."""
-    sql = settling(count, condition="AND EXISTS (SELECT FROM opened)") + "RETURNING true AS settled"
-    settled = text(sql).bindparams(*charge_types(count)).columns(column("settled"))
-    return OPEN_SESSION.add_cte(settled.cte("settled"))
+_settled = (
+    text(settling("AND EXISTS (SELECT FROM opened)") + "RETURNING true AS settled")
+    .bindparams(*CHARGE_TYPES)
+    .columns(column("settled"))
+    .cte("settled")
+)
+OPEN_SESSION_AND_SETTLE = OPEN_SESSION.add_cte(_settled)
 
 
 async def open_session(  # noqa: PLR0913
@@ -164,9 +163,9 @@ async def open_session(  # noqa: PLR0913
     hash.
     """
     result = await connection.execute(
-        _open_session_and_settle(len(settles)) if settles else OPEN_SESSION,
+        OPEN_SESSION_AND_SETTLE if settles else OPEN_SESSION,
         {
-            **charge_parameters(settles),
+            **(charge_parameters(settles) if settles else {}),
             "presented_device": presented_device,
             "new_device": new_device,
             "id": session_id,
