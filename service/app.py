@@ -11,6 +11,7 @@ from litestar import Litestar
 
 from service.api.docs import DocsController
 from service.api.http.client_address import ClientAddresses
+from service.api.http.device_cookie import DeviceCookie
 from service.api.http.entrance import Entrance
 from service.api.http.json_response import JSONResponse
 from service.api.http.problem_types import MAX_BODY_SIZE
@@ -40,7 +41,7 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with (
             open_services(settings, database_url) as services,
-            running_background_tasks(services, settings.cleanup_interval),
+            running_background_tasks(services, settings),
         ):
             app.state.api = api_state(settings, services)
             yield
@@ -61,14 +62,15 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
 
 
 @asynccontextmanager
-async def running_background_tasks(services: Services, interval: float) -> AsyncIterator[None]:
-    """Run the background tasks in the body of the context, every ``interval`` seconds."""
+async def running_background_tasks(services: Services, settings: Settings) -> AsyncIterator[None]:
+    """Run the background tasks in the body of the context, every cleanup interval."""
     tasks = {
-        "cleanup": partial(clean_up, services.database),
+        "cleanup": partial(clean_up, services.database, settings.devices.lifetime),
         "measure_verify_times": partial(measure_verify_times, services.database, services.hasher),
     }
     running = [
-        asyncio.create_task(run_periodically(name, task, interval)) for name, task in tasks.items()
+        asyncio.create_task(run_periodically(name, task, settings.cleanup_interval))
+        for name, task in tasks.items()
     ]
     try:
         yield
@@ -81,6 +83,9 @@ def api_state(settings: Settings, services: Services) -> APIState:
     return APIState(
         services=services,
         session_cookie=SessionCookie(settings.cookies, secure=settings.is_production),
+        device_cookie=DeviceCookie(
+            settings.devices, samesite=settings.cookies.samesite, secure=settings.is_production
+        ),
         client_addresses=ClientAddresses(settings.http),
         field_parsers=field_parsers(settings),
         allowed_origins=settings.http.allowed_origins,

@@ -43,7 +43,13 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
     probes = Database(database_url, replace(settings.database, pool_size=1))
     hasher = Hasher(settings.argon2, settings.hashing, processes=settings.hash_processes)
     sessions = Sessions(database, lookups, settings.sessions, settings.sessions_per_user)
-    rate_limiter = RateLimiter(database, hasher, settings.rate_limits)
+    rate_limiter = RateLimiter(
+        database,
+        hasher,
+        settings.rate_limits,
+        timeout=settings.hashing.queue_timeout,
+        device_lifetime=settings.devices.lifetime,
+    )
     try:
         yield Services(
             database=database,

@@ -161,7 +161,7 @@ WHERE datname = current_database() AND application_name <> 'ostiary' AND pid <> 
 ERASE = f"""
 BEGIN;
 {TERMINATE_OTHERS};
-LOCK TABLE "user", key, session, rate_limit, imported IN EXCLUSIVE MODE;
+LOCK TABLE "user", key, session, device, rate_limit, imported IN EXCLUSIVE MODE;
 DELETE FROM "user";
 DELETE FROM rate_limit;
 DELETE FROM imported;

@@ -10,6 +10,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
+from service.api.devices import presented_device
 from service.api.http.json_body import StrictJSON, require_json_body
 from service.api.http.json_response import JSONResponse
 from service.api.http.litestar_workarounds import FastRoute, options_response
@@ -87,6 +88,7 @@ class AccountController(Controller):
             data.credentials,
             context=context.with_device_name(data.device_name),
             carried=carried_tokens(request),
+            device=presented_device(request, data.device_token),
         )
         body = issue_token(request, opened, data.transport)
         return JSONResponse(body, status_code=201, headers={"Location": "/me"})
@@ -115,6 +117,7 @@ class AccountController(Controller):
             data.password,
             context=context.with_device_name(data.device_name),
             carried=carried_tokens(request),
+            device=presented_device(request, data.device_token),
         )
         return issue_token(request, opened, data.transport)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.json_body import Body
 from service.api.security.credentials import Transport
@@ -19,6 +19,14 @@ from service.model.sessions import ListedSession, Session, SessionState
 from service.model.users import User
 
 UNNAMED_DEVICE = DeviceName()
+# Text that is no device token is that of an unknown device, not an error.
+PresentedDeviceToken = Annotated[
+    str,
+    Meta(
+        description="`session.device_token` of an earlier log-in or sign-up on this device, for "
+        "clients without cookies. It opens nothing: a known device has rate limits of its own."
+    ),
+]
 
 
 class SignUpRequest(Body, frozen=True, kw_only=True):
@@ -28,6 +36,7 @@ class SignUpRequest(Body, frozen=True, kw_only=True):
     password: NewPassword
     transport: Transport = Transport.COOKIE
     device_name: DeviceName = UNNAMED_DEVICE
+    device_token: PresentedDeviceToken = ""
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
@@ -49,6 +58,7 @@ class LogInRequest(Body, frozen=True, kw_only=True):
     password: Password
     transport: Transport = Transport.COOKIE
     device_name: DeviceName = UNNAMED_DEVICE
+    device_token: PresentedDeviceToken = ""
 
 
 class ChangePasswordRequest(Body, frozen=True, kw_only=True):
@@ -69,6 +79,8 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
 
     ``fresh`` means that this request opened it, renewed it or replaced its token. ``token`` is
     present only when the session was opened, or its token replaced, with the transport ``bearer``.
+    ``device_token`` is present when it was opened with that transport: to be kept when the session
+    ends, and sent with the next log-in.
     """
 
     id: UUID
@@ -79,6 +91,7 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     idle_expires_at: datetime
     absolute_expires_at: datetime
     token: str | UnsetType = UNSET
+    device_token: str | UnsetType = UNSET
 
 
 class Authenticated(Struct, frozen=True, kw_only=True):
@@ -118,7 +131,12 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 def authenticated(
-    user: User, session: Session, *, fresh: bool, token: str | UnsetType = UNSET
+    user: User,
+    session: Session,
+    *,
+    fresh: bool,
+    token: str | UnsetType = UNSET,
+    device_token: str | UnsetType = UNSET,
 ) -> Authenticated:
     """Return the response body for a session, which is active: an idle one has been renewed."""
     return Authenticated(
@@ -132,6 +150,7 @@ def authenticated(
             idle_expires_at=session.idle_expires_at,
             absolute_expires_at=session.absolute_expires_at,
             token=token,
+            device_token=device_token,
         ),
     )
 

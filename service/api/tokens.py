@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request
+from msgspec import UNSET
 
 from service.api.http.state import state_of
 from service.api.schemas import Authenticated, authenticated
@@ -23,13 +24,24 @@ def carried_tokens(request: Request[Any, Any, Any]) -> list[Token]:
 def issue_token(
     request: Request[Any, Any, Any], opened: OpenedSession, transport: Transport
 ) -> Authenticated:
-    """Send the token of a session in the cookie or in the body, never in both. Returns the body."""
+    """Send the token of a session in the cookie or in the body, never in both. Returns the body.
+
+    The device's token is sent in the same way.
+    """
+    state, device = state_of(request), opened.device
     if transport is Transport.COOKIE:
-        cookie = state_of(request).session_cookie
-        cookie.warn_if_cross_site(request.scope)
-        cookie.set(request.scope, opened.token, opened.session, opened.issued_at)
+        state.session_cookie.warn_if_cross_site(request.scope)
+        state.session_cookie.set(request.scope, opened.token, opened.session, opened.issued_at)
+        if device is not None:
+            state.device_cookie.set(request.scope, device)
         return authenticated(opened.user, opened.session, fresh=True)
-    return authenticated(opened.user, opened.session, fresh=True, token=opened.token.text)
+    return authenticated(
+        opened.user,
+        opened.session,
+        fresh=True,
+        token=opened.token.text,
+        device_token=UNSET if device is None else device.text,
+    )
 
 
 def clear_session_cookie(request: AuthenticatedRequest) -> None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
+from service.auth.devices import DeviceToken
 from service.auth.errors import (
     AlreadyAuthenticated,
     InvalidCredentials,
@@ -23,7 +24,7 @@ from service.auth.tokens import Token
 from service.auth.uniform_timing import delay_refusal
 from service.auth.usernames import ClaimedUsername, Username
 from service.model.request_context import RequestContext
-from service.model.users import Key, PasswordHash, Provider, User
+from service.model.users import Key, PasswordHash, Provider
 from service.storage import keys as key_storage
 from service.storage import users as storage
 from service.storage.database import Database
@@ -46,6 +47,7 @@ class Accounts:
         *,
         context: RequestContext,
         carried: Sequence[Token] = (),
+        device: DeviceToken | None = None,
     ) -> OpenedSession:
         """Create a user and log them in.
 
@@ -60,7 +62,7 @@ class Accounts:
             password_hash = await self._hasher.hash(credentials.password, requester)
         async with self._database.transaction() as connection:
             key = await add_user(connection, credentials.username, password_hash)
-            opened, _ = await self._sessions.open(connection, key, context.device)
+            opened, _ = await self._sessions.open(connection, key, context.device, presented=device)
         record(Event.SIGNED_UP, context, user_id=key.user.id, session_id=opened.session.id)
         return opened
 
@@ -71,23 +73,35 @@ class Accounts:
         *,
         context: RequestContext,
         carried: Sequence[Token] = (),
+        device: DeviceToken | None = None,
     ) -> OpenedSession:
         """Open a session for a user name and its password; the sessions of ``carried`` end.
 
-        Raises `InvalidCredentials` for an unknown name and for a wrong password alike, after the
-        same work; also `RateLimited` and `Overloaded`.
+        ``device`` is the token that the device presented. Raises `InvalidCredentials` for an
+        unknown name and for a wrong password alike, after the same work; also `RateLimited` and
+        `Overloaded`.
         """
         # What cannot be a user name is looked up like an unknown one.
         name = username.name or ""
         key = await self._find_key(name)
         user_id = None if key is None else key.user.id
-        requester = requester_of(context, name)
-        async with self._rate_limiter.login_attempt(name, context, user_id=user_id):
+        limits = self._rate_limiter.login_attempt(name, context, user_id=user_id, device=device)
+        async with limits as attempt:
+            requester = requester_of(context, name, is_known=attempt.is_known_device)
             key, new_hash = await self._verify(key, password, requester, renew=True)
-        if new_hash is not None:
-            key = await self._replace_hash(key, new_hash, password, requester)
-        opened = await self._sessions.open_another(key, context, carried)
-        record(Event.LOGGED_IN, context, user_id=key.user.id, session_id=opened.session.id)
+            if new_hash is not None:
+                key = await self._replace_hash(key, new_hash, password, requester)
+            opened = await self._sessions.open_another(
+                key, context, presented=device, carried=carried, settles=attempt.success
+            )
+            attempt.is_settled = True
+        record(
+            Event.LOGGED_IN,
+            context,
+            user_id=key.user.id,
+            session_id=opened.session.id,
+            known_device=attempt.is_known_device,
+        )
         return opened
 
     async def change_password(
@@ -102,7 +116,7 @@ class Accounts:
             raise ValidationFailed(errors)
         # A live session counts like a known device.
         requester = requester_of(context, str(live.user.id), is_known=True)
-        key = await self._confirm_password(live.user, current, context, requester)
+        key = await self._confirm_password(live, current, context, requester)
         password_hash = await self._hasher.hash(new, requester)
         async with self._database.transaction() as connection:
             # The verified key first: a log-in with the old password waits for its lock, and fails.
@@ -125,23 +139,17 @@ class Accounts:
         Raises `InvalidCredentials`, `RateLimited` and `Overloaded`.
         """
         requester = requester_of(context, str(live.user.id), is_known=True)
-        await self._confirm_password(live.user, password, context, requester)
+        await self._confirm_password(live, password, context, requester)
         async with self._database.connect() as connection:
             await storage.delete_user(connection, live.user.id)
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
 
     async def _confirm_password(
-        self, user: User, password: Password, context: RequestContext, requester: Requester
+        self, live: LiveSession, password: Password, context: RequestContext, requester: Requester
     ) -> Key:
-        """Return the key with the user's password, limited like a log-in with its name."""
-        key = await self._database.read(key_storage.find_password_key, user.id)
-        async with self._rate_limiter.login_attempt(
-            str(user.id) if key is None else key.name,
-            context,
-            user_id=user.id,
-            failed=Event.PASSWORD_REFUSED,
-            throttled=Event.PASSWORD_THROTTLED,
-        ):
+        """Return the key with the user's password. Raises `InvalidCredentials`."""
+        key = await self._database.read(key_storage.find_password_key, live.user.id)
+        async with self._rate_limiter.password_check(live.session, context):
             verified, _ = await self._verify(key, password, requester)
         return verified
 

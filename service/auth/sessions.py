@@ -10,6 +10,7 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
+from service.auth.devices import DeviceToken
 from service.auth.errors import InvalidCredentials, NoSuchSession, NotAuthenticated
 from service.auth.tokens import Token
 from service.model.request_context import Device, RequestContext
@@ -25,8 +26,10 @@ from service.model.sessions import (
 from service.model.users import Key, User
 from service.settings.sessions import SessionSettings
 from service.storage import session_endings as endings
+from service.storage import session_openings as openings
 from service.storage import sessions as storage
 from service.storage.database import Database
+from service.storage.rate_limits import Charge
 from service.storage.session_lookups import SessionLookups
 
 # More log-ins of one user than can be under way at once: a log-in does not see the sessions of
@@ -44,12 +47,16 @@ class LiveSession(Struct, frozen=True, kw_only=True):
 
 
 class OpenedSession(Struct, frozen=True, kw_only=True):
-    """A session with a new token, which is stored nowhere. ``issued_at`` is the database's time."""
+    """A session with a new token, which is stored nowhere. ``issued_at`` is the database's time.
+
+    ``device`` is the token by which the device is known from now on; ``None`` if that is as before.
+    """
 
     session: Session
     user: User
     token: Token
     issued_at: datetime
+    device: DeviceToken | None = None
 
 
 class Sessions:
@@ -91,46 +98,70 @@ class Sessions:
             return None
         return None if token.by_legacy_cookie and not found.legacy_cookie else found
 
-    async def open(
+    async def open(  # noqa: PLR0913
         self,
         connection: AsyncConnection,
         key: Key,
         device: Device,
+        *,
+        presented: DeviceToken | None = None,
         carried: Sequence[Token] = (),
+        settles: Sequence[Charge] = (),
     ) -> tuple[OpenedSession, InsertedSession]:
         """Open a session for the user of ``key``, and end the live sessions of ``carried``.
 
-        Raises `InvalidCredentials` if the key was removed or its password changed since it was
-        read.
+        The device is known to the user from now on: by the token that was ``presented``, if it is
+        one that was issued and not forgotten, else by a new one. ``settles`` are the charges of the
+        attempt. Raises `InvalidCredentials` if the key was removed or its password changed since it
+        was read; then nothing happens.
         """
-        token = Token.issue()
-        inserted = await storage.open_session(
+        token, new_device = Token.issue(), DeviceToken.issue()
+        inserted = await openings.open_session(
             connection,
             session_id=token.session_id,
             secret_hash=token.secret_hash,
             key=key,
             device=device,
             settings=self._settings,
+            presented_device=presented.hash if presented else None,
+            new_device=new_device.hash,
             carried=secrets_of(carried),
             max_counted=self._max_per_user,
+            settles=settles,
         )
         if inserted is None:
             raise InvalidCredentials
-        session = inserted.session
         opened = OpenedSession(
-            session=session, user=key.user, token=token, issued_at=session.created_at
+            session=inserted.session,
+            user=key.user,
+            token=token,
+            issued_at=inserted.session.created_at,
+            device=new_device if inserted.device_hash == new_device.hash else presented,
         )
         return opened, inserted
 
     async def open_another(
-        self, key: Key, context: RequestContext, carried: Sequence[Token]
+        self,
+        key: Key,
+        context: RequestContext,
+        *,
+        presented: DeviceToken | None,
+        carried: Sequence[Token],
+        settles: Sequence[Charge],
     ) -> OpenedSession:
         """Open a session of an existing user; those of ``carried`` and beyond the limit end.
 
         Raises `InvalidCredentials` as `open` does.
         """
         async with self._database.connect() as connection:
-            opened, inserted = await self.open(connection, key, context.device, carried)
+            opened, inserted = await self.open(
+                connection,
+                key,
+                context.device,
+                presented=presented,
+                carried=carried,
+                settles=settles,
+            )
         record_all(Event.SESSION_REPLACED, context, inserted.replaced)
         if self._max_per_user and inserted.earlier >= self._max_per_user - UNSEEN_LOG_INS:
             await self._enforce_limit(key.user.id, context)
@@ -166,7 +197,10 @@ class Sessions:
         record(Event.SESSION_REVOKED, context, user_id=user_id, session_id=session_id)
 
     async def end_others(self, kept: Session, context: RequestContext) -> int:
-        """End all live sessions of a user but one. Returns how many."""
+        """End all live sessions of a user but one. Returns how many.
+
+        All devices are forgotten but the one on which that session was opened.
+        """
         async with self._database.connect() as connection:
             ended = await endings.end_other_sessions(connection, kept.user_id, kept.id)
         event = Event.OTHER_SESSIONS_REVOKED
@@ -178,8 +212,8 @@ class Sessions:
     ) -> tuple[OpenedSession, int]:
         """End all sessions of a user but one, and issue a new token for that one.
 
-        Returns it and the number of those that ended. Raises `NotAuthenticated` if it ended
-        meanwhile.
+        All devices but that one's are forgotten. Returns it and the number of those that ended.
+        Raises `NotAuthenticated` if it ended meanwhile.
         """
         token = Token.issue(live.session.id)
         ended = await endings.end_other_sessions(connection, live.user.id, live.session.id)

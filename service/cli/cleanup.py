@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import click
 
-from service.auth.cleanup import delete_expired_rate_limits, delete_expired_sessions
+from service.auth.cleanup import (
+    delete_expired_devices,
+    delete_expired_rate_limits,
+    delete_expired_sessions,
+)
 from service.bootstrap import Services
 from service.cli.context import load_settings, provide_services
 
 
 @click.command()
 def cleanup() -> None:
-    """Delete expired sessions and rate limits.
+    """Delete expired sessions, devices and rate limits.
 
     `ostiary serve` does so every OSTIARY_CLEANUP_INTERVAL.
     """
+    settings = load_settings()
 
     async def clean_up(services: Services) -> int:
         await delete_expired_rate_limits(services.database)
+        await delete_expired_devices(services.database, settings.devices.lifetime)
         return await delete_expired_sessions(services.database)
 
-    with provide_services(load_settings()) as run:
+    with provide_services(settings) as run:
         deleted = run(clean_up)
     click.echo(f"{deleted} expired sessions were deleted.")

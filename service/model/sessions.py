@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from service.model.devices import DeviceHash
 from service.model.request_context import Device
 from service.model.users import User
 
@@ -50,11 +51,12 @@ class EndedSession(Struct, frozen=True):
 class InsertedSession(Struct, frozen=True, kw_only=True):
     """A new session, and what its log-in found.
 
-    ``replaced`` are the sessions that ended with it. ``earlier`` is the number of live sessions
-    that the user had before, those included.
+    ``device_hash`` is that by which its device is known. ``replaced`` are the sessions that ended
+    with it. ``earlier`` is the number of live sessions that the user had before, those included.
     """
 
     session: Session
+    device_hash: DeviceHash
     replaced: list[EndedSession]
     earlier: int
 

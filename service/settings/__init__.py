@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from service.settings.cookies import CookieSettings
 from service.settings.database import DatabaseOptions
+from service.settings.devices import DeviceSettings
 from service.settings.http import HTTPSettings
 from service.settings.logs import LogSettings
 from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSettings
@@ -65,11 +66,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             le=1_000_000,
         ),
     ] = 1000
+    devices: DeviceSettings = DeviceSettings()
     cleanup_interval: Annotated[
         Duration,
         Meta(
-            description="How often expired sessions and rate limits are deleted, and the time of "
-            "verifying a password is measured."
+            description="How often expired sessions, devices and rate limits are deleted, and the "
+            "time of verifying a password is measured."
         ),
     ] = Duration.parse("10m")
     usernames: UsernameSettings = UsernameSettings()

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from service.settings.database import DatabaseOptions
 from service.storage.connection import ADMIN_TIMEOUTS
 from service.storage.schema import connection_to
-from service.storage.tables import key, rate_limit, session, user
+from service.storage.tables import device, key, rate_limit, session, user
 
 # Only what the statements of this package need: no DDL, no other columns. Keys are deleted with
 # their users, by the foreign key.
@@ -16,7 +16,8 @@ PRIVILEGES = {
     key.name: "SELECT, INSERT, UPDATE (password_hash, password_scheme)",
     session.name: "SELECT, INSERT, DELETE, "
     "UPDATE (secret_hash, renewed_at, active_expires_at, idle_expires_at)",
-    rate_limit.name: "SELECT, INSERT, DELETE, UPDATE (tat)",
+    device.name: "SELECT, INSERT, DELETE, UPDATE (last_seen)",
+    rate_limit.name: "SELECT, INSERT, DELETE, UPDATE (tat, reserved, reserved_until)",
     "alembic_version": "SELECT",
 }
 

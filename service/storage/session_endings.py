@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, delete, func,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.sessions import EndedSession, SecretHash
-from service.storage.tables import session
+from service.storage.tables import device, session
 
 # The ids of sessions with the hashes of their secrets, from tokens.
 CarriedSecrets: TypeAlias = Sequence[tuple[UUID, SecretHash]]
@@ -78,26 +78,44 @@ async def end_session_of_user(connection: AsyncConnection, session_id: UUID, use
     return result.rowcount == 1
 
 
-END_OTHER_SESSIONS = delete(session).where(
-    session.c.user_id == bindparam("owner_id"),
-    session.c.id != bindparam("kept_id"),
-    session.c.idle_expires_at > NOW,
+_kept_device = (
+    select(session.c.device_hash).where(session.c.id == bindparam("kept_id")).scalar_subquery()
+)
+_other_devices = (
+    delete(device)
+    .where(device.c.user_id == bindparam("owner_id"), device.c.hash.is_distinct_from(_kept_device))
+    .cte("forgotten")
+)
+END_OTHER_SESSIONS = (
+    delete(session)
+    .where(
+        session.c.user_id == bindparam("owner_id"),
+        session.c.id != bindparam("kept_id"),
+        session.c.idle_expires_at > NOW,
+    )
+    .add_cte(_other_devices)
 )
 
 
 async def end_other_sessions(connection: AsyncConnection, user_id: UUID, kept_id: UUID) -> int:
-    """Delete all live sessions of a user but one. Returns how many."""
+    """Delete all live sessions of a user but one, and all devices but that one's.
+
+    Returns how many sessions.
+    """
     result = await connection.execute(END_OTHER_SESSIONS, {"owner_id": user_id, "kept_id": kept_id})
     return result.rowcount
 
 
-END_ALL_SESSIONS = delete(session).where(
-    session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW
+_all_devices = delete(device).where(device.c.user_id == bindparam("owner_id")).cte("forgotten")
+END_ALL_SESSIONS = (
+    delete(session)
+    .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
+    .add_cte(_all_devices)
 )
 
 
 async def end_all_sessions(connection: AsyncConnection, user_id: UUID) -> int:
-    """Delete all live sessions of a user. Returns how many."""
+    """Delete all live sessions of a user, and all devices. Returns how many sessions."""
     result = await connection.execute(END_ALL_SESSIONS, {"owner_id": user_id})
     return result.rowcount
 

@@ -67,7 +67,7 @@ def test_a_session_is_active_for_a_day_and_idle_for_two_weeks(client: httpx.Clie
 
 
 def test_the_cookie_is_http_only_and_same_site(client: httpx.Client) -> None:
-    header = sign_up(client).headers["set-cookie"]
+    header = sign_up(client).headers.get_list("set-cookie")[0]
     name_and_token, *attributes = header.split("; ")
     assert name_and_token.startswith(f"{COOKIE}=")
     expires, *others = sorted(attributes)

@@ -24,6 +24,7 @@ def service(services: ServicePool) -> Service:
             "OSTIARY_LOG_FORMAT": "json",
             "OSTIARY_LOG_LEVEL": "error",  # the trail is written all the same
             "OSTIARY_LOG_IN_FAILURES_PER_NAME": "2/15m",
+            "OSTIARY_LOG_IN_FAILURES_PER_DEVICE": "2/15m",
             "OSTIARY_SIGN_UPS_PER_ADDRESS": "2/1h",
         }
     )

@@ -33,6 +33,7 @@ from tests.auth.test_hashing import PATIENT, process_of
 from tests.auth.test_legacy_hashes import FOREIGN, OSLO_ARGON2ID, lucia_v1
 from tests.databases import execute
 from tests.factories import REMOVE_PASSWORDS
+from tests.services import PATIENCE
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
 RIGHT = PasswordPolicy().accept("correct horse battery staple")
@@ -60,7 +61,8 @@ async def accounts(database_url: str, database: Database, hasher: Hasher) -> Acc
     limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("1/15m"))
     async with database.transaction() as connection:
         await add_user(connection, Username.parse("alice"), await hasher.hash(RIGHT))
-    return Accounts(database, hasher, sessions, RateLimiter(database, hasher, limits))
+    rate_limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=1)
+    return Accounts(database, hasher, sessions, rate_limiter)
 
 
 @pytest.fixture

@@ -31,8 +31,9 @@ def request_id_of(scope: Scope) -> str:
 
 
 def queue_cookie(scope: Scope, cookie: str) -> None:
-    """Send a ``Set-Cookie`` header with the response to a request; the last call counts."""
-    scope["state"]["set_cookie"] = cookie
+    """Send a ``Set-Cookie`` header with the response; the last call for a cookie's name counts."""
+    cookies: dict[str, str] = scope["state"].setdefault("set_cookies", {})
+    cookies[cookie.partition("=")[0]] = cookie
 
 
 def set_content_policy(scope: Scope, policy: str) -> None:
@@ -85,6 +86,6 @@ def _of_request(scope: Scope) -> list[tuple[bytes, bytes]]:
         (b"x-request-id", request_id_of(scope).encode()),
         *state.get("cors_headers", ()),
     ]
-    if cookie := state.get("set_cookie"):
-        headers.append((b"set-cookie", cookie.encode()))
+    if cookies := state.get("set_cookies"):
+        headers += [(b"set-cookie", cookie.encode()) for cookie in cookies.values()]
     return headers

@@ -43,7 +43,11 @@ BODY_PROBLEMS = (
 
 SESSION_SECURITY: list[dict[str, list[str]]] = [{"cookie": []}, {"bearer": []}]
 
-SETS_COOKIE = documented_header("Set-Cookie", "The session cookie, with the transport `cookie`.")
+SETS_COOKIE = documented_header(
+    "Set-Cookie",
+    "The session cookie and, if the session was opened, the device cookie, with the transport "
+    "`cookie`.",
+)
 RENEWS_COOKIE = documented_header(
     "Set-Cookie", "The session cookie, if this request renewed the session."
 )
