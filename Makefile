@@ -1,4 +1,7 @@
-PYTHON ?= python3.11
+# The first one of these versions that there is.
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+	2> /dev/null && echo $$each && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -8,13 +11,22 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve test test-pgbouncer test-browser bench bench-quick bench-cost lint format openapi mutate audit sbom lock clean
+.PHONY: help serve require-own-checkout test test-pgbouncer test-browser bench bench-quick bench-cost bench-load lint format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-serve: $(VENV)/serve.installed  ## Serve on http://127.0.0.1:8000, with an embedded PostgreSQL
+serve: require-own-checkout $(VENV)/serve.installed  ## Serve on http://localhost:8000, with an embedded PostgreSQL
 	$(BIN)/ostiary serve
+
+# What root makes in the checkout of a user, the user cannot use.
+require-own-checkout:
+	@owner=$$(ls -nd . | awk '{ print $$3 }'); \
+	if [ "$$(id -u)" = 0 ] && [ "$$owner" != 0 ] && [ -z "$$OSTIARY_DATA_DIR$$DATABASE_URL" ]; then \
+		echo "This checkout belongs to $$(ls -ld . | awk '{ print $$3 }'): run make as that user," \
+			"without sudo; or set OSTIARY_DATA_DIR or DATABASE_URL." >&2; \
+		exit 1; \
+	fi
 
 test: $(VENV)/development.installed  ## Run the tests
 	$(BIN)/pytest
@@ -37,6 +49,9 @@ bench-quick: $(VENV)/development.installed  ## Run the benchmarks in two minutes
 bench-cost: $(VENV)/development.installed  ## Measure the CPU time of a request; BASELINE=REVISION compares
 	$(BIN)/python benchmarks/cost.py $(if $(BASELINE),--baseline $(BASELINE))
 
+bench-load: $(VENV)/development.installed  ## Measure log-ins on a busy machine and in a flood: 3 minutes; needs wrk
+	$(BIN)/python benchmarks/log_in_under_load.py
+
 lint: $(VENV)/development.installed  ## Check style, types, layers and the OpenAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -51,7 +66,7 @@ format: $(VENV)/development.installed  ## Format the code
 	$(BIN)/ruff check --fix .
 
 openapi: $(VENV)/serve.installed  ## Write openapi/openapi.json
-	$(BIN)/ostiary openapi
+	$(BIN)/ostiary openapi --output openapi/openapi.json
 
 audit: $(VENV)/audit.installed  ## Look for known vulnerabilities; needs network access
 	$(BIN)/pip-audit --vulnerability-service osv --disable-pip --require-hashes -r requirements/serve.txt
@@ -74,7 +89,12 @@ clean:  ## Remove the virtual environment and caches; keep the data in .ostiary
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Ostiary needs Python 3.11, 3.12, 3.13 or 3.14: install one, or name it by" \
+			"make PYTHON=/path/to/python" >&2; \
+		exit 1; \
+	fi
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/serve.installed: requirements/serve.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --require-hashes -r requirements/serve.txt

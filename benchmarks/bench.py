@@ -190,7 +190,9 @@ class Bench:
         asyncio.run(make_users(url, names, LUCIAS_HASH, prefix="moved-"))
         times: dict[str, list[float]] = {sort: [] for sort in REFUSED}
         with (
-            serving(url, OSTIARY_LOG_IN_FAILURES_PER_ADDRESS="0"),
+            serving(
+                url, OSTIARY_LOG_IN_FAILURES_PER_ADDRESS="0", OSTIARY_LOG_IN_FAILURES_TOTAL="0"
+            ),
             httpx.Client(base_url=URL, timeout=10) as client,
         ):
             for _ in range(12):

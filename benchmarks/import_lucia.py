@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1_000_000)
     users = parser.parse_args().users
     with tempfile.TemporaryDirectory() as directory:
+        # For PostgreSQL's account, if this is root's.
+        Path(directory).chmod(0o711)
         source = Path(directory) / "lucia.db"
         make_site(source, users)
         environment = {**os.environ, "OSTIARY_DATA_DIR": str(Path(directory) / "data")}

@@ -22,7 +22,9 @@ PORT = 8111
 
 @contextmanager
 def postgresql(directory: Path, options: Mapping[str, str]) -> Iterator[EmbeddedPostgres]:
-    """Run PostgreSQL with its data in a directory."""
+    """Run PostgreSQL with its data in a directory below one that was made for it."""
+    # For PostgreSQL's account, if this is root's.
+    directory.parent.chmod(0o711)
     server = EmbeddedPostgres(directory, options)
     server.start()
     try:

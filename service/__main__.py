@@ -2,4 +2,4 @@
 
 from service.cli.main import main
 
-main()
+main(prog_name="ostiary")

@@ -8,27 +8,31 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from litestar import Litestar
-from litestar.config.cors import CORSConfig
 
 from service.api.docs import DocsController
 from service.api.http.client_address import ClientAddresses
+from service.api.http.device_cookie import DeviceCookie
+from service.api.http.entrance import Entrance
+from service.api.http.json_response import JSONResponse
 from service.api.http.problem_types import MAX_BODY_SIZE
 from service.api.http.problems import problem_response
+from service.api.http.refusals import Refusals
 from service.api.http.request_context import DEPENDENCIES
-from service.api.http.response_headers import response_headers
+from service.api.http.response_headers import ResponseHeaders
 from service.api.http.session_cookie import SessionCookie
 from service.api.http.state import APIState, FieldParsers
 from service.api.openapi import openapi_document
 from service.api.routes import CONTROLLERS
 from service.auth.cleanup import clean_up
+from service.auth.device_names import DeviceName
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
+from service.auth.reserved_usernames import UsernamePolicy
 from service.auth.uniform_timing import measure_verify_times
 from service.auth.usernames import ClaimedUsername, Username
 from service.background import cancel_and_wait, run_periodically
 from service.bootstrap import Services, open_services
 from service.settings import Settings
-from service.settings.http import HTTPSettings
-from service.settings.passwords import PasswordSettings
+from service.settings.http import HSTS_OFF
 
 
 def create_app(settings: Settings, database_url: str) -> Litestar:
@@ -38,33 +42,36 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with (
             open_services(settings, database_url) as services,
-            running_background_tasks(services, settings.cleanup_interval),
+            running_background_tasks(services, settings),
         ):
             app.state.api = api_state(settings, services)
             yield
 
-    return Litestar(
+    app = Litestar(
         [*CONTROLLERS, DocsController],
         dependencies=DEPENDENCIES,
-        cors_config=cors_config(settings.http),
+        response_class=JSONResponse,
         exception_handlers={Exception: problem_response},
-        before_send=[response_headers(over_tls=settings.is_production)],
         lifespan=[lifespan],
         request_max_body_size=MAX_BODY_SIZE,
         openapi_config=None,
         logging_config=None,
     )
+    headers = ResponseHeaders(hsts=hsts_of(settings), varies=bool(settings.http.allowed_origins))
+    app.asgi_handler = Entrance(app, settings, headers)
+    return app
 
 
 @asynccontextmanager
-async def running_background_tasks(services: Services, interval: float) -> AsyncIterator[None]:
-    """Run the background tasks in the body of the context, every ``interval`` seconds."""
+async def running_background_tasks(services: Services, settings: Settings) -> AsyncIterator[None]:
+    """Run the background tasks in the body of the context, every cleanup interval."""
     tasks = {
-        "cleanup": partial(clean_up, services.database),
+        "cleanup": partial(clean_up, services.database, settings.devices.lifetime),
         "measure_verify_times": partial(measure_verify_times, services.database, services.hasher),
     }
     running = [
-        asyncio.create_task(run_periodically(name, task, interval)) for name, task in tasks.items()
+        asyncio.create_task(run_periodically(name, task, settings.cleanup_interval))
+        for name, task in tasks.items()
     ]
     try:
         yield
@@ -77,32 +84,30 @@ def api_state(settings: Settings, services: Services) -> APIState:
     return APIState(
         services=services,
         session_cookie=SessionCookie(settings.cookies, secure=settings.is_production),
+        device_cookie=DeviceCookie(
+            settings.devices, samesite=settings.cookies.samesite, secure=settings.is_production
+        ),
         client_addresses=ClientAddresses(settings.http),
-        field_parsers=field_parsers(settings.passwords),
+        field_parsers=field_parsers(settings),
         allowed_origins=settings.http.allowed_origins,
         body_timeout=settings.server.client_timeout,
         openapi_document=openapi_document(settings),
+        refusals=Refusals(),
     )
 
 
-def field_parsers(settings: PasswordSettings) -> FieldParsers:
+def field_parsers(settings: Settings) -> FieldParsers:
     """Return the parsers of the fields of request bodies, by type."""
     return {
-        Username: Username.parse,
+        Username: UsernamePolicy(settings.usernames.reserved_usernames).accept,
         ClaimedUsername: ClaimedUsername.parse,
         Password: Password.parse,
-        NewPassword: PasswordPolicy(settings.min_length).accept,
+        NewPassword: PasswordPolicy(settings.passwords).accept,
+        DeviceName: DeviceName.parse,
     }
 
 
-def cors_config(settings: HTTPSettings) -> CORSConfig | None:
-    """Let pages of the allowed origins read responses, with cookies; ``None`` if there are none."""
-    if not settings.allowed_origins:
-        return None
-    return CORSConfig(
-        allow_origins=sorted(settings.allowed_origins),
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type"],
-        allow_credentials=True,
-        expose_headers=["Location", "Retry-After", "X-Request-ID"],
-    )
+def hsts_of(settings: Settings) -> str | None:
+    """Return the value of ``Strict-Transport-Security``; ``None`` if it is not sent."""
+    is_sent = settings.is_production and settings.http.hsts != HSTS_OFF
+    return settings.http.hsts if is_sent else None

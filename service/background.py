@@ -9,6 +9,10 @@ import structlog
 
 from service.auth.errors import DatabaseUnavailable, Overloaded
 
+# Maximum time until a task runs again that met an unavailable database or a full hashing queue, in
+# seconds.
+RETRY_INTERVAL = 5.0
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
@@ -17,17 +21,19 @@ async def run_periodically(
 ) -> None:
     """Run ``task`` at once and then every ``interval`` seconds, until cancelled.
 
-    An unavailable database or a full hashing queue is logged as a warning. Other errors are logged
-    with a traceback, and the task runs again.
+    An unavailable database or a full hashing queue is logged as a warning, and the task runs again
+    soon. Other errors are logged with a traceback, and the task runs again in its turn.
     """
     while True:
+        pause = interval
         try:
             await task()
         except (DatabaseUnavailable, Overloaded) as error:
             log.warning("background_task_failed", task=name, reason=str(error))
+            pause = min(interval, RETRY_INTERVAL)
         except Exception:
             log.exception("background_task_failed", task=name)
-        await asyncio.sleep(interval)
+        await asyncio.sleep(pause)
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[None]]) -> None:

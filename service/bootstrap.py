@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from service.auth.accounts import Accounts
 from service.auth.hashing.hasher import Hasher
 from service.auth.keys import Keys
 from service.auth.rate_limits import RateLimiter
+from service.auth.readiness import Readiness
 from service.auth.sessions import Sessions
 from service.auth.user_admin import UserAdmin
 from service.settings import Settings
@@ -27,6 +29,7 @@ class Services(Struct, frozen=True, kw_only=True):
     sessions: Sessions
     keys: Keys
     user_admin: UserAdmin
+    readiness: Readiness
 
 
 @asynccontextmanager
@@ -37,14 +40,16 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
     """
     database = Database(database_url, settings.database)
     lookups = SessionLookups(database_url, settings.database)
-    hasher = Hasher(
-        settings.argon2,
-        processes=settings.hash_processes,
-        queue_length=settings.hashing.queue_length,
+    probes = Database(database_url, replace(settings.database, pool_size=1))
+    hasher = Hasher(settings.argon2, settings.hashing, processes=settings.hash_processes)
+    sessions = Sessions(database, lookups, settings.sessions, settings.sessions_per_user)
+    rate_limiter = RateLimiter(
+        database,
+        hasher,
+        settings.rate_limits,
         timeout=settings.hashing.queue_timeout,
+        device_lifetime=settings.devices.lifetime,
     )
-    sessions = Sessions(database, lookups, settings.sessions)
-    rate_limiter = RateLimiter(database, hasher, settings.rate_limits)
     try:
         yield Services(
             database=database,
@@ -53,8 +58,10 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
             sessions=sessions,
             keys=Keys(database),
             user_admin=UserAdmin(database, hasher),
+            readiness=Readiness(probes, hasher),
         )
     finally:
         await hasher.close()
         await lookups.close()
         await database.close()
+        await probes.close()

@@ -8,6 +8,7 @@ import sys
 import structlog
 
 from service.auth.audit import LOGGER as AUDIT_LOGGER
+from service.log_writer import LogWriter
 from service.settings import Settings
 from service.settings.values import LogFormat
 
@@ -24,13 +25,13 @@ def configure_logging(settings: Settings) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
+        foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(["lost"])],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             *_renderers(settings.log_format),
         ],
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogWriter(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=settings.log.level.upper(), force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)

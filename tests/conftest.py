@@ -4,7 +4,6 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from service.embedded_postgres import EmbeddedPostgres
 from service.settings.database import DatabaseOptions
 from service.storage.database import Database
-from tests.databases import TestServer, servers_in
+from tests.databases import TestServer, searchable_directory, servers_in
 from tests.service_pool import ServicePool
 from tests.services import Service, running
 
@@ -40,10 +39,8 @@ def postgresql() -> Iterator[TestServer]:
         yield server
         server.embedded.stop()
         return
-    # Not below pytest's base directory: every run of root's pytest withdraws the permission to
-    # search it, which PostgreSQL's account needs.
-    with TemporaryDirectory(prefix="ostiary-tests-") as directory:
-        server = TestServer(Path(directory))
+    with searchable_directory() as directory:
+        server = TestServer(directory)
         try:
             server.start()
             yield server
@@ -54,8 +51,8 @@ def postgresql() -> Iterator[TestServer]:
 @pytest.fixture(scope="session")
 def initialised_directory() -> Iterator[Path]:
     """Return the directory of an embedded server that has been started and stopped."""
-    with TemporaryDirectory(prefix="ostiary-tests-") as parent:
-        directory = Path(parent) / "data"
+    with searchable_directory() as parent:
+        directory = parent / "data"
         server = EmbeddedPostgres(directory)
         server.start()
         server.stop()
@@ -65,9 +62,9 @@ def initialised_directory() -> Iterator[Path]:
 @pytest.fixture
 def empty_directory() -> Iterator[Path]:
     """Return a path for the directory of an embedded server; nothing exists there."""
-    with TemporaryDirectory(prefix="ostiary-tests-") as parent:
-        yield Path(parent) / "data"
-        for process in servers_in(Path(parent)):
+    with searchable_directory() as parent:
+        yield parent / "data"
+        for process in servers_in(parent):
             process.kill()
             process.wait()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
 
@@ -31,6 +32,17 @@ NOT_DURABLE = {
     "max_connections": "200",
     "log_line_prefix": "%d: ",
 }
+
+
+@contextmanager
+def searchable_directory() -> Iterator[Path]:
+    """Make a directory for that of an embedded server, which PostgreSQL's account can search.
+
+    Not below pytest's base directory: every run of root's pytest makes that one private again.
+    """
+    with TemporaryDirectory(prefix="ostiary-tests-") as directory:
+        Path(directory).chmod(0o711)
+        yield Path(directory)
 
 
 class TestServer:
@@ -149,9 +161,10 @@ WHERE datname = current_database() AND application_name <> 'ostiary' AND pid <> 
 ERASE = f"""
 BEGIN;
 {TERMINATE_OTHERS};
-LOCK TABLE "user", key, session, rate_limit IN EXCLUSIVE MODE;
+LOCK TABLE "user", key, session, device, rate_limit, imported IN EXCLUSIVE MODE;
 DELETE FROM "user";
 DELETE FROM rate_limit;
+DELETE FROM imported;
 COMMIT;
 """
 

@@ -31,7 +31,8 @@ FRUGAL = {
     **{
         f"OSTIARY_{name}": f"{PATIENCE}s"
         for name in (
-            *("HASH_QUEUE_TIMEOUT", "CLIENT_TIMEOUT", "DATABASE_POOL_TIMEOUT"),
+            *("REQUEST_TIMEOUT", "CLIENT_TIMEOUT", "HEAD_TIMEOUT"),
+            *("HASH_QUEUE_TIMEOUT", "HASH_TIME_LIMIT", "DATABASE_POOL_TIMEOUT"),
             *("DATABASE_CONNECT_TIMEOUT", "DATABASE_STATEMENT_TIMEOUT"),
         )
     },
@@ -40,6 +41,9 @@ FRUGAL = {
 NO_LIMITS = {
     "OSTIARY_LOG_IN_FAILURES_PER_NAME": "0",
     "OSTIARY_LOG_IN_FAILURES_PER_ADDRESS": "0",
+    "OSTIARY_LOG_IN_FAILURES_PER_DEVICE": "0",
+    "OSTIARY_LOG_IN_FAILURES_TOTAL": "0",
+    "OSTIARY_LOG_INS_PER_NAME_AND_ADDRESS": "0",
     "OSTIARY_SIGN_UPS_PER_ADDRESS": "0",
 }
 
@@ -107,7 +111,7 @@ def running(
         try:
             wait([announcements, process.sentinel], timeout=PATIENCE)
             assert announcements.poll(), f"the service did not start: {log.read_text()}"
-            yield Service(settings.server.url, database_url, log, supervisor_process)
+            yield Service(f"http://127.0.0.1:{port}", database_url, log, supervisor_process)
         finally:
             announcements.close()
             family = family_of(supervisor_process)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.auth.audit import Event
-from service.settings.variables import variables
+from service.settings.variables import secret_names, variables
 
 ROOT = Path(__file__).parent.parent
 SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
@@ -35,6 +35,6 @@ def test_every_event_is_documented() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_setting_that_a_document_names_exists(document: Path) -> None:
-    known = {each.name for each in variables()}
+    known = {each.name for each in variables()} | {f"{name}_FILE" for name in secret_names()}
     text = document.read_text(encoding="utf-8")
     assert set(re.findall(r"`(OSTIARY_\w*[A-Z])[=`]", text)) <= known

@@ -1,16 +1,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.settings import Settings
-from service.settings.values import Duration, LogFormat, SameSite
-from service.settings.variables import InvalidSettings, read_settings, settings_table, variables
+from service.settings.origins import Origins, is_serialised_origin, normalised_origin
+from service.settings.service_links import service_links
+from service.settings.values import Duration, LogFormat, Networks, SameSite
+from service.settings.variables import (
+    InvalidSettings,
+    read_settings,
+    secret_names,
+    settings_table,
+    variables,
+)
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
+COMPOSE = Path(__file__).parent.parent / "docker-compose.yml"
 PRODUCTION = {"OSTIARY_ENV": "production", "DATABASE_URL": "postgresql://ostiary@db/ostiary"}
 
 
@@ -57,8 +67,84 @@ def test_a_session_cannot_be_active_beyond_its_lifetime() -> None:
 def test_a_cookie_for_other_sites_must_be_secure() -> None:
     (error,) = errors_of(OSTIARY_COOKIE_SAMESITE="none")
     assert error.startswith("OSTIARY_COOKIE_SAMESITE")
+    assert "use `lax`" in error
     settings = read_settings({"OSTIARY_COOKIE_SAMESITE": "none", **PRODUCTION})
     assert settings.cookies.samesite is SameSite.NONE
+
+
+@pytest.mark.parametrize(
+    "domain", ["example.com", ".example.com", "a-b.Example.co.uk", "x.xn--p1ai"]
+)
+def test_a_cookie_domain_is_one_that_browsers_accept(domain: str) -> None:
+    settings = read_settings({"OSTIARY_COOKIE_DOMAIN": domain})
+    assert settings.cookies.domain == domain.removeprefix(".")
+
+
+@pytest.mark.parametrize(
+    ("domain", "remedy"),
+    [
+        ("localhost", "name a domain below it"),
+        ("com", "name a domain below it"),
+        ("127.0.0.1", "unset"),
+        ("10.1", "unset"),
+        ("0x7f.0x1", "unset"),
+        ("example.com\n", "must look like example.com"),
+        ("example.com.", "must look like example.com"),
+        ("..example.com", "must look like example.com"),
+        ("example..com", "must look like example.com"),
+        ("-a.example.com", "must look like example.com"),
+        ("example.com:8000", "must look like example.com"),
+        ("https://example.com", "must look like example.com"),
+        ("example.com; Secure", "must look like example.com"),
+        ("beispiel.straße", "xn--"),
+        ("::1", "must look like example.com"),
+        (f"{'a' * 64}.com", "must look like example.com"),
+        (".".join(["a" * 50] * 6), "must look like example.com"),
+    ],
+)
+def test_a_cookie_domain_that_no_browser_accepts_is_refused(domain: str, remedy: str) -> None:
+    (error,) = errors_of(OSTIARY_COOKIE_DOMAIN=domain)
+    assert error.startswith("OSTIARY_COOKIE_DOMAIN: ")
+    assert remedy in error
+
+
+@pytest.mark.parametrize("name", ["auth_session", "__session", "A-1", "x" * 64])
+def test_a_cookie_name_is_a_token(name: str) -> None:
+    assert read_settings({"OSTIARY_COOKIE_NAME": name}).cookies.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("session\n", "ASCII letters"),
+        ("a b", "ASCII letters"),
+        ("a=b", "ASCII letters"),
+        ("a;b", "ASCII letters"),
+        ("größe", "ASCII letters"),
+        ("x" * 65, "1 to 64"),
+        ("__Host-session", "leave it out"),
+        ("__secure-session", "leave it out"),
+        ("__Http-session", "leave it out"),
+        ("__Host-Http-session", "leave it out"),
+    ],
+)
+def test_a_cookie_name_that_browsers_refuse_is_refused(name: str, remedy: str) -> None:
+    (error,) = errors_of(OSTIARY_COOKIE_NAME=name)
+    assert error.startswith("OSTIARY_COOKIE_NAME: ")
+    assert remedy in error
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://localhost:8000"),
+        ("::1", "http://localhost:8000"),
+        ("192.0.2.1", "http://192.0.2.1:8000"),
+        ("2001:db8::1", "http://[2001:db8::1]:8000"),
+    ],
+)
+def test_a_browser_is_sent_to_localhost(host: str, url: str) -> None:
+    assert read_settings({"OSTIARY_HOST": host}).server.url == url
 
 
 def test_logs_are_json_in_production_by_default() -> None:
@@ -96,6 +182,127 @@ def test_any_text_is_a_duration_or_is_refused(text: str) -> None:
     assert Duration.parse(str(duration)) == duration
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("https://app.example.com", "https://app.example.com"),
+        ("https://App.Example.COM:443/", "https://app.example.com"),
+        ("HTTP://localhost:80", "http://localhost"),
+        ("http://localhost:443", "http://localhost:443"),
+        ("https://app.example.com:", "https://app.example.com"),
+        ("https://[2001:DB8:0::1]:08443", "https://[2001:db8::1]:8443"),
+        ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("ionic://localhost", "ionic://localhost"),
+        ("tauri://localhost", "tauri://localhost"),
+        ("app://.", "app://."),
+        ("https://app.example.com\n", "https://app.example.com"),
+        ("chrome-extension://abcdefghijklmnop", "chrome-extension://abcdefghijklmnop"),
+        ("moz-extension://0b5e-11", "moz-extension://0b5e-11"),
+        ("safari-web-extension://4A56-BB20", "safari-web-extension://4A56-BB20"),
+        ("https://a.example, ,https://b.example/,", "https://a.example,https://b.example"),
+    ],
+)
+def test_an_origin_is_kept_as_browsers_send_it(text: str, kept: str) -> None:
+    assert str(Origins.parse(text)) == kept
+    assert Origins.parse(kept) == Origins.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("https://app.example.com/login", "has a path"),
+        ("https://app.example.com?x", "has a path"),
+        ("https://app.example.com#x", "has a path"),
+        ("https://alice:secret@app.example.com", "no user name or password"),
+        ("https://*.example.com", "is a pattern"),
+        ("*", "must look like"),
+        ("null", "must look like"),
+        ("app.example.com", "must look like"),
+        ("//app.example.com", "must look like"),
+        ("https://", "must look like"),
+        ("https://a b", "must look like"),
+        ("about:blank", "must look like"),
+        ("file:///page.html", "has a path"),
+        ("file://", "browsers send `null`"),
+        ("https://bücher.example", "xn--"),
+        ("https://127.1", "octets"),
+        ("https://a.example:0", "is not a port"),
+        ("https://a.example:65536", "is not a port"),
+        ("https://[::1", "must look like"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused_with_the_reason(text: str, reason: str) -> None:
+    (error,) = errors_of(OSTIARY_ALLOWED_ORIGINS=f"https://app.example.com, {text}")
+    assert error.startswith("OSTIARY_ALLOWED_ORIGINS: ")
+    assert reason in error
+    assert "secret" not in error
+
+
+@given(st.text())
+def test_any_text_is_an_origin_or_is_refused(text: str) -> None:
+    try:
+        origin = normalised_origin(text)
+    except ValueError:
+        return
+    assert is_serialised_origin(origin)
+    assert normalised_origin(origin) == origin
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("10.0.0.1", "10.0.0.1/32"),
+        ("10.0.0.0/8, ,2001:DB8::/32,", "10.0.0.0/8,2001:db8::/32"),
+        ("[2001:db8::1]", "2001:db8::1/128"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:10.0.0.1", "10.0.0.1/32"),
+    ],
+)
+def test_networks_are_kept_in_the_form_in_which_addresses_are_compared(
+    text: str, kept: str
+) -> None:
+    assert str(Networks.parse(text)) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("10.0.0.1/8", "has host bits set"),
+        ("localhost", "does not appear to be"),
+        ("10.0.0.1:80", "does not appear to be"),
+        ("fe80::%eth0/64", "has a zone"),
+    ],
+)
+def test_what_is_no_network_is_refused_with_the_reason(text: str, reason: str) -> None:
+    (error,) = errors_of(OSTIARY_TRUSTED_PROXIES=text)
+    assert reason in error
+
+
+def test_names_of_headers_are_compared_in_lower_case() -> None:
+    settings = read_settings({"OSTIARY_CORS_ALLOWED_HEADERS": "Content-Type, X-Mine,"})
+    assert set(settings.http.cors_allowed_headers) == {"content-type", "x-mine"}
+    for text in ("*", "X Mine", "X-Mine:"):
+        (error,) = errors_of(OSTIARY_CORS_ALLOWED_HEADERS=text)
+        assert "is not the name of a header" in error
+
+
+@pytest.mark.parametrize(
+    "value", ["31536000", "max-age=1; includeSubDomains; x", "max-age=1\n", "Off", "max-age=-1"]
+)
+def test_hsts_is_the_value_of_the_header(value: str) -> None:
+    (error,) = errors_of(OSTIARY_HSTS=value)
+    assert error.startswith("OSTIARY_HSTS")
+
+
+@pytest.mark.parametrize(
+    "name", ["OSTIARY_TRUSTED_PROXIES", "OSTIARY_ALLOWED_HOSTS", "OSTIARY_ALLOWED_ORIGINS"]
+)
+def test_the_compose_file_passes_on_what_the_proxy_and_the_pages_need(name: str) -> None:
+    assert f"    {name}: ${{{name}:-}}\n" in COMPOSE.read_text(encoding="utf-8")
+    assert read_settings({name: ""}) == Settings()
+
+
 def test_the_document_lists_every_setting() -> None:
     assert settings_table() in DOCUMENT.read_text(encoding="utf-8")
 
@@ -104,3 +311,150 @@ def test_every_setting_is_documented() -> None:
     table = settings_table()
     for each in variables():
         assert f"`{each.name}`" in table
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "mistake"),
+    [
+        ("OSTIARY_PORT", "abc", "must be a whole number from 1 to 65535"),
+        ("OSTIARY_PORT", "65536", "must be a whole number from 1 to 65535"),
+        ("OSTIARY_WORKERS", "0", "must be a whole number from 1 to 64"),
+        ("OSTIARY_ENV", "prod", "must be development or production"),
+        ("OSTIARY_LOG_FORMAT", "xml", "must be text or json"),
+        ("OSTIARY_LOG_LEVEL", "loud", "must be debug, info, warning or error"),
+        ("OSTIARY_DATABASE_PGBOUNCER", "perhaps", "must be true or false"),
+        ("OSTIARY_COOKIE_NAME", "a b", "must match"),
+    ],
+)
+def test_a_mistake_names_the_permitted_values(variable: str, text: str, mistake: str) -> None:
+    (error,) = errors_of(**{variable: text})
+    assert error.startswith(f"{variable}: {mistake}")
+
+
+def test_no_mistake_is_told_in_the_words_of_the_parser() -> None:
+    """Whatever the variable is: a value that no setting permits, and what the message is like."""
+    for each in variables():
+        try:
+            read_settings({each.name: "\N{SNOWMAN}"})
+        except InvalidSettings as error:
+            (mistake,) = error.errors
+            assert "`" not in mistake
+            assert "Expected" not in mistake
+
+
+@pytest.mark.parametrize(
+    ("unknown", "meant"),
+    [
+        ("OSTIARY_PROT", "OSTIARY_PORT"),
+        ("OSTIARY_DATABASE_URL", "DATABASE_URL"),
+        ("OSTIARY_TRUSTED_PROXY", "OSTIARY_TRUSTED_PROXIES"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_one_that_may_be_meant(
+    unknown: str, meant: str
+) -> None:
+    assert errors_of(**{unknown: "1"}) == [
+        f"{unknown}: there is no such setting; did you mean {meant}?"
+    ]
+
+
+# What Kubernetes sets for services named ostiary and ostiary-metrics.
+SERVICE_LINKS = {
+    f"OSTIARY_{name}": text
+    for name, text in {
+        "SERVICE_HOST": "10.0.0.7",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT": "tcp://10.0.0.7:8000",
+        "PORT_8000_TCP": "tcp://10.0.0.7:8000",
+        "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.7",
+        "METRICS_SERVICE_HOST": "10.0.0.8",
+        "METRICS_SERVICE_PORT": "9090",
+        "METRICS_PORT": "tcp://10.0.0.8:9090",
+        "METRICS_PORT_9090_TCP": "tcp://10.0.0.8:9090",
+    }.items()
+}
+
+
+def test_service_links_of_kubernetes_are_ignored() -> None:
+    assert read_settings(SERVICE_LINKS) == Settings()
+    assert service_links(SERVICE_LINKS) == sorted(SERVICE_LINKS)
+
+
+def test_only_what_has_the_form_of_a_service_link_is_ignored() -> None:
+    assert len(errors_of(OSTIARY_PORT="10.0.0.7:8000", OSTIARY_SERVICE="ostiary")) == 2
+
+
+@pytest.mark.parametrize("seconds", ["999999999d", "36501d", "876024h"])
+def test_a_duration_beyond_a_hundred_years_is_refused(seconds: str) -> None:
+    assert errors_of(OSTIARY_SESSION_IDLE_PERIOD=seconds) == [
+        "OSTIARY_SESSION_IDLE_PERIOD: must be at most 36500d"
+    ]
+
+
+def test_a_statement_timeout_that_postgresql_cannot_have_is_refused() -> None:
+    (error,) = errors_of(OSTIARY_DATABASE_STATEMENT_TIMEOUT="30d")
+    assert error == "OSTIARY_DATABASE_STATEMENT_TIMEOUT: must be at most 7d"
+
+
+@pytest.mark.parametrize("character", "@/?#[")
+@pytest.mark.parametrize("host", ["db", "db:5432", "one:5432,two:5432"])
+def test_an_unescaped_character_in_the_password_is_explained_without_the_password(
+    character: str, host: str
+) -> None:
+    url = f"postgresql://ostiary:open{character}sesame@{host}/ostiary"
+    (error,) = errors_of(DATABASE_URL=url)
+    assert "write @ as %40" in error
+    assert "open" not in error
+    assert "sesame" not in error
+    escaped = url.replace(f"open{character}", f"open{quote(character, safe='')}")
+    assert read_settings({"DATABASE_URL": escaped}).database_url == escaped
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ostiary@db/ostiary",
+        "postgres://ostiary:a:b%25@[2001:db8::1]:5432/ostiary",
+        "postgresql://one:5432,two:5432/ostiary?target_session_attrs=primary",
+        "postgresql://postgres@/postgres?host=/var/run/postgresql",
+        "postgresql://%2Fvar%2Frun%2Fpostgresql/ostiary",
+        "postgresql:///ostiary",
+        "postgresql://db",
+    ],
+)
+def test_every_form_of_a_database_url_is_accepted(url: str) -> None:
+    assert read_settings({"DATABASE_URL": url}).database_url == url
+
+
+def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("postgresql://ostiary:sesame@db/ostiary\n")
+    for name in secret_names():
+        settings = read_settings({f"{name}_FILE": str(file)})
+        assert settings == read_settings({name: "postgresql://ostiary:sesame@db/ostiary"})
+    production = {"OSTIARY_ENV": "production", "DATABASE_URL_FILE": str(file)}
+    assert read_settings(production).is_production
+
+
+def test_a_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    empty, binary = tmp_path / "empty", tmp_path / "binary"
+    empty.touch()
+    binary.write_bytes(b"\xff")
+    for file, reason in (
+        (tmp_path / "none", "cannot be read: No such file or directory"),
+        (tmp_path, "cannot be read: Is a directory"),
+        (empty, "is empty"),
+        (binary, "is not text in UTF-8"),
+    ):
+        errors = errors_of(OSTIARY_ENV="production", DATABASE_URL_FILE=str(file))
+        assert errors == [f"DATABASE_URL_FILE: {file} {reason}"]
+    both = {"DATABASE_URL": "postgresql://db/a", "DATABASE_URL_FILE": str(empty)}
+    assert errors_of(**both) == ["DATABASE_URL_FILE: set it or DATABASE_URL, not both"]
+
+
+def test_what_is_no_secret_is_not_read_from_a_file(tmp_path: Path) -> None:
+    (error,) = errors_of(OSTIARY_PORT_FILE=str(tmp_path / "port"))
+    assert error.startswith("OSTIARY_PORT_FILE: there is no such setting")

@@ -10,7 +10,9 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
+from service.api.devices import presented_device
 from service.api.http.json_body import StrictJSON, require_json_body
+from service.api.http.json_response import JSONResponse
 from service.api.http.litestar_workarounds import FastRoute, options_response
 from service.api.http.problem_types import (
     ALREADY_AUTHENTICATED,
@@ -43,7 +45,12 @@ from service.api.schemas import (
 )
 from service.api.security.cross_origin import reject_cross_origin
 from service.api.security.guard import AuthenticatedRequest, require_session
-from service.api.tokens import clear_session_cookie, current_token, issue_token
+from service.api.tokens import (
+    carried_tokens,
+    clear_carried_cookie,
+    clear_session_cookie,
+    issue_token,
+)
 
 AnyRequest = Request[Any, Any, State]
 
@@ -78,10 +85,13 @@ class AccountController(Controller):
     ) -> Response[Authenticated]:
         """Create a user with a user name and a password, and log them in."""
         opened = await state_of(request).services.accounts.sign_up(
-            data.credentials, context=context, current_token=current_token(request)
+            data.credentials,
+            context=context.with_device_name(data.device_name),
+            carried=carried_tokens(request),
+            device=presented_device(request, data.device_token),
         )
         body = issue_token(request, opened, data.transport)
-        return Response(body, status_code=201, headers={"Location": "/me"})
+        return JSONResponse(body, status_code=201, headers={"Location": "/me"})
 
     @post(
         "/login",
@@ -101,9 +111,13 @@ class AccountController(Controller):
     async def log_in(
         self, request: AnyRequest, data: JSONBody[LogInRequest], context: ProvidedContext
     ) -> Authenticated:
-        """Open a session. The live session of the request, if it carries one, ends."""
+        """Open a session. The live sessions that the request carries end."""
         opened = await state_of(request).services.accounts.log_in(
-            data.username, data.password, context=context, current_token=current_token(request)
+            data.username,
+            data.password,
+            context=context.with_device_name(data.device_name),
+            carried=carried_tokens(request),
+            device=presented_device(request, data.device_token),
         )
         return issue_token(request, opened, data.transport)
 
@@ -197,15 +211,18 @@ class AccountController(Controller):
     @post(
         "/logout",
         status_code=204,
-        guards=[reject_cross_origin, require_session],
+        guards=[reject_cross_origin],
         security=SESSION_SECURITY,
         operation_id="logOut",
         summary="Log out",
         response_headers=[CLEARS_COOKIE],
-        response_description="The session has ended.",
+        response_description="The sessions have ended.",
         responses=problem_responses(NOT_AUTHENTICATED, ORIGIN_REJECTED, DATABASE_UNAVAILABLE),
     )
-    async def log_out(self, request: AuthenticatedRequest, context: ProvidedContext) -> None:
-        """End the session in the database, before the response is sent."""
-        await state_of(request).services.sessions.end(request.auth.live.session, context)
-        clear_session_cookie(request)
+    async def log_out(self, request: AnyRequest, context: ProvidedContext) -> None:
+        """End every live session that the request carries, before the response is sent.
+
+        Without one the answer is 401.
+        """
+        await state_of(request).services.sessions.log_out(carried_tokens(request), context)
+        clear_carried_cookie(request)

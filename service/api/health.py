@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from litestar import Controller, Request, get
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from service.api.http.problem_types import DATABASE_UNAVAILABLE, SCHEMA_BEHIND
+from service.api.http.problem_types import (
+    DATABASE_UNAVAILABLE,
+    HASHING_UNAVAILABLE,
+    SCHEMA_BEHIND,
+)
 from service.api.http.responses import problem_responses
 from service.api.http.state import state_of
-from service.auth.readiness import check_readiness
 
 
 class Health(Struct, frozen=True, kw_only=True):
     """The check passed."""
 
-    status: Literal["ok"] = "ok"
+    status: Annotated[Literal["ok"], Meta(description="Always `ok`.")] = "ok"
 
 
 class HealthController(Controller):
@@ -40,10 +43,10 @@ class HealthController(Controller):
         "/readyz",
         operation_id="getReadiness",
         summary="Readiness",
-        response_description="The database answers and has all migrations.",
-        responses=problem_responses(DATABASE_UNAVAILABLE, SCHEMA_BEHIND),
+        response_description="The database takes writes and has all migrations; hashing works.",
+        responses=problem_responses(DATABASE_UNAVAILABLE, SCHEMA_BEHIND, HASHING_UNAVAILABLE),
     )
     async def get_readiness(self, request: Request[Any, Any, Any]) -> Health:
-        """Check that the database answers and has all migrations of this version."""
-        await check_readiness(state_of(request).services.database)
+        """Check that the database takes writes and has all migrations, and that hashing works."""
+        await state_of(request).services.readiness.check()
         return Health()

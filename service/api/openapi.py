@@ -20,7 +20,7 @@ from service.api.http.session_cookie import SessionCookie
 from service.api.openapi_adjustments import adjust
 from service.api.openapi_examples import success_examples
 from service.api.routes import CONTROLLERS
-from service.auth import passwords, usernames
+from service.auth import device_names, passwords, usernames
 from service.settings import Settings
 from service.settings.passwords import PasswordSettings
 
@@ -42,9 +42,10 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             min_length=1,
             max_length=usernames.MAX_UNPREPARED_LENGTH,
             description=f"{usernames.MIN_LENGTH} to {usernames.MAX_LENGTH} letters, digits and "
-            "punctuation of any one script, or of scripts usually mixed, counted after preparation "
-            "(RFC 8265, UsernameCaseMapped). `Alice`, `alice` and `ＡＬＩＣＥ` are the same name; "
-            "it is displayed as given here.",
+            "some punctuation, counted after preparation (RFC 8265, UsernameCaseMapped), without "
+            "`@`, of one script or of scripts that are usually mixed (UTS 39, highly restrictive). "
+            "Some names are reserved. `Alice`, `alice` and `ＡＬＩＣＥ` are the same name; it is "
+            "displayed as given here.",
             examples=["Alice"],
         ),
         usernames.ClaimedUsername: Schema(
@@ -58,8 +59,9 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             type=OpenAPIType.STRING,
             min_length=settings.min_length,
             max_length=passwords.MAX_LENGTH,
-            description="Any characters but control characters. Common passwords, and those that "
-            "contain the user name, are refused.",
+            description="Any characters, emoji too, but no control characters. It is compared as "
+            "RFC 8265 (OpaqueString) says. Passwords that are common, or little more than common "
+            "words, sequences and repetitions, and those that contain the user name, are refused.",
             examples=["correct horse battery staple"],
         ),
         passwords.Password: Schema(
@@ -68,6 +70,13 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             max_length=passwords.MAX_CLAIMED_LENGTH,
             description="The password of the user.",
             examples=["an older passphrase of mine"],
+        ),
+        device_names.DeviceName: Schema(
+            type=OpenAPIType.STRING,
+            max_length=device_names.MAX_LENGTH,
+            description="What the list of sessions calls this device. Surrounding space is "
+            "removed, control characters are refused; a blank name is none.",
+            examples=["Jane's phone"],
         ),
     }
 

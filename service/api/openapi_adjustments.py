@@ -12,6 +12,7 @@ from typing import Any
 
 from service.api.http.json_body import Body
 from service.api.http.problem_types import PROBLEM_TYPES
+from service.auth.errors import FieldCode
 
 Document = dict[str, Any]
 
@@ -29,7 +30,7 @@ def adjust(document: Document, success_examples: dict[str, Any]) -> None:
     for operation in _operations(document):
         operation.setdefault("security", [])
         for status, response in operation["responses"].items():
-            response["headers"] = response.get("headers", {}) | _headers_of(operation, status)
+            response["headers"] = response.get("headers", {}) | _headers_of(status)
             _add_example(response, success_examples)
 
 
@@ -46,6 +47,13 @@ def _enumerate_problem_codes(schemas: Document) -> None:
         "description": "The codes of this version.",
         "type": "string",
         "enum": sorted({each.code for each in PROBLEM_TYPES}),
+    }
+    schemas["FieldCode"] = {
+        "title": "FieldCode",
+        "description": "The codes of this version. "
+        + "; ".join(f"`{each}`: {each.meaning}" for each in FieldCode),
+        "type": "string",
+        "enum": list(FieldCode),
     }
     _open_enumeration(schemas["Problem"]["properties"], "code", "ProblemCode")
     _open_enumeration(schemas["FieldError"]["properties"], "code", "FieldCode")
@@ -74,7 +82,7 @@ def _flatten_union(schema: Document) -> None:
             schema.update(other | schema | {"type": [other["type"], "null"]})
 
 
-def _headers_of(operation: Document, status: str) -> Document:
+def _headers_of(status: str) -> Document:
     """Return the headers that every response with this status has."""
     headers = {REQUEST_ID_HEADER: _header("The id of the request, which the log has as well.")}
     if status == "401":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from service.model.request_context import Device
 from service.model.sessions import ListedSession, Session, SessionState
 from service.model.users import User
 
-_LOGGED_IN_AT = datetime(2026, 1, 31, 9, 30, 0, 123456, timezone.utc)
+_LOGGED_IN_AT = datetime(2026, 1, 31, 9, 30, 0, 123456, UTC)
 
 _USER = User(
     id=UUID("0198a3c1-5f7e-7c3a-9b1d-2f6e8c4a1b7d"),
@@ -29,11 +29,16 @@ _SESSION = Session(
     renewed_at=_LOGGED_IN_AT,
     active_expires_at=_LOGGED_IN_AT + timedelta(days=1),
     idle_expires_at=_LOGGED_IN_AT + timedelta(days=15),
+    absolute_expires_at=_LOGGED_IN_AT + timedelta(days=30),
 )
 _LISTED = ListedSession(
     session=_SESSION,
     state=SessionState.ACTIVE,
-    device=Device(user_agent="Mozilla/5.0 (X11; Linux x86_64)", address=ip_address("203.0.113.7")),
+    device=Device(
+        name="Alice's laptop",
+        user_agent="Mozilla/5.0 (X11; Linux x86_64)",
+        address=ip_address("203.0.113.7"),
+    ),
 )
 
 

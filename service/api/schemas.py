@@ -11,11 +11,40 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.json_body import Body
 from service.api.security.credentials import Transport
+from service.auth.device_names import DeviceName
 from service.auth.errors import FieldError
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.usernames import ClaimedUsername, Username
 from service.model.sessions import ListedSession, Session, SessionState
 from service.model.users import User
+
+UNNAMED_DEVICE = DeviceName()
+
+SessionId = Annotated[UUID, Meta(description="The session's id.")]
+State = Annotated[
+    SessionState,
+    Meta(description="`active`, or `idle`: the next request with its token renews it."),
+]
+CreatedAt = Annotated[datetime, Meta(description="When the user logged in.")]
+ActiveExpiresAt = Annotated[
+    datetime,
+    Meta(description="Until then the session is active; the first request after it renews it."),
+]
+IdleExpiresAt = Annotated[
+    datetime, Meta(description="When the session ends, unless a request renews it before.")
+]
+AbsoluteExpiresAt = Annotated[
+    datetime, Meta(description="When the session ends, however often it is renewed.")
+]
+
+# Text that is no device token is that of an unknown device, not an error.
+PresentedDeviceToken = Annotated[
+    str,
+    Meta(
+        description="`session.device_token` of an earlier log-in or sign-up on this device, for "
+        "clients without cookies. It opens nothing: a known device has rate limits of its own."
+    ),
+]
 
 
 class SignUpRequest(Body, frozen=True, kw_only=True):
@@ -24,6 +53,8 @@ class SignUpRequest(Body, frozen=True, kw_only=True):
     username: Username
     password: NewPassword
     transport: Transport = Transport.COOKIE
+    device_name: DeviceName = UNNAMED_DEVICE
+    device_token: PresentedDeviceToken = ""
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
@@ -44,6 +75,8 @@ class LogInRequest(Body, frozen=True, kw_only=True):
     username: ClaimedUsername
     password: Password
     transport: Transport = Transport.COOKIE
+    device_name: DeviceName = UNNAMED_DEVICE
+    device_token: PresentedDeviceToken = ""
 
 
 class ChangePasswordRequest(Body, frozen=True, kw_only=True):
@@ -62,45 +95,75 @@ class DeleteMeRequest(Body, frozen=True, kw_only=True):
 class SessionInfo(Struct, frozen=True, kw_only=True):
     """The session of the request.
 
-    ``fresh`` means that this request opened it, renewed it or replaced its token. ``token`` is
-    present only when the session was opened, or its token replaced, with the transport ``bearer``.
+    An idle session is renewed by the request, so that it is active in the response.
     """
 
-    id: UUID
-    state: SessionState
-    fresh: bool
-    created_at: datetime
-    active_expires_at: datetime
-    idle_expires_at: datetime
-    token: str | UnsetType = UNSET
+    id: SessionId
+    state: State
+    fresh: Annotated[
+        bool,
+        Meta(
+            description="Whether this request opened the session, renewed it or replaced its token."
+        ),
+    ]
+    created_at: CreatedAt
+    active_expires_at: ActiveExpiresAt
+    idle_expires_at: IdleExpiresAt
+    absolute_expires_at: AbsoluteExpiresAt
+    token: Annotated[
+        str | UnsetType,
+        Meta(
+            description="With the transport `bearer`, when the session was opened or its token "
+            "replaced: what `Authorization: Bearer …` sends. It is not shown again."
+        ),
+    ] = UNSET
+    device_token: Annotated[
+        str | UnsetType,
+        Meta(
+            description="With the transport `bearer`, when the session was opened: keep it when "
+            "the session ends, and send it with the next log-in."
+        ),
+    ] = UNSET
 
 
 class Authenticated(Struct, frozen=True, kw_only=True):
     """The user and the session of the request."""
 
-    user: User
-    session: SessionInfo
+    user: Annotated[User, Meta(description="The user of the session.")]
+    session: Annotated[SessionInfo, Meta(description="The session of the request.")]
 
 
 class ListedSessionInfo(Struct, frozen=True, kw_only=True):
     """A session in the list of its user's sessions. ``current`` marks that of the request."""
 
-    id: UUID
-    current: bool
-    state: SessionState
-    user_agent: str | None
-    address: str | None
-    created_at: datetime
-    renewed_at: datetime
-    active_expires_at: datetime
-    idle_expires_at: datetime
+    id: SessionId
+    current: Annotated[bool, Meta(description="Whether it is the session of the request.")]
+    state: State
+    device_name: Annotated[
+        str | None, Meta(description="The name that the client gave to the device, if it did.")
+    ]
+    user_agent: Annotated[
+        str | None, Meta(description="`User-Agent` of the request that opened the session.")
+    ]
+    address: Annotated[
+        str | None, Meta(description="IP address of the client that opened the session.")
+    ]
+    created_at: CreatedAt
+    renewed_at: Annotated[
+        datetime, Meta(description="When the session was opened, or renewed for the last time.")
+    ]
+    active_expires_at: ActiveExpiresAt
+    idle_expires_at: IdleExpiresAt
+    absolute_expires_at: AbsoluteExpiresAt
 
 
 class SessionPage(Struct, frozen=True, kw_only=True):
     """Sessions, newest first. ``next`` is the ``cursor`` of the next page, if there is one."""
 
-    sessions: list[ListedSessionInfo]
-    next: str | None
+    sessions: Annotated[list[ListedSessionInfo], Meta(description="At most 100 sessions.")]
+    next: Annotated[
+        str | None, Meta(description="`cursor` of the next page; null on the last one.")
+    ]
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -110,7 +173,12 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 def authenticated(
-    user: User, session: Session, *, fresh: bool, token: str | UnsetType = UNSET
+    user: User,
+    session: Session,
+    *,
+    fresh: bool,
+    token: str | UnsetType = UNSET,
+    device_token: str | UnsetType = UNSET,
 ) -> Authenticated:
     """Return the response body for a session, which is active: an idle one has been renewed."""
     return Authenticated(
@@ -122,7 +190,9 @@ def authenticated(
             created_at=session.created_at,
             active_expires_at=session.active_expires_at,
             idle_expires_at=session.idle_expires_at,
+            absolute_expires_at=session.absolute_expires_at,
             token=token,
+            device_token=device_token,
         ),
     )
 
@@ -134,10 +204,12 @@ def listed_session_info(listed: ListedSession, *, current: UUID) -> ListedSessio
         id=session.id,
         current=session.id == current,
         state=listed.state,
+        device_name=device.name,
         user_agent=device.user_agent,
         address=None if device.address is None else str(device.address),
         created_at=session.created_at,
         renewed_at=session.renewed_at,
         active_expires_at=session.active_expires_at,
         idle_expires_at=session.idle_expires_at,
+        absolute_expires_at=session.absolute_expires_at,
     )

@@ -89,9 +89,7 @@ class SessionController(Controller):
     async def end_session(
         self,
         request: AuthenticatedRequest,
-        session_id: Annotated[
-            str, PathParameter(format="uuid", description="The session's `id`.")
-        ],
+        session_id: Annotated[str, PathParameter(format="uuid", description="The session's `id`.")],
         context: ProvidedContext,
     ) -> None:
         """End one of the user's sessions. The session of another user is not found."""

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
+from service.auth.devices import DeviceToken
 from service.auth.errors import (
     AlreadyAuthenticated,
     InvalidCredentials,
     UsernameTaken,
     ValidationFailed,
 )
+from service.auth.hashing.fair_queue import Requester, address_block_of
 from service.auth.hashing.hasher import Hasher
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.tokens import Token
+from service.auth.uniform_timing import delay_refusal
 from service.auth.usernames import ClaimedUsername, Username
 from service.model.request_context import RequestContext
-from service.model.users import Key, PasswordHash, Provider, User
+from service.model.users import Key, PasswordHash, Provider
 from service.storage import keys as key_storage
 from service.storage import users as storage
 from service.storage.database import Database
@@ -41,20 +46,23 @@ class Accounts:
         credentials: NewCredentials,
         *,
         context: RequestContext,
-        current_token: Token | None = None,
+        carried: Sequence[Token] = (),
+        device: DeviceToken | None = None,
     ) -> OpenedSession:
         """Create a user and log them in.
 
-        Raises `AlreadyAuthenticated` if ``current_token`` is that of a live session,
+        Raises `AlreadyAuthenticated` if one of the tokens ``carried`` opens a live session,
         `UsernameTaken`, `RateLimited` and `Overloaded`.
         """
-        if current_token is not None and await self._sessions.find(current_token) is not None:
-            raise AlreadyAuthenticated
+        for token in carried:
+            if await self._sessions.find(token) is not None:
+                raise AlreadyAuthenticated
         async with self._rate_limiter.sign_up_attempt(context):
-            password_hash = await self._hasher.hash(credentials.password)
+            requester = requester_of(context, credentials.username.name)
+            password_hash = await self._hasher.hash(credentials.password, requester)
         async with self._database.transaction() as connection:
             key = await add_user(connection, credentials.username, password_hash)
-            opened = await self._sessions.open(connection, key, context.device)
+            opened, _ = await self._sessions.open(connection, key, context.device, presented=device)
         record(Event.SIGNED_UP, context, user_id=key.user.id, session_id=opened.session.id)
         return opened
 
@@ -64,26 +72,36 @@ class Accounts:
         password: Password,
         *,
         context: RequestContext,
-        current_token: Token | None = None,
+        carried: Sequence[Token] = (),
+        device: DeviceToken | None = None,
     ) -> OpenedSession:
-        """Open a session for a user name and its password; the session of ``current_token`` ends.
+        """Open a session for a user name and its password; the sessions of ``carried`` end.
 
-        Raises `InvalidCredentials` for an unknown name and for a wrong password alike, after the
-        same work; also `RateLimited` and `Overloaded`.
+        ``device`` is the token that the device presented. Raises `InvalidCredentials` for an
+        unknown name and for a wrong password alike, after the same work; also `RateLimited` and
+        `Overloaded`.
         """
         # What cannot be a user name is looked up like an unknown one.
         name = username.name or ""
         key = await self._find_key(name)
         user_id = None if key is None else key.user.id
-        async with self._rate_limiter.login_attempt(name, context, user_id=user_id):
-            key, needs_rehash = await self._verify(key, password)
-        if needs_rehash:
-            key = await self._rehash(key, password)
-        async with self._database.connect() as connection:
-            opened = await self._sessions.open(
-                connection, key, context.device, replaces=current_token
+        limits = self._rate_limiter.login_attempt(name, context, user_id=user_id, device=device)
+        async with limits as attempt:
+            requester = requester_of(context, name, is_known=attempt.is_known_device)
+            key, new_hash = await self._verify(key, password, requester, renew=True)
+            if new_hash is not None:
+                key = await self._replace_hash(key, new_hash, password, requester)
+            opened = await self._sessions.open_another(
+                key, context, presented=device, carried=carried, settles=attempt.success
             )
-        record(Event.LOGGED_IN, context, user_id=key.user.id, session_id=opened.session.id)
+            attempt.is_settled = True
+        record(
+            Event.LOGGED_IN,
+            context,
+            user_id=key.user.id,
+            session_id=opened.session.id,
+            known_device=attempt.is_known_device,
+        )
         return opened
 
     async def change_password(
@@ -96,15 +114,23 @@ class Accounts:
         """
         if errors := username_in_password(live.user.username, new, field="new_password"):
             raise ValidationFailed(errors)
-        key = await self._confirm_password(live.user, current, context)
-        password_hash = await self._hasher.hash(new)
+        # A live session counts like a known device.
+        requester = requester_of(context, str(live.user.id), is_known=True)
+        key = await self._confirm_password(live, current, context, requester)
+        password_hash = await self._hasher.hash(new, requester)
         async with self._database.transaction() as connection:
             # The verified key first: a log-in with the old password waits for its lock, and fails.
             if not await key_storage.replace_password_hash(connection, key, password_hash):
                 raise InvalidCredentials
             await key_storage.set_password_hash(connection, live.user.id, password_hash)
-            opened = await self._sessions.keep_only(connection, live)
-        record(Event.PASSWORD_CHANGED, context, user_id=live.user.id, session_id=live.session.id)
+            opened, ended = await self._sessions.keep_only(connection, live)
+        record(
+            Event.PASSWORD_CHANGED,
+            context,
+            user_id=live.user.id,
+            session_id=live.session.id,
+            ended=ended,
+        )
         return opened
 
     async def delete(self, live: LiveSession, password: Password, context: RequestContext) -> None:
@@ -112,53 +138,57 @@ class Accounts:
 
         Raises `InvalidCredentials`, `RateLimited` and `Overloaded`.
         """
-        await self._confirm_password(live.user, password, context)
+        requester = requester_of(context, str(live.user.id), is_known=True)
+        await self._confirm_password(live, password, context, requester)
         async with self._database.connect() as connection:
             await storage.delete_user(connection, live.user.id)
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
 
     async def _confirm_password(
-        self, user: User, password: Password, context: RequestContext
+        self, live: LiveSession, password: Password, context: RequestContext, requester: Requester
     ) -> Key:
-        """Return the key with the user's password, limited like a log-in with its name."""
-        async with self._database.connect() as connection:
-            key = await key_storage.find_password_key(connection, user.id)
-        async with self._rate_limiter.login_attempt(
-            str(user.id) if key is None else key.name,
-            context,
-            user_id=user.id,
-            failed=Event.PASSWORD_REFUSED,
-            throttled=Event.PASSWORD_THROTTLED,
-        ):
-            verified, _ = await self._verify(key, password)
+        """Return the key with the user's password. Raises `InvalidCredentials`."""
+        key = await self._database.read(key_storage.find_password_key, live.user.id)
+        async with self._rate_limiter.password_check(live.session, context):
+            verified, _ = await self._verify(key, password, requester)
         return verified
 
-    async def _verify(self, key: Key | None, password: Password) -> tuple[Key, bool]:
-        """Return the key if its password is right, and whether it should be hashed again.
+    async def _verify(
+        self, key: Key | None, password: Password, requester: Requester, *, renew: bool = False
+    ) -> tuple[Key, PasswordHash | None]:
+        """Return the key if its password is right, and with ``renew`` the hash to replace its own.
 
-        Without a key the same work is done. Raises `InvalidCredentials`.
+        Without a key the same work is done. Raises `InvalidCredentials`, for all reasons after the
+        same time.
         """
-        verification = await self._hasher.verify(key.password_hash if key else None, password)
+        verified_hash = None if key is None else key.password_hash
+        verification = await self._hasher.verify(verified_hash, password, requester, renew=renew)
         if key is None or not verification.matches:
+            await delay_refusal(self._hasher, verification, password)
             raise InvalidCredentials
-        return key, verification.needs_rehash
+        return key, verification.new_hash
 
-    async def _rehash(self, key: Key, password: Password) -> Key:
+    async def _replace_hash(
+        self, key: Key, new_hash: PasswordHash, password: Password, requester: Requester
+    ) -> Key:
         """Return the key with a new hash of its verified password.
 
         If the hash was replaced meanwhile, by a simultaneous log-in for example, the password is
         verified against the new one. Raises `InvalidCredentials` if it is wrong.
         """
-        password_hash = await self._hasher.hash(password)
         async with self._database.connect() as connection:
-            if await key_storage.replace_password_hash(connection, key, password_hash):
-                return replace(key, password_hash=password_hash)
-        key, _ = await self._verify(await self._find_key(key.name), password)
+            if await key_storage.replace_password_hash(connection, key, new_hash):
+                return replace(key, password_hash=new_hash)
+        key, _ = await self._verify(await self._find_key(key.name), password, requester)
         return key
 
     async def _find_key(self, name: str) -> Key | None:
-        async with self._database.connect() as connection:
-            return await key_storage.find_key(connection, Provider.USERNAME, name)
+        return await self._database.read(key_storage.find_key, Provider.USERNAME, name)
+
+
+def requester_of(context: RequestContext, name: str, *, is_known: bool = False) -> Requester:
+    """Return who waits for a hash. ``name`` is a prepared user name, or a user's id."""
+    return Requester(address_block_of(context.device.address), name, is_known)
 
 
 async def add_user(

@@ -29,6 +29,8 @@ class Event(StrEnum):
     PASSWORD_REFUSED = "password_refused"  # noqa: S105
     PASSWORD_THROTTLED = "password_throttled"  # noqa: S105
     LOGGED_OUT = "logged_out"
+    SESSION_REPLACED = "session_replaced"
+    SESSION_LIMIT_EXCEEDED = "session_limit_exceeded"
     SESSION_REVOKED = "session_revoked"
     OTHER_SESSIONS_REVOKED = "other_sessions_revoked"
     ALL_SESSIONS_REVOKED = "all_sessions_revoked"

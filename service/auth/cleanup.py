@@ -1,4 +1,4 @@
-"""Cleanup: expired sessions and rate limits are deleted in small batches."""
+"""Cleanup: expired sessions, devices and rate limits are deleted in small batches."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from service.storage.database import Database
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-# Pages of the session table in one batch: some ten thousand rows, a few milliseconds.
+# Pages of a table in one batch: some ten thousand rows, a few milliseconds.
 PAGES_PER_BATCH = 256
 
 RATE_LIMITS_PER_BATCH = 10_000
 
 
-async def clean_up(database: Database) -> None:
-    """Delete expired sessions and rate limits; a background task. Raises `DatabaseUnavailable`."""
+async def clean_up(database: Database, device_lifetime: float) -> None:
+    """Delete expired sessions, devices and rate limits; a background task.
+
+    Raises `DatabaseUnavailable`.
+    """
     if deleted := await delete_expired_sessions(database):
         log.info("expired_sessions_deleted", sessions=deleted)
+    await delete_expired_devices(database, device_lifetime)
     await delete_expired_rate_limits(database)
 
 
@@ -27,13 +31,27 @@ async def delete_expired_sessions(database: Database) -> int:
 
     Raises `DatabaseUnavailable`; batches that were deleted before stay deleted.
     """
+    return await _delete_by_pages(database, storage.EXPIRED_SESSIONS)
+
+
+async def delete_expired_devices(database: Database, lifetime: float) -> int:
+    """Delete the devices without a log-in for ``lifetime`` seconds. Returns how many.
+
+    Raises `DatabaseUnavailable`; batches that were deleted before stay deleted.
+    """
+    return await _delete_by_pages(database, storage.EXPIRED_DEVICES, lifetime)
+
+
+async def _delete_by_pages(
+    database: Database, expired: storage.Expired, lifetime: float = 0
+) -> int:
     async with database.connect() as connection:
-        pages = await storage.count_pages(connection)
+        pages = await storage.count_pages(connection, expired)
     deleted = 0
     for first in range(0, pages, PAGES_PER_BATCH):
         async with database.transaction() as connection:
-            batch = await storage.delete_expired_sessions(
-                connection, first, first + PAGES_PER_BATCH
+            batch = await storage.delete_expired(
+                connection, expired, first, first + PAGES_PER_BATCH, lifetime
             )
         if batch is None:
             break

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from service.storage.database import DatabaseUnavailable
+from service.storage.errors import DatabaseUnavailable, SchemaBehind
 
 __all__ = [
     "AlreadyAuthenticated",
     "AuthError",
     "DatabaseUnavailable",
+    "FieldCode",
     "FieldError",
+    "HashingUnavailable",
     "InvalidCredentials",
     "InvalidField",
     "KeyTaken",
@@ -30,18 +33,51 @@ __all__ = [
 ]
 
 
+class FieldCode(StrEnum):
+    """The code of a `FieldError`, and its ``meaning`` in one line."""
+
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Self:
+        """Make a member of a code and its meaning."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    REQUIRED = "required", "the field is missing"
+    UNKNOWN_FIELD = "unknown_field", "there is no such field"
+    WRONG_TYPE = "wrong_type", "the value has another JSON type"
+    NOT_ALLOWED = (
+        "not_allowed",
+        "the value has the right type, but is not permitted: a character, an invalid `cursor`",
+    )
+    TOO_SHORT = "too_short", "the value has too few characters"
+    TOO_LONG = "too_long", "the value has too many characters"
+    MIXED_SCRIPTS = (
+        "mixed_scripts",
+        "the user name mixes scripts that are not usually mixed, such as Latin and Cyrillic",
+    )
+    RESERVED = "reserved", "the user name is kept for the operator, or looks like one that is"
+    TOO_COMMON = (
+        "too_common",
+        "the password is a common one, or made of common words, sequences and repetitions",
+    )
+    CONTAINS_USERNAME = "contains_username", "the password contains the user name"
+
+
 class FieldError(Struct, frozen=True, kw_only=True):
     """What is wrong with a field: ``code`` for programs, ``message`` for people."""
 
-    field: str
-    code: str
-    message: str
+    field: Annotated[str, Meta(description="The name of the field.")]
+    code: FieldCode
+    message: Annotated[str, Meta(description="What is wrong with it, for people.")]
 
 
 class InvalidField(ValueError):
     """A value breaks a rule. The caller, which knows the field's name, makes it a `FieldError`."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: FieldCode, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -146,6 +182,13 @@ class LastKey(AuthError):
     message = "This is the last key by which its user can log in."
 
 
+class NoKeyForPassword(AuthError):
+    """The user has no key by which a password could log in."""
+
+    code = "no_key_for_password"
+    message = "The user has no user name, so no password can log them in."
+
+
 class NoSuchUser(AuthError):
     """There is no user with that name or id."""
 
@@ -153,8 +196,8 @@ class NoSuchUser(AuthError):
     message = "There is no user with that name or id."
 
 
-class SchemaBehind(AuthError):
-    """The database lacks migrations that this version needs."""
+class HashingUnavailable(AuthError):
+    """No hash process works: nobody can log in."""
 
-    code = "schema_behind"
-    message = "The database lacks migrations."
+    code = "hashing_unavailable"
+    message = "The hash processes died."

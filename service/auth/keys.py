@@ -22,8 +22,7 @@ class Keys:
 
     async def list(self, user_id: UUID) -> list[KeyInfo]:
         """Return the keys of a user, oldest first."""
-        async with self._database.connect() as connection:
-            return await storage.list_keys(connection, user_id)
+        return await self._database.read(storage.list_keys, user_id)
 
     async def add(
         self,

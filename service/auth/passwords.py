@@ -8,12 +8,14 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 from typing import Self
-from unicodedata import normalize
+from unicodedata import category, normalize
 
-from precis_i18n import get_profile
+import regex
 
-from service.auth.errors import FieldError, InvalidField, ValidationFailed
+from service.auth.errors import FieldCode, FieldError, InvalidField, ValidationFailed
+from service.auth.guessability import MIN_POINTS, guess_points, simplified, spellings
 from service.auth.usernames import Username
+from service.settings.passwords import PasswordSettings
 
 MIN_LENGTH = 8
 MAX_LENGTH = 256
@@ -21,24 +23,39 @@ MAX_LENGTH = 256
 # For log-in: another system may have allowed longer passwords.
 MAX_CLAIMED_LENGTH = 1024
 
-_OPAQUE_STRING = get_profile("OpaqueString")
+# User names and context words below this length are too often part of other words.
+MIN_WORD_LENGTH = 4
+
+_SPACES = dict.fromkeys(map(ord, "\u00a0\u1680\u202f\u205f\u3000"), " ") | dict.fromkeys(
+    range(0x2000, 0x200B), " "
+)
+
+# General categories that are not allowed, as messages to users.
+_DISALLOWED = {
+    "Cc": "Password must not contain control characters, such as tabs.",
+    "Cn": "Password must not contain characters that Unicode does not define.",
+    "Co": "Password must not contain private-use characters.",
+    "Cs": "Password must not contain half of a surrogate pair.",
+    "Zl": "Password must not contain line separators.",
+    "Zp": "Password must not contain paragraph separators.",
+}
+
+# Emoji that are newer than Python's version of Unicode; normalization never changes them.
+_NEW_EMOJI = regex.compile(r"\p{Extended_Pictographic}")
 
 
 class Password:
     """A password that was typed. Its ``repr`` hides it.
 
     ``text`` is what was typed, for legacy hashes; ``prepared`` is the input of Argon2id, and
-    ``None`` where RFC 8265 does not allow the password.
+    ``None`` where the password has characters that are not allowed.
     """
 
     __slots__ = ("prepared", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        try:
-            self.prepared: str | None = _OPAQUE_STRING.enforce(text)
-        except UnicodeEncodeError:
-            self.prepared = None
+        self.prepared: str | None = None if _disallowed(text) else _prepare(text)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"
@@ -53,10 +70,11 @@ class Password:
     def parse(cls, text: str) -> Self:
         """Parse a password to be verified. Raises `InvalidField` if it is empty or too long."""
         if not text:
-            raise InvalidField("too_short", "Password must not be empty.")
+            raise InvalidField(FieldCode.TOO_SHORT, "Password must not be empty.")
         if len(text) > MAX_CLAIMED_LENGTH:
             raise InvalidField(
-                "too_long", f"Password must be at most {MAX_CLAIMED_LENGTH} characters long."
+                FieldCode.TOO_LONG,
+                f"Password must be at most {MAX_CLAIMED_LENGTH} characters long.",
             )
         return cls(text)
 
@@ -69,13 +87,15 @@ class NewPassword(Password):
 
 
 class PasswordPolicy:
-    """Which passwords are accepted: those that are long enough and not common.
+    """Which passwords are accepted: those that are long enough and not easy to guess.
 
     There are no composition rules, which make passwords weaker (NIST SP 800-63B-4).
     """
 
-    def __init__(self, min_length: int = MIN_LENGTH) -> None:
-        self._min_length = min_length
+    def __init__(self, settings: PasswordSettings | None = None) -> None:
+        settings = settings or PasswordSettings()
+        self._min_length = settings.min_length
+        self._context_words = {simplified(word) for word in settings.context_words}
 
     def accept(self, text: str) -> NewPassword:
         """Validate a new password. Raises `InvalidField`."""
@@ -84,35 +104,73 @@ class PasswordPolicy:
         if not text:
             raise self._too_short()
         password = NewPassword(text)
-        if password.prepared is None:
-            raise InvalidField(
-                "not_allowed", "Password must not contain control characters or invisible ones."
-            )
+        if reason := _disallowed(text):
+            raise InvalidField(FieldCode.NOT_ALLOWED, reason)
         if len(password.prepared) < self._min_length:
             raise self._too_short()
         if len(password.prepared) > MAX_LENGTH:
             raise self._too_long()
-        if password.prepared.casefold() in common_passwords():
-            raise InvalidField("too_common", "Password is among the most common ones.")
+        words = (common_passwords(), self._context_words)
+        if guess_points(password.prepared, *words) < MIN_POINTS:
+            raise InvalidField(
+                FieldCode.TOO_COMMON,
+                "Password is too easy to guess: it is a common one, or little more than common "
+                "words, sequences and repetitions.",
+            )
         return password
 
     def _too_short(self) -> InvalidField:
         return InvalidField(
-            "too_short", f"Password must be at least {self._min_length} characters long."
+            FieldCode.TOO_SHORT, f"Password must be at least {self._min_length} characters long."
         )
 
     def _too_long(self) -> InvalidField:
-        return InvalidField("too_long", f"Password must be at most {MAX_LENGTH} characters long.")
+        return InvalidField(
+            FieldCode.TOO_LONG, f"Password must be at most {MAX_LENGTH} characters long."
+        )
 
 
 def username_in_password(
     username: str | None, password: NewPassword, *, field: str = "password"
 ) -> list[FieldError]:
-    """Return an error of ``field`` if the password contains the user name, in any case."""
-    if username and username.casefold() in password.prepared.casefold():
-        error = InvalidField("contains_username", "Password must not contain the username.")
+    """Return an error of ``field`` if the password contains the user name.
+
+    It is found in any case, backwards, with digits in place of letters, and with other punctuation.
+    A name of fewer than four characters, as other systems allow, is not looked for.
+    """
+    names = [form for form in _forms(username or "") if len(form) >= MIN_WORD_LENGTH]
+    found = (
+        name in form or name[::-1] in form for form in _forms(password.prepared) for name in names
+    )
+    if any(found):
+        error = InvalidField(FieldCode.CONTAINS_USERNAME, "Password must not contain the username.")
         return [error.of(field)]
     return []
+
+
+def _forms(text: str) -> list[str]:
+    """Return the spellings of a text, with and without its punctuation."""
+    forms = spellings(simplified(text))
+    return forms + ["".join(filter(str.isalnum, form)) for form in forms]
+
+
+def _prepare(text: str) -> str:
+    """Return the form of a password that is hashed (RFC 8265, section 4.2.2)."""
+    return normalize("NFC", text.translate(_SPACES))
+
+
+def _disallowed(text: str) -> str | None:
+    """Return why a password is not allowed, or ``None`` if it is.
+
+    More is allowed than by the FreeformClass of RFC 8264: invisible characters (soft hyphens, and
+    what joins emoji), conjoining letters, and characters that it allows in some contexts only.
+    Their normal forms never change, and so they are compared as safely as any other.
+    """
+    for character in text:
+        reason = _DISALLOWED.get(category(character))
+        if reason is not None and _NEW_EMOJI.match(character) is None:
+            return reason
+    return None
 
 
 class NewCredentials:
@@ -130,7 +188,7 @@ class NewCredentials:
 
 @cache
 def common_passwords() -> frozenset[str]:
-    """Return the passwords that attackers try first; the file names its sources."""
+    """Return the words and passwords that attackers try first; the file names its sources."""
     text = files("service.auth").joinpath("common_passwords.txt").read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("#!"))
-    return frozenset(line for line in lines if len(line) >= MIN_LENGTH)
+    return frozenset(line for line in lines if len(line) >= MIN_WORD_LENGTH)

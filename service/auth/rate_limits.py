@@ -1,50 +1,118 @@
 """Rate limits on log-ins and sign-ups.
 
-Only failures count: an attempt is consumed before the password is verified, and refunded if the
-password was right. So simultaneous guesses, in whatever process, cannot exceed a limit. There is a
-limit for each address and one for each user name; when the name's is used up, an address with no
-recent failure for the name still has one attempt. An attacker at other addresses therefore needs a
-new address for each further guess. Unknown names are treated like any other.
+Failures count: an attempt is consumed before the password is verified, and refunded if the password
+was right. So simultaneous guesses, in whatever process, cannot exceed a limit. An attempt that
+finds no room but what attempts in flight have reserved waits for their outcome.
+
+From an unknown device there is a limit for each address and one for each user name; when the name's
+is used up, an address with no recent failure for the name still has one attempt. An attacker at
+other addresses therefore needs a new address for each further guess. Attempts from a known device,
+and checks of the current password in a session, have limits of their own, which nobody else can
+exhaust. Unknown names are treated like any other.
 
 `docs/rate-limits.md` explains the buckets, and what they do not prevent.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from ipaddress import IPv6Address
+from time import monotonic
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from service.auth.audit import Event, record
-from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
+from service.auth.devices import DeviceToken
+from service.auth.errors import DatabaseUnavailable, InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
 from service.auth.uniform_timing import uniform_timing
 from service.model.request_context import Address, RequestContext
+from service.model.sessions import Session
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Rate
 from service.storage import rate_limits as storage
 from service.storage.database import Database
-from service.storage.rate_limits import Bucket, LimitExceeded, LoginBuckets
+from service.storage.rate_limits import Bucket, Charge, Consumption, LoginBuckets
 
-# Prefix lengths: an IPv6 network, and a site, which holds 65,536 networks (RFC 6177).
-IPV6_NETWORK = 64
-IPV6_SITE = 48
+# Prefix lengths of the IPv6 networks that are limited, and how many times the attempts of an
+# address each of them has: a subscriber's network, a subscriber's site, an organisation's (RFC
+# 6177).
+IPV6_NETWORKS = ((64, 1), (56, 2), (48, 3))
 
 # Without a limit an attempt moves a bucket by nothing. The tolerance covers a clock that is set
 # back.
 UNLIMITED = {"emission_interval": 0.0, "burst_tolerance": 86400.0}
 
+# An attempt that waits for others looks again after this many seconds, then after twice as many,
+# and so on. The others may be in another process.
+FIRST_PAUSE = 0.02
+MAX_PAUSE = 0.3
+
+# How many attempts may wait for others, in each process.
+MAX_WAITING = 256
+
+# For how long an attempt counts as in flight beyond the time it may wait for a hash process: then
+# its process has died.
+RESERVATION_MARGIN = 5.0
+
+
+class Attempt(Struct, kw_only=True):
+    """An admitted attempt, until it is settled. Buckets in ``kept`` count successes too."""
+
+    charges: list[Charge]
+    kept: frozenset[bytes] = frozenset()
+    is_known_device: bool = False
+    delay: float = 0
+    is_settled: bool = False
+
+    @property
+    def refunds(self) -> list[Charge]:
+        """The charges, with a refund of each."""
+        return [replace(each, refunded=each.consumed) for each in self.charges]
+
+    @property
+    def success(self) -> list[Charge]:
+        """The charges, with what a success refunds."""
+        return [
+            each if each.bucket in self.kept else replace(each, refunded=each.consumed)
+            for each in self.charges
+        ]
+
+
+Consume = Callable[[AsyncConnection], Awaitable[Consumption]]
+
 
 class RateLimiter:
-    """Limits attempts by buckets in ``database``. ``hasher`` knows how long refusals must take."""
+    """Limits attempts by buckets in ``database``.
 
-    def __init__(self, database: Database, hasher: Hasher, limits: RateLimitSettings) -> None:
+    ``hasher`` knows how long refusals must take. An attempt waits for others in flight for at most
+    ``timeout`` seconds. A device is known for ``device_lifetime`` seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        hasher: Hasher,
+        limits: RateLimitSettings,
+        *,
+        timeout: float,
+        device_lifetime: float,
+    ) -> None:
         self._database = database
         self._hasher = hasher
         self._limits = limits
+        self._timeout = timeout
+        self._reserved_for = timeout + limits.log_in_max_delay + RESERVATION_MARGIN
+        self._device_lifetime = device_lifetime
+        self._waiting = 0
 
     @asynccontextmanager
     async def login_attempt(
@@ -53,78 +121,219 @@ class RateLimiter:
         context: RequestContext,
         *,
         user_id: UUID | None,
-        failed: Event = Event.LOG_IN_FAILED,
-        throttled: Event = Event.LOG_IN_THROTTLED,
-    ) -> AsyncIterator[None]:
+        device: DeviceToken | None,
+    ) -> AsyncIterator[Attempt]:
         """Admit an attempt to prove the password of ``name`` in the body of the context.
 
-        The attempt is refunded when the body succeeds or raises `Overloaded`. Refusals take equally
-        long and are recorded: `InvalidCredentials`, which the body raises, as ``failed``, and
-        `RateLimited`, which is raised here, as ``throttled``.
+        A body that succeeds settles the attempt as a `success`, in the statement that opens the
+        session for example; otherwise it is refunded at the end. It is refunded, too, when the body
+        raises anything but `InvalidCredentials`. Refusals take equally long and are recorded.
         """
+        buckets = self._login_buckets(name, context, device)
+
+        async def consume(connection: AsyncConnection) -> Consumption:
+            return await storage.consume_login(
+                connection,
+                buckets,
+                device_hash=device.hash if device else None,
+                user_id=user_id,
+                device_lifetime=self._device_lifetime,
+                reserved_for=self._reserved_for,
+            )
+
+        async with self._limited(
+            consume,
+            context,
+            user_id=user_id,
+            failures=buckets.failures,
+            kept=frozenset({buckets.log_ins.id, buckets.device_log_ins.id}),
+            failed=Event.LOG_IN_FAILED,
+            throttled=Event.LOG_IN_THROTTLED,
+        ) as attempt:
+            yield attempt
+
+    @asynccontextmanager
+    async def password_check(
+        self, session: Session, context: RequestContext
+    ) -> AsyncIterator[None]:
+        """Admit an attempt to prove the current password in a session.
+
+        The session has a limit of its own: attempts elsewhere cannot keep its user from changing
+        the password. It is refunded, refused and recorded as a log-in is.
+        """
+        bucket = _bucket(
+            self._limits.log_in_failures_per_device, "password in session", session.id.bytes
+        )
+        async with self._limited(
+            self._consume_all([bucket]),
+            context,
+            user_id=session.user_id,
+            failures=None,
+            kept=frozenset(),
+            failed=Event.PASSWORD_REFUSED,
+            throttled=Event.PASSWORD_THROTTLED,
+        ):
+            yield
+
+    @asynccontextmanager
+    async def sign_up_attempt(self, context: RequestContext) -> AsyncIterator[None]:
+        """Admit a sign-up in the body of the context; it is refunded if the body fails.
+
+        Raises `RateLimited`, which is recorded.
+        """
+        buckets = [
+            _bucket(self._limits.sign_ups_per_address, "sign-up from", network, times=times)
+            for network, times in _networks(context.device.address)
+        ]
+        try:
+            # It counts whatever its outcome, so nobody waits for it.
+            attempt = await self._admit(self._consume_all(buckets, reserved_for=0))
+        except RateLimited:
+            record(Event.SIGN_UP_THROTTLED, context)
+            raise
+        try:
+            yield
+        except Exception:
+            await self._settle(attempt.refunds)
+            raise
+
+    @asynccontextmanager
+    async def _limited(  # noqa: PLR0913
+        self,
+        consume: Consume,
+        context: RequestContext,
+        *,
+        user_id: UUID | None,
+        failures: Bucket | None,
+        kept: frozenset[bytes],
+        failed: Event,
+        throttled: Event,
+    ) -> AsyncIterator[Attempt]:
+        """Admit an attempt in the body, settle it, and record a refusal."""
+        attempt = None
         try:
             async with uniform_timing(self._hasher):
-                buckets = await self._consume_login(self._login_buckets(name, context))
-                try:
-                    yield
-                except Overloaded:
-                    await self._refund(buckets)
-                    raise
-            await self._refund(buckets)
+                attempt = await self._admit(consume, kept)
+                async with self._settling(attempt, failures):
+                    if attempt.delay:
+                        await asyncio.sleep(attempt.delay)
+                    yield attempt
         except InvalidCredentials:
-            record(failed, context, user_id=user_id)
+            known = attempt is not None and attempt.is_known_device
+            record(failed, context, user_id=user_id, known_device=known)
             raise
         except RateLimited:
             record(throttled, context, user_id=user_id)
             raise
 
     @asynccontextmanager
-    async def sign_up_attempt(self, context: RequestContext) -> AsyncIterator[None]:
-        """Admit a sign-up in the body of the context; `Overloaded` refunds it.
+    async def _settling(self, attempt: Attempt, failures: Bucket | None) -> AsyncIterator[None]:
+        """Settle an attempt by the outcome of the body.
 
-        Raises `RateLimited`, which is recorded.
+        Without an outcome, because the client has gone for example, nothing is refunded.
         """
-        network = _network(context.device.address, IPV6_NETWORK)
-        bucket = _bucket(self._limits.sign_ups_per_address, "sign-up from", network)
-        try:
-            buckets = await self._consume(bucket)
-        except RateLimited:
-            record(Event.SIGN_UP_THROTTLED, context)
-            raise
         try:
             yield
-        except Overloaded:
-            await self._refund(buckets)
+        except InvalidCredentials:
+            if failures is None or attempt.is_known_device:
+                await self._settle(attempt.charges)
+            else:
+                await self._settle_failure(attempt.charges, failures)
             raise
+        except Exception:
+            # Told nothing about the password. If the database is the reason, it expires.
+            with suppress(DatabaseUnavailable):
+                await self._settle(attempt.refunds)
+            raise
+        if not attempt.is_settled:
+            await self._settle(attempt.success)
 
-    async def _consume_login(self, buckets: LoginBuckets) -> list[Bucket]:
+    async def _admit(self, consume: Consume, kept: frozenset[bytes] = frozenset()) -> Attempt:
+        """Consume an attempt; wait if there is no room but what attempts in flight have reserved.
+
+        Raises `RateLimited`, and `Overloaded` if those have no outcome in time.
+        """
+        deadline = monotonic() + self._timeout
+        pause = FIRST_PAUSE
+        while True:
+            async with self._database.connect() as connection:
+                consumed = await consume(connection)
+            if consumed.is_allowed:
+                return Attempt(
+                    charges=consumed.charges,
+                    kept=kept,
+                    is_known_device=consumed.is_known_device,
+                    delay=self._delay(consumed),
+                )
+            if consumed.charges:
+                await self._settle(Attempt(charges=consumed.charges).refunds)
+            if consumed.blocked_for and not consumed.blocked_by_reservations:
+                raise RateLimited(max(1, math.ceil(consumed.blocked_for)))
+            await self._wait_for_others(pause, deadline)
+            pause = min(2 * pause, MAX_PAUSE)
+
+    async def _wait_for_others(self, pause: float, deadline: float) -> None:
+        """Wait for a moment. Raises `Overloaded` after the deadline, or if too many wait."""
+        if self._waiting >= MAX_WAITING or monotonic() > deadline:
+            raise Overloaded
+        self._waiting += 1
+        try:
+            # At different times, not all at once.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+        finally:
+            self._waiting -= 1
+
+    def _delay(self, consumed: Consumption) -> float:
+        return 0 if consumed.is_known_device else consumed.pressure * self._limits.log_in_max_delay
+
+    def _consume_all(self, buckets: list[Bucket], *, reserved_for: float | None = None) -> Consume:
+        time = self._reserved_for if reserved_for is None else reserved_for
+
+        async def consume(connection: AsyncConnection) -> Consumption:
+            return await storage.consume(connection, buckets, reserved_for=time)
+
+        return consume
+
+    async def _settle(self, charges: list[Charge]) -> None:
         async with self._database.connect() as connection:
-            return await _translating_limits(storage.consume_login(connection, buckets))
+            await storage.settle(connection, charges)
 
-    async def _consume(self, bucket: Bucket) -> list[Bucket]:
+    async def _settle_failure(self, charges: list[Charge], failures: Bucket) -> None:
         async with self._database.connect() as connection:
-            return await _translating_limits(storage.consume(connection, bucket))
+            await storage.settle_failure(connection, charges, failures)
 
-    async def _refund(self, buckets: list[Bucket]) -> None:
-        async with self._database.connect() as connection:
-            await storage.refund(connection, buckets)
-
-    def _login_buckets(self, name: str, context: RequestContext) -> LoginBuckets:
-        network = _network(context.device.address, IPV6_NETWORK)
-        site = _network(context.device.address, IPV6_SITE)
-        per_name = self._limits.log_in_failures_per_name
+    def _login_buckets(
+        self, name: str, context: RequestContext, device: DeviceToken | None
+    ) -> LoginBuckets:
+        limits, user_name = self._limits, name.encode()
+        networks = _networks(context.device.address)
+        per_name = limits.log_in_failures_per_name
         one_per_period = Rate(min(per_name.attempts, 1), per_name.period)
+        per_address = limits.log_in_failures_per_address
+        log_ins = limits.log_ins_per_name_and_address
+        device_hash = device.hash if device else b""
         return LoginBuckets(
-            address=_bucket(self._limits.log_in_failures_per_address, "log-in from", network),
-            address_and_name=_bucket(one_per_period, "log-in from and as", site, name.encode()),
-            name=_bucket(per_name, "log-in as", name.encode()),
+            networks=[
+                _bucket(per_address, "log-in from", network, times=times)
+                for network, times in networks
+            ],
+            networks_and_name=[
+                _bucket(one_per_period, "log-in from and as", network, user_name, times=times)
+                for network, times in networks
+            ],
+            name=_bucket(per_name, "log-in as", user_name),
+            log_ins=_bucket(log_ins, "any log-in from and as", networks[0][0], user_name),
+            device=_bucket(limits.log_in_failures_per_device, "log-in on", device_hash, user_name),
+            device_log_ins=_bucket(log_ins, "any log-in on", device_hash, user_name),
+            failures=_bucket(limits.log_in_failures_total, "all log-ins"),
         )
 
 
-def _bucket(rate: Rate, *subject: str | bytes) -> Bucket:
+def _bucket(rate: Rate, *subject: str | bytes, times: int = 1) -> Bucket:
+    """Return the bucket of a subject that has ``times`` the attempts of a rate."""
     if not rate.attempts:
         return Bucket(id=_digest(*subject), **UNLIMITED)
-    emission_interval = rate.period / rate.attempts
+    emission_interval = rate.period / (rate.attempts * times)
     return Bucket(
         id=_digest(*subject),
         emission_interval=emission_interval,
@@ -138,14 +347,8 @@ def _digest(*parts: str | bytes) -> bytes:
     return sha256(b"".join(len(part).to_bytes(4) + part for part in encoded)).digest()
 
 
-def _network(address: Address | None, ipv6_prefix_length: int) -> bytes:
+def _networks(address: Address | None) -> list[tuple[bytes, int]]:
+    """Return the networks of an address, smallest first, and how many addresses each counts as."""
     if isinstance(address, IPv6Address):
-        return address.packed[: ipv6_prefix_length // 8]
-    return address.packed if address is not None else b""
-
-
-async def _translating_limits(consumed: Awaitable[list[Bucket]]) -> list[Bucket]:
-    try:
-        return await consumed
-    except LimitExceeded as error:
-        raise RateLimited(max(1, math.ceil(error.retry_after))) from error
+        return [(address.packed[: length // 8], times) for length, times in IPV6_NETWORKS]
+    return [(address.packed if address is not None else b"", 1)]

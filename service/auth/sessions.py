@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,15 +10,31 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
+from service.auth.devices import DeviceToken
 from service.auth.errors import InvalidCredentials, NoSuchSession, NotAuthenticated
 from service.auth.tokens import Token
 from service.model.request_context import Device, RequestContext
-from service.model.sessions import FoundSession, ListedSession, Session, SessionState
+from service.model.sessions import (
+    EndedSession,
+    FoundSession,
+    InsertedSession,
+    ListedSession,
+    SecretHash,
+    Session,
+    SessionState,
+)
 from service.model.users import Key, User
 from service.settings.sessions import SessionSettings
+from service.storage import session_endings as endings
+from service.storage import session_openings as openings
 from service.storage import sessions as storage
 from service.storage.database import Database
+from service.storage.rate_limits import Charge
 from service.storage.session_lookups import SessionLookups
+
+# More log-ins of one user than can be under way at once: a log-in does not see the sessions of
+# those that commit while it is counting. So many below the limit, it begins to be enforced.
+UNSEEN_LOG_INS = 100
 
 
 class LiveSession(Struct, frozen=True, kw_only=True):
@@ -25,63 +42,130 @@ class LiveSession(Struct, frozen=True, kw_only=True):
 
     session: Session
     user: User
+    token: Token
     renewed: bool = False
 
 
 class OpenedSession(Struct, frozen=True, kw_only=True):
-    """A session that was just opened, with its token, which is stored nowhere."""
+    """A session with a new token, which is stored nowhere. ``issued_at`` is the database's time.
+
+    ``device`` is the token by which the device is known from now on; ``None`` if that is as before.
+    """
 
     session: Session
     user: User
     token: Token
+    issued_at: datetime
+    device: DeviceToken | None = None
 
 
 class Sessions:
     """The sessions in ``database``."""
 
     def __init__(
-        self, database: Database, lookups: SessionLookups, settings: SessionSettings
+        self,
+        database: Database,
+        lookups: SessionLookups,
+        settings: SessionSettings,
+        max_per_user: int = 0,
     ) -> None:
         self._database = database
         self._lookups = lookups
         self._settings = settings
+        self._max_per_user = max_per_user
 
-    async def authenticate(self, token: Token) -> LiveSession:
-        """Return the live session of a token, renewing it if idle. Raises `NotAuthenticated`."""
-        found = await self.find(token)
+    async def authenticate(self, tokens: Sequence[Token]) -> LiveSession:
+        """Return the session that the tokens open, renewing it if idle.
+
+        Raises `NotAuthenticated` unless exactly one of them opens a live session: of two, one may
+        have been planted.
+        """
+        if len(tokens) == 1:
+            token = tokens[0]
+            found = await self.find(token)
+        else:
+            token, found = await self._find_only(tokens)
         if found is None:
             raise NotAuthenticated
         if found.state is SessionState.ACTIVE:
-            return LiveSession(session=found.session, user=found.user)
+            return LiveSession(session=found.session, user=found.user, token=token)
         return await self._renew(token, found.user)
 
     async def find(self, token: Token) -> FoundSession | None:
         """Return the live session of a token, without renewing it."""
         found = await self._lookups.find(token.session_id)
-        return found if found is not None and token.matches(found.secret_hash) else None
+        if found is None or not token.matches(found.secret_hash):
+            return None
+        return None if token.by_legacy_cookie and not found.legacy_cookie else found
 
-    async def open(
-        self, connection: AsyncConnection, key: Key, device: Device, replaces: Token | None = None
-    ) -> OpenedSession:
-        """Open a session for the user of ``key``, and end the session whose token is ``replaces``.
+    async def open(  # noqa: PLR0913
+        self,
+        connection: AsyncConnection,
+        key: Key,
+        device: Device,
+        *,
+        presented: DeviceToken | None = None,
+        carried: Sequence[Token] = (),
+        settles: Sequence[Charge] = (),
+    ) -> tuple[OpenedSession, InsertedSession]:
+        """Open a session for the user of ``key``, and end the live sessions of ``carried``.
 
-        Raises `InvalidCredentials` if the key was removed or its password changed since it was
-        read.
+        The device is known to the user from now on: by the token that was ``presented``, if it is
+        one that was issued and not forgotten, else by a new one. ``settles`` are the charges of the
+        attempt. Raises `InvalidCredentials` if the key was removed or its password changed since it
+        was read; then nothing happens.
         """
-        token = Token.issue()
-        session = await storage.open_session(
+        token, new_device = Token.issue(), DeviceToken.issue()
+        inserted = await openings.open_session(
             connection,
             session_id=token.session_id,
             secret_hash=token.secret_hash,
             key=key,
             device=device,
             settings=self._settings,
-            replaced_id=replaces.session_id if replaces else None,
-            replaced_hash=replaces.secret_hash if replaces else None,
+            presented_device=presented.hash if presented else None,
+            new_device=new_device.hash,
+            carried=secrets_of(carried),
+            max_counted=self._max_per_user,
+            settles=settles,
         )
-        if session is None:
+        if inserted is None:
             raise InvalidCredentials
-        return OpenedSession(session=session, user=key.user, token=token)
+        opened = OpenedSession(
+            session=inserted.session,
+            user=key.user,
+            token=token,
+            issued_at=inserted.session.created_at,
+            device=new_device if inserted.device_hash == new_device.hash else presented,
+        )
+        return opened, inserted
+
+    async def open_another(
+        self,
+        key: Key,
+        context: RequestContext,
+        *,
+        presented: DeviceToken | None,
+        carried: Sequence[Token],
+        settles: Sequence[Charge],
+    ) -> OpenedSession:
+        """Open a session of an existing user; those of ``carried`` and beyond the limit end.
+
+        Raises `InvalidCredentials` as `open` does.
+        """
+        async with self._database.connect() as connection:
+            opened, inserted = await self.open(
+                connection,
+                key,
+                context.device,
+                presented=presented,
+                carried=carried,
+                settles=settles,
+            )
+        record_all(Event.SESSION_REPLACED, context, inserted.replaced)
+        if self._max_per_user and inserted.earlier >= self._max_per_user - UNSEEN_LOG_INS:
+            await self._enforce_limit(key.user.id, context)
+        return opened
 
     async def list(
         self, user_id: UUID, max_sessions: int, older_than: tuple[datetime, UUID] | None = None
@@ -90,48 +174,95 @@ class Sessions:
 
         ``older_than`` is the creation time and id of the last session of the page before.
         """
-        async with self._database.connect() as connection:
-            return await storage.list_sessions(connection, user_id, max_sessions, older_than)
+        return await self._database.read(storage.list_sessions, user_id, max_sessions, older_than)
 
-    async def end(self, session: Session, context: RequestContext) -> None:
-        """End a session: its token is no longer valid, in any process."""
+    async def log_out(self, carried: Sequence[Token], context: RequestContext) -> None:
+        """End the live sessions of the tokens: those are no longer valid, in any process.
+
+        Raises `NotAuthenticated` if there is none.
+        """
+        if not carried:
+            raise NotAuthenticated
         async with self._database.connect() as connection:
-            await storage.end_session(connection, session.id)
-        record(Event.LOGGED_OUT, context, user_id=session.user_id, session_id=session.id)
+            ended = await endings.end_carried_sessions(connection, secrets_of(carried))
+        if not ended:
+            raise NotAuthenticated
+        record_all(Event.LOGGED_OUT, context, ended)
 
     async def end_one(self, session_id: UUID, user_id: UUID, context: RequestContext) -> None:
         """End a live session of a user. Raises `NoSuchSession` if the user has none of that id."""
         async with self._database.connect() as connection:
-            if not await storage.end_session_of_user(connection, session_id, user_id):
+            if not await endings.end_session_of_user(connection, session_id, user_id):
                 raise NoSuchSession
         record(Event.SESSION_REVOKED, context, user_id=user_id, session_id=session_id)
 
     async def end_others(self, kept: Session, context: RequestContext) -> int:
-        """End all live sessions of a user but one. Returns how many."""
+        """End all live sessions of a user but one. Returns how many.
+
+        All devices are forgotten but the one on which that session was opened.
+        """
         async with self._database.connect() as connection:
-            ended = await storage.end_other_sessions(connection, kept.user_id, kept.id)
+            ended = await endings.end_other_sessions(connection, kept.user_id, kept.id)
         event = Event.OTHER_SESSIONS_REVOKED
         record(event, context, user_id=kept.user_id, session_id=kept.id, ended=ended)
         return ended
 
-    async def keep_only(self, connection: AsyncConnection, live: LiveSession) -> OpenedSession:
+    async def keep_only(
+        self, connection: AsyncConnection, live: LiveSession
+    ) -> tuple[OpenedSession, int]:
         """End all sessions of a user but one, and issue a new token for that one.
 
+        All devices but that one's are forgotten. Returns it and the number of those that ended.
         Raises `NotAuthenticated` if it ended meanwhile.
         """
         token = Token.issue(live.session.id)
-        await storage.end_other_sessions(connection, live.user.id, live.session.id)
-        session = await storage.change_secret(connection, live.session.id, token.secret_hash)
-        if session is None:
+        ended = await endings.end_other_sessions(connection, live.user.id, live.session.id)
+        changed = await storage.change_secret(connection, live.session.id, token.secret_hash)
+        if changed is None:
             raise NotAuthenticated
-        return OpenedSession(session=session, user=live.user, token=token)
+        session, now = changed
+        return OpenedSession(session=session, user=live.user, token=token, issued_at=now), ended
+
+    async def _find_only(self, tokens: Sequence[Token]) -> tuple[Token, FoundSession]:
+        """Return the only live session of several tokens. Raises `NotAuthenticated`.
+
+        Cookies without the prefix count only if no other one opens a session.
+        """
+        for legacy in (False, True):
+            live = [
+                (token, found)
+                for token in tokens
+                if token.by_legacy_cookie is legacy
+                and (found := await self.find(token)) is not None
+            ]
+            if len(live) == 1:
+                return live[0]
+            if live:
+                break
+        raise NotAuthenticated
+
+    async def _enforce_limit(self, user_id: UUID, context: RequestContext) -> None:
+        async with self._database.connect() as connection:
+            ended = await endings.end_oldest_sessions(connection, user_id, self._max_per_user)
+        record_all(Event.SESSION_LIMIT_EXCEEDED, context, ended)
 
     async def _renew(self, token: Token, user: User) -> LiveSession:
         async with self._database.connect() as connection:
             renewed = await storage.renew_session(connection, token.session_id, self._settings)
         if renewed is not None:
-            return LiveSession(session=renewed, user=user, renewed=True)
+            return LiveSession(session=renewed, user=user, token=token, renewed=True)
         renewed_by_another = await self.find(token)
         if renewed_by_another is None:
             raise NotAuthenticated
-        return LiveSession(session=renewed_by_another.session, user=user)
+        return LiveSession(session=renewed_by_another.session, user=user, token=token)
+
+
+def secrets_of(tokens: Sequence[Token]) -> list[tuple[UUID, SecretHash]]:
+    """Return the ids and the hashes of the secrets of tokens."""
+    return [(token.session_id, token.secret_hash) for token in tokens]
+
+
+def record_all(event: Event, context: RequestContext, ended: Sequence[EndedSession]) -> None:
+    """Log an event for each session that ended."""
+    for session in ended:
+        record(event, context, user_id=session.user_id, session_id=session.id)

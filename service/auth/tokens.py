@@ -8,7 +8,7 @@ from base64 import urlsafe_b64encode
 from binascii import a2b_base64
 from hashlib import blake2b, sha256
 from hmac import compare_digest
-from typing import Self
+from typing import ClassVar, Self
 from uuid import UUID, uuid4
 
 from service.model.sessions import SecretHash
@@ -32,6 +32,8 @@ class Token:
     """
 
     __slots__ = ("_secret", "session_id", "text")
+
+    by_legacy_cookie: ClassVar[bool] = False
 
     def __init__(self, session_id: UUID, secret: bytes, text: str) -> None:
         self.session_id = session_id
@@ -57,6 +59,9 @@ class Token:
             raw = a2b_base64(text.encode().translate(_FROM_URLSAFE), strict_mode=True)
         except ValueError:
             return None
+        # With padding the text is shorter than it seems: no token has any.
+        if len(raw) != ID_BYTES + SECRET_BYTES:
+            return None
         return cls(UUID(bytes=raw[:ID_BYTES]), raw[ID_BYTES:], text)
 
     @classmethod
@@ -76,3 +81,15 @@ class Token:
     def matches(self, secret_hash: SecretHash) -> bool:
         """Return whether the hash is that of this token's secret, by constant-time comparison."""
         return compare_digest(self.secret_hash, secret_hash)
+
+
+class LegacyCookieToken(Token):
+    """A token from a cookie without the prefix that cookies have now.
+
+    Another host of the site can plant such a cookie, so it opens only sessions of the time before
+    the prefix.
+    """
+
+    __slots__ = ()
+
+    by_legacy_cookie = True

@@ -7,17 +7,22 @@ from uuid import UUID
 
 from service.auth.accounts import add_user
 from service.auth.audit import OPERATOR, Event, record
-from service.auth.errors import InvalidField, NoSuchUser, ValidationFailed
+from service.auth.errors import InvalidField, NoKeyForPassword, NoSuchUser, ValidationFailed
 from service.auth.hashing.hasher import Hasher
 from service.auth.passwords import NewCredentials, NewPassword, username_in_password
-from service.auth.usernames import prepare
+from service.auth.usernames import ClaimedUsername
+from service.model.sessions import ListedSession
 from service.model.users import Provider, User
 from service.storage import keys as key_storage
+from service.storage import session_endings
 from service.storage import sessions as session_storage
 from service.storage import users as storage
 from service.storage.database import Database
 
 PAGE_LENGTH = 1000
+
+# How many sessions are ended at a time, when all are.
+SESSIONS_PER_BATCH = 10_000
 
 
 class UserAdmin:
@@ -66,30 +71,60 @@ class UserAdmin:
         record(Event.USER_DELETED, OPERATOR, user_id=user.id)
 
     async def set_password(self, user: User, password: NewPassword) -> int:
-        """Set a user's password and end all their sessions. Returns how many ended.
+        """Set a user's password and end all their sessions. Returns how many were live.
 
-        Raises `ValidationFailed`.
+        Raises `ValidationFailed` and `NoKeyForPassword`.
         """
         if errors := username_in_password(user.username, password):
             raise ValidationFailed(errors)
         password_hash = await self._hasher.hash(password)
         async with self._database.transaction() as connection:
-            await key_storage.set_password_hash(connection, user.id, password_hash)
-            ended = await session_storage.end_all_sessions(connection, user.id)
+            if not await key_storage.set_password_hash(connection, user.id, password_hash):
+                raise NoKeyForPassword
+            ended = await session_endings.end_all_sessions(connection, user.id)
         record(Event.PASSWORD_CHANGED, OPERATOR, user_id=user.id, ended=ended)
         return ended
 
     async def end_all_sessions(self, user: User) -> int:
-        """End all sessions of a user. Returns how many."""
+        """End all live sessions of a user. Returns how many."""
         async with self._database.connect() as connection:
-            ended = await session_storage.end_all_sessions(connection, user.id)
+            ended = await session_endings.end_all_sessions(connection, user.id)
         record(Event.ALL_SESSIONS_REVOKED, OPERATOR, user_id=user.id, ended=ended)
         return ended
+
+    async def end_sessions_of_all(self) -> int:
+        """End all sessions of all users, a batch at a time. Returns how many."""
+        ended, batch = 0, SESSIONS_PER_BATCH
+        while batch == SESSIONS_PER_BATCH:
+            async with self._database.connect() as connection:
+                batch = await session_endings.end_any_sessions(connection, SESSIONS_PER_BATCH)
+            ended += batch
+        record(Event.ALL_SESSIONS_REVOKED, OPERATOR, ended=ended)
+        return ended
+
+    async def count_sessions(self, user: User) -> int:
+        """Return the number of a user's live sessions."""
+        async with self._database.connect() as connection:
+            return await session_storage.count_sessions(connection, user.id)
+
+    async def iter_sessions(self, user: User) -> AsyncIterator[ListedSession]:
+        """Iterate over a user's live sessions, newest first, a page at a time."""
+        older_than = None
+        while True:
+            async with self._database.connect() as connection:
+                page = await session_storage.list_sessions(
+                    connection, user.id, PAGE_LENGTH, older_than
+                )
+            for listed in page:
+                yield listed
+            if len(page) < PAGE_LENGTH:
+                return
+            older_than = page[-1].session.created_at, page[-1].session.id
 
 
 def _name(text: str) -> str:
     try:
-        return prepare(text)
+        return ClaimedUsername.parse(text).name or ""
     except InvalidField:
         return ""
 

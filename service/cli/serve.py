@@ -2,42 +2,59 @@
 
 from __future__ import annotations
 
-import asyncio
+from contextlib import suppress
 
 import click
+import structlog
 
-from service.cli.context import fail, load_settings, provide_database, reporting_errors
+from service.cli.context import load_settings, provide_database, require_schema
+from service.cli.failures import fail
+from service.cli.waiting import wait_for_database, wait_option
 from service.settings import Settings
-from service.storage.schema import is_behind, migrate, revision_of
+from service.settings.values import Duration
+from service.storage.connection import may_be_intercepted
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 @click.command()
-def serve() -> None:
-    """Serve requests until stopped."""
-    from service.server.supervisor import AddressInUse
+@click.option("--host", help="Address to listen on, or a name. OSTIARY_HOST.")
+@click.option("--port", help="Port to listen on. OSTIARY_PORT.")
+@click.option("--workers", help="Processes that serve requests. OSTIARY_WORKERS.")
+@wait_option
+def serve(wait: Duration | None, **options: str | None) -> None:
+    """Serve requests until stopped.
+
+    An option takes precedence over its variable. All other settings are environment variables:
+    `ostiary settings` lists them, and docs/settings.md says what they mean.
+    """
+    from service.server.stop_signals import stopping_once
+    from service.server.supervisor import CannotServe, require_resources
     from service.server.supervisor import serve as run_server
 
-    settings = load_settings()
-    with provide_database(settings) as (url, data_location):
-        _prepare_schema(settings, url)
-
-        def announce() -> None:
-            address = settings.server.url
-            click.echo(
-                f"Ostiary listens on {address} · documentation {address}/docs"
-                f" · data in {data_location}"
-            )
-
-        try:
-            run_server(settings, url, announce)
-        except AddressInUse as error:
-            fail(str(error))
+    settings = load_settings(options)
+    try:
+        # Before a data directory is made, or a database changed.
+        require_resources(settings)
+        _warn_of_interception(settings)
+        with stopping_once(), provide_database(settings) as (url, data_location):
+            wait_for_database(url, settings, wait)
+            require_schema(settings, url)
+            run_server(settings, url, lambda: _announce(settings, data_location))
+    except CannotServe as error:
+        fail(str(error))
 
 
-def _prepare_schema(settings: Settings, url: str) -> None:
-    """Migrate in development; in production, exit if migrations are missing."""
-    with reporting_errors():
-        if not settings.is_production:
-            asyncio.run(migrate(url))
-        elif is_behind(asyncio.run(revision_of(url))):
-            fail("The database lacks migrations of this version: run `ostiary migrate` first.")
+def _warn_of_interception(settings: Settings) -> None:
+    url = settings.database_url
+    if settings.is_production and url is not None and may_be_intercepted(url):
+        log.warning("database_tls_unverified", remedy="add ?sslmode=verify-full to DATABASE_URL")
+
+
+def _announce(settings: Settings, data_location: str) -> None:
+    address = settings.server.url
+    # Whoever reads standard output may have gone.
+    with suppress(OSError):
+        click.echo(
+            f"Ostiary listens on {address} · documentation {address}/docs · data in {data_location}"
+        )

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from service.lucia.rows import RowRejected, key_of, session_of, user_id_of
+from service.lucia.rows import RowRejected, key_of, session_of, text_of, time_of, user_id_of
 from service.lucia.source import KEYS, SESSIONS, USERS, LuciaSource, LuciaTable
 from service.storage.bulk_load import BulkLoad, Loaded
 
-Row = tuple[Any, ...]
+Row: TypeAlias = tuple[Any, ...]
+
+# The number of a row in its batch, and what is told about it.
+Remark: TypeAlias = tuple[int, str]
 
 
 class ImportCounts(Struct, kw_only=True):
     """The rows of a table that were read, newly inserted and rejected.
 
-    All other rows existed already, or are expired sessions.
+    All other rows existed already, or are sessions that have ended.
     """
 
     table: str
@@ -41,6 +44,9 @@ class ProgressReporter(Protocol):
 
         A session is identified by its user, since its id is a token.
         """
+
+    def note(self, table: str, row: str, remark: str) -> None:
+        """Report a row that is imported, and that sign-up would have refused."""
 
 
 class LuciaImport:
@@ -70,15 +76,19 @@ class LuciaImport:
     async def _import(
         self,
         table: LuciaTable,
-        convert: Callable[[int, Row], Row],
+        convert: Callable[[int, Row], tuple[Row, str | None]],
         load: Callable[[list[Row]], Awaitable[Loaded]],
         describe: Callable[[Row], str],
     ) -> ImportCounts:
         counts = ImportCounts(table=table.entity)
         self._progress.start(table.entity, await self._source.count(table))
         async for batch in self._source.batches(table):
-            rows, rejected = _convert(batch, convert)
+            rows, noted, rejected = _convert(batch, convert)
             loaded = await load(rows)
+            not_loaded = {number for number, _ in loaded.rejected}
+            for number, remark in noted:
+                if number not in not_loaded:
+                    self._progress.note(table.entity, describe(batch[number]), remark)
             for number, reason in sorted(rejected + loaded.rejected):
                 self._progress.reject(table.entity, describe(batch[number]), reason)
             counts.read += len(batch)
@@ -89,29 +99,40 @@ class LuciaImport:
 
 
 def _convert(
-    batch: list[Row], convert: Callable[[int, Row], Row]
-) -> tuple[list[Row], list[tuple[int, str]]]:
+    batch: list[Row], convert: Callable[[int, Row], tuple[Row, str | None]]
+) -> tuple[list[Row], list[Remark], list[Remark]]:
+    """Return the converted rows, the remarks on some of them, and the rejections."""
     rows: list[Row] = []
-    rejected: list[tuple[int, str]] = []
+    noted: list[Remark] = []
+    rejected: list[Remark] = []
     for number, row in enumerate(batch):
         try:
-            rows.append(convert(number, row))
+            converted, remark = convert(number, row)
         except RowRejected as error:
             rejected.append((number, str(error)))
-    return rows, rejected
+        else:
+            rows.append(converted)
+            if remark is not None:
+                noted.append((number, remark))
+    return rows, noted, rejected
 
 
-def _user_row(_: int, row: Row) -> Row:
+def _user_row(number: int, row: Row) -> tuple[Row, None]:
     (lucia_id,) = row
-    return (user_id_of(str(lucia_id)),)
+    return (number, user_id_of(text_of(lucia_id, "id"))), None
 
 
-def _key_row(number: int, row: Row) -> Row:
+def _key_row(number: int, row: Row) -> tuple[Row, str | None]:
     key_id, hashed_password, lucia_user_id = row
-    key = key_of(str(key_id), hashed_password, str(lucia_user_id))
+    key = key_of(
+        text_of(key_id, "id"),
+        None if hashed_password is None else text_of(hashed_password, "password hash"),
+        text_of(lucia_user_id, "user"),
+    )
     password_hash = key.password_hash
-    return (
+    converted = (
         number,
+        key.id,
         key.provider,
         key.name,
         key.user_id,
@@ -119,14 +140,18 @@ def _key_row(number: int, row: Row) -> Row:
         None if password_hash is None else password_hash.text,
         None if password_hash is None else password_hash.scheme,
     )
+    return converted, key.refusal
 
 
-def _session_row(number: int, row: Row) -> Row:
+def _session_row(number: int, row: Row) -> tuple[Row, None]:
     session_id, lucia_user_id, active_expires, idle_expires = row
     session = session_of(
-        str(session_id), str(lucia_user_id), int(active_expires), int(idle_expires)
+        text_of(session_id, "id"),
+        text_of(lucia_user_id, "user"),
+        time_of(active_expires, "active expiry"),
+        time_of(idle_expires, "idle expiry"),
     )
-    return (
+    converted = (
         number,
         session.id,
         session.secret_hash,
@@ -134,6 +159,7 @@ def _session_row(number: int, row: Row) -> Row:
         session.active_expires,
         session.idle_expires,
     )
+    return converted, None
 
 
 def _first_column(row: Row) -> str:

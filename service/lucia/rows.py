@@ -7,15 +7,16 @@ milliseconds since 1970).
 
 from __future__ import annotations
 
+import re
+from typing import Any
 from uuid import UUID, uuid5
 
 from msgspec import Struct
 
 from service.auth.errors import InvalidField
-from service.auth.hashing.legacy_hashes import is_legacy
-from service.auth.hashing.schemes import parse_password_hash
+from service.auth.hashing.schemes import is_verifiable, parse_password_hash
 from service.auth.tokens import Token
-from service.auth.usernames import display, prepare
+from service.auth.usernames import imported_name
 from service.model.sessions import SecretHash
 from service.model.users import PasswordHash, Provider
 
@@ -23,19 +24,33 @@ from service.model.users import PasswordHash, Provider
 # own tables, and an import that is run again finds the users that exist.
 USER_NAMESPACE = UUID("6f737469-6172-5900-8000-6c7563696132")
 
+# By the ids of keys, a later import knows those that were imported.
+KEY_NAMESPACE = UUID("6f737469-6172-5900-8000-6c756b657973")
+
+# An index of the database holds a provider and a name, and has no room for much more.
+MAX_KEY_LENGTH = 320
+
+# PostgreSQL can store neither U+0000 nor half of a surrogate pair.
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+
+# The end of the year 9999, the last that both Python and PostgreSQL have.
+MAX_TIME = 253_402_300_799_000
+
 
 class RowRejected(Exception):
     """A row cannot be imported; the message says why."""
 
 
 class ImportedKey(Struct, frozen=True, kw_only=True):
-    """A key that was read from Lucia."""
+    """A key that was read from Lucia. ``refusal`` says why sign-up would refuse its name."""
 
+    id: UUID
     provider: str
     name: str
     display_name: str
     user_id: UUID
     password_hash: PasswordHash | None
+    refusal: str | None
 
 
 class ImportedSession(Struct, frozen=True, kw_only=True):
@@ -56,20 +71,44 @@ def user_id_of(lucia_id: str) -> UUID:
         return uuid5(USER_NAMESPACE, lucia_id)
 
 
+def text_of(value: Any, column: str) -> str:
+    """Return the text of a column; SQLite has values of any type in it. Raises `RowRejected`."""
+    if value is None:
+        raise RowRejected(f"its {column} is missing")
+    if isinstance(value, bytes):
+        raise RowRejected(f"its {column} is not text")
+    text = str(value)
+    if _NOT_STORABLE.search(text):
+        raise RowRejected(f"its {column} has a character that PostgreSQL cannot store")
+    return text
+
+
+def time_of(value: Any, column: str) -> int:
+    """Return a time in milliseconds since 1970, within what is possible. Raises `RowRejected`."""
+    try:
+        return min(max(int(value), 0), MAX_TIME)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RowRejected(f"its {column} is not a number") from error
+
+
 def key_of(key_id: str, hashed_password: str | None, lucia_user_id: str) -> ImportedKey:
-    """Convert a key. Names may be shorter or longer than sign-up allows. Raises `RowRejected`."""
+    """Convert a key. Names may be such that sign-up refuses them. Raises `RowRejected`."""
     provider, colon, text = key_id.partition(":")
     if not (provider and colon and text):
         raise RowRejected("its id is not of the form provider:name")
-    if hashed_password is not None and not is_known_hash(hashed_password):
-        raise RowRejected("its password hash has an unknown form")
-    name, display_name = _name_forms(provider, text)
+    if len(key_id) > MAX_KEY_LENGTH:
+        raise RowRejected(f"its id is longer than {MAX_KEY_LENGTH} characters")
+    if hashed_password is not None and not is_verifiable(hashed_password):
+        raise RowRejected("its password hash has an unknown form, or costs too much to verify")
+    name, display_name, refusal = _name_forms(provider, text)
     return ImportedKey(
+        id=uuid5(KEY_NAMESPACE, key_id),
         provider=provider,
         name=name,
         display_name=display_name,
         user_id=user_id_of(lucia_user_id),
         password_hash=None if hashed_password is None else parse_password_hash(hashed_password),
+        refusal=refusal,
     )
 
 
@@ -89,16 +128,17 @@ def session_of(
     )
 
 
-def is_known_hash(password_hash: str) -> bool:
-    """Return whether a log-in can verify the hash."""
-    return is_legacy(password_hash) or password_hash.startswith("$argon2id$")
+def _name_forms(provider: str, text: str) -> tuple[str, str, str | None]:
+    """Return the form by which a name is compared, the one that is shown, and a refusal of it.
 
-
-def _name_forms(provider: str, text: str) -> tuple[str, str]:
-    """Return the prepared form and the display form of a name. Raises `RowRejected`."""
+    Sign-up would refuse the name for this reason; it is taken as it is, and logs in. Raises
+    `RowRejected` for a name that no log-in can have.
+    """
     if provider != Provider.USERNAME:
-        return text, text
+        return text, text, None
     try:
-        return prepare(text), display(text)
+        username = imported_name(text)
     except InvalidField as error:
         raise RowRejected(error.message) from error
+    refusal = username.refusal
+    return username.name, username.display_name, None if refusal is None else refusal.message

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import asyncpg
 from msgspec import Struct
+
+from service.settings.database_url import mistake_in
 
 BATCH = 10_000
 
@@ -55,6 +57,17 @@ class LuciaSource(Protocol):
         ...
 
 
+@contextmanager
+def translating_source_errors() -> Iterator[None]:
+    """Raise `SourceUnreadable` for whatever the source's driver raises."""
+    try:
+        yield
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise SourceUnreadable(_line(error)) from error
+    except (sqlite3.Error, UnicodeError) as error:
+        raise SourceUnreadable(_line(error)) from error
+
+
 class PostgreSQLSource:
     """A site on PostgreSQL."""
 
@@ -63,17 +76,26 @@ class PostgreSQLSource:
 
     async def count(self, table: LuciaTable) -> int:
         """Return the number of rows."""
-        name = await self._name_of(table)
-        return int(await self._connection.fetchval(f"SELECT count(*) FROM {name}"))
+        with translating_source_errors():
+            name = await self._name_of(table)
+            return int(await self._connection.fetchval(f"SELECT count(*) FROM {name}"))
 
     async def batches(self, table: LuciaTable) -> AsyncIterator[Batch]:
         """Iterate over the rows, a batch at a time."""
-        name = await self._name_of(table)
         columns = ", ".join(table.columns)
-        async with self._connection.transaction(readonly=True):
+        transaction = self._connection.transaction(readonly=True)
+        with translating_source_errors():
+            name = await self._name_of(table)
+            await transaction.start()
             cursor = await self._connection.cursor(f"SELECT {columns} FROM {name}")
-            while batch := await cursor.fetch(BATCH):
-                yield [tuple(row) for row in batch]
+        while True:
+            with translating_source_errors():
+                batch = await cursor.fetch(BATCH)
+            if not batch:
+                break
+            yield [tuple(row) for row in batch]
+        with translating_source_errors():
+            await transaction.rollback()
 
     async def _name_of(self, table: LuciaTable) -> str:
         for name in table.names:
@@ -95,14 +117,20 @@ class SQLiteSource:
 
     async def count(self, table: LuciaTable) -> int:
         """Return the number of rows."""
-        name = self._name_of(table)
-        return int(self._connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
+        with translating_source_errors():
+            name = self._name_of(table)
+            return int(self._connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
 
     async def batches(self, table: LuciaTable) -> AsyncIterator[Batch]:
         """Iterate over the rows, a batch at a time."""
         columns = ", ".join(table.columns)
-        cursor = self._connection.execute(f"SELECT {columns} FROM {self._name_of(table)}")
-        while batch := cursor.fetchmany(BATCH):
+        with translating_source_errors():
+            cursor = self._connection.execute(f"SELECT {columns} FROM {self._name_of(table)}")
+        while True:
+            with translating_source_errors():
+                batch = cursor.fetchmany(BATCH)
+            if not batch:
+                break
             yield batch
 
     def _name_of(self, table: LuciaTable) -> str:
@@ -116,36 +144,53 @@ class SQLiteSource:
 @asynccontextmanager
 async def open_source(url: str) -> AsyncIterator[LuciaSource]:
     """Open ``postgresql://…`` or ``sqlite:///path``. Raises `SourceUnreadable`."""
-    scheme = urlsplit(url).scheme
+    scheme, _, rest = url.partition("://")
     if scheme in {"postgresql", "postgres"}:
-        try:
-            connection = await asyncpg.connect(url)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise SourceUnreadable(str(error)) from error
+        connection = await _connect(url)
         try:
             yield PostgreSQLSource(connection)
         finally:
-            await connection.close()
+            connection.terminate()
     elif scheme == "sqlite":
-        database = _open_sqlite(Path(unquote(urlsplit(url).path.removeprefix("/"))))
+        database = _open_sqlite(Path(unquote(rest.removeprefix("/"))))
         try:
             yield SQLiteSource(database)
         finally:
             database.close()
     else:
-        raise SourceUnreadable("The source must be postgresql://… or sqlite:///path.")
+        raise SourceUnreadable("it must be postgresql://… or sqlite:///path")
+
+
+async def _connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    if mistake := mistake_in(url):
+        raise SourceUnreadable(f"its URL {mistake}")
+    try:
+        with translating_source_errors():
+            return await asyncpg.connect(url)
+    except ValueError:
+        # The message, and the exception itself, may show a part of the password.
+        raise SourceUnreadable("its URL cannot be read") from None
 
 
 def _open_sqlite(path: Path) -> sqlite3.Connection:
     if not path.is_file():
-        raise SourceUnreadable(f"There is no file {path}.")
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        raise SourceUnreadable(f"there is no file {path}")
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        raise SourceUnreadable(f"{path}: {_line(error)}") from error
+    # A row with text that is not UTF-8 is rejected later, and not all rows here.
+    connection.text_factory = lambda raw: raw.decode(errors="surrogateescape")
     try:
         connection.execute("SELECT 1 FROM sqlite_master")
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         connection.close()
-        raise SourceUnreadable(f"{path}: {error}") from error
+        raise SourceUnreadable(f"{path}: {_line(error)}") from error
     return connection
+
+
+def _line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _quoted(name: str) -> str:
@@ -155,5 +200,5 @@ def _quoted(name: str) -> str:
 def _no_table(table: LuciaTable) -> SourceUnreadable:
     names, columns = ", ".join(table.names), ", ".join(table.columns)
     return SourceUnreadable(
-        f"No {table.entity} table: none of {names} exists with the columns {columns}."
+        f"no {table.entity} table: none of {names} can be read, with the columns {columns}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Address = IPv4Address | IPv6Address
 
@@ -14,6 +15,7 @@ class Device(Struct, frozen=True, kw_only=True):
 
     user_agent: str | None = None
     address: Address | None = None
+    name: str | None = None
 
 
 class RequestContext(Struct, frozen=True, kw_only=True):
@@ -21,3 +23,7 @@ class RequestContext(Struct, frozen=True, kw_only=True):
 
     device: Device = Device()
     request_id: str | None = None
+
+    def with_device_name(self, name: str) -> RequestContext:
+        """Return the same context with the name that the client gave its device, if it did."""
+        return replace(self, device=replace(self.device, name=name or None))

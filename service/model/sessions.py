@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from service.model.devices import DeviceHash
 from service.model.request_context import Device
 from service.model.users import User
 
@@ -37,15 +38,41 @@ class Session(Struct, frozen=True, kw_only=True):
     renewed_at: datetime
     active_expires_at: datetime
     idle_expires_at: datetime
+    absolute_expires_at: datetime
+
+
+class EndedSession(Struct, frozen=True):
+    """A session that was live until it was ended."""
+
+    id: UUID
+    user_id: UUID
+
+
+class InsertedSession(Struct, frozen=True, kw_only=True):
+    """A new session, and what its log-in found.
+
+    ``device_hash`` is that by which its device is known. ``replaced`` are the sessions that ended
+    with it. ``earlier`` is the number of live sessions that the user had before, those included.
+    """
+
+    session: Session
+    device_hash: DeviceHash
+    replaced: list[EndedSession]
+    earlier: int
 
 
 class FoundSession(Struct, frozen=True, kw_only=True):
-    """A live session that was looked up by its id; its secret has yet to be compared."""
+    """A live session that was looked up by its id; its secret has yet to be compared.
+
+    ``legacy_cookie`` is true if its cookie may have a name without a prefix: the session was opened
+    by a version before 0005, or imported.
+    """
 
     session: Session
     user: User
     state: SessionState
     secret_hash: SecretHash
+    legacy_cookie: bool
 
 
 class ListedSession(Struct, frozen=True, kw_only=True):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 
 class Provider(StrEnum):
@@ -31,9 +32,11 @@ class PasswordHash(Struct, frozen=True):
 class User(Struct, frozen=True, kw_only=True):
     """A person. ``username`` is the display form of the username key, if there is one."""
 
-    id: UUID
-    username: str | None
-    created_at: datetime
+    id: Annotated[UUID, Meta(description="The user's id. It never changes.")]
+    username: Annotated[
+        str | None, Meta(description="The user name as it is displayed; null if there is none.")
+    ]
+    created_at: Annotated[datetime, Meta(description="When the user signed up.")]
 
 
 class Key(Struct, frozen=True, kw_only=True):

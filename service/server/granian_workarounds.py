@@ -10,15 +10,13 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVarTuple
+from typing import TypeVarTuple
 
 import uvloop
-from granian.server.mp import MPServer
 
 Ts = TypeVarTuple("Ts")
 
@@ -45,7 +43,9 @@ class EventLoop(uvloop.Loop):
         block_signals()
 
     def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Call ``callback`` for the first signal only."""
+        """Call ``callback`` for the first signal only; a signal that is ignored remains so."""
+        if signal.getsignal(sig) is signal.SIG_IGN:
+            return
 
         def handle_first() -> None:
             if not self._is_stopping:
@@ -66,7 +66,13 @@ class EventLoop(uvloop.Loop):
 
 
 def new_event_loop() -> EventLoop:
-    """Create an event loop and make it the current one."""
+    """Create the event loop of a worker and make it the current one.
+
+    A terminal sends SIGINT and SIGHUP to all processes of the service. The supervisor stops the
+    workers: they ignore both, and so do the processes that they start.
+    """
+    for each in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
     loop = EventLoop()
     asyncio.set_event_loop(loop)
     return loop
@@ -85,57 +91,15 @@ def unblock_signals() -> None:
 @contextmanager
 def signals_blocked() -> Iterator[None]:
     """Keep signals to stop pending in the body of the context, and in processes that it forks."""
-    block_signals()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
     finally:
-        unblock_signals()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
-class AnnouncingServer(MPServer):
-    """Granian's supervisor, which calls ``on_listening`` once connections are accepted.
-
-    - Granian announces that it listens, and calls its start hook, before it starts the workers
-      (emmett-framework/granian#381 asks for an announcement when they are ready).
-    - A worker that gets a signal before its loop runs handles it as its supervisor would, which
-      stops nothing. No upstream issue is known.
-    """
-
-    on_listening: Callable[[], None]
-
-    def startup(self, spawn_target: Any, target_loader: Any) -> None:
-        """Start the workers, with signals blocked until their loops run."""
-        with signals_blocked():
-            super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
-        # After the workers have been forked: forking a process with threads is unsafe.
-        threading.Thread(target=self._announce, name="announcer", daemon=True).start()
-
-    def _announce(self) -> None:
-        while not self.interrupt_signal:
-            try:
-                socket.create_connection((self.bind_addr, self.bind_port), timeout=1).close()
-            except OSError:
-                time.sleep(0.01)
-            else:
-                self.on_listening()
-                return
-
-
-def require_free_address(host: str, port: int) -> None:
-    """Check that nothing listens on an address. Raises `OSError`.
-
-    Granian shares its port with any program of the same user that shares it too (SO_REUSEPORT, for
-    workers with sockets of their own: emmett-framework/granian#544): requests would be divided
-    between two services. Needed as long as Granian does not check it itself.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
-
-
-def stop_with_supervisor() -> None:
-    """Stop this process, a worker, when its supervisor is killed.
+def stop_with_supervisor(timeout: float) -> None:
+    """Stop this process, a worker, when its supervisor is killed; kill it after ``timeout`` s.
 
     Granian's workers would go on, and share the port of the next service. No upstream issue is
     known.
@@ -147,5 +111,17 @@ def stop_with_supervisor() -> None:
     def stop_after_supervisor() -> None:
         supervisor.join()
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(timeout)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=stop_after_supervisor, name="supervisor-watch", daemon=True).start()
+
+
+def fork_workers() -> None:
+    """Let Granian fork its workers, on every version of Python.
+
+    It takes the start method of the process: `forkserver` from Python 3.14 on, which it replaces by
+    `spawn` (Granian 2.8.7). Spawned workers have neither `new_event_loop` nor the memory that they
+    would share with the supervisor.
+    """
+    multiprocessing.set_start_method("fork", force=True)

@@ -1,26 +1,30 @@
-"""The supervisor: a process that starts, watches and stops the workers."""
+"""Serving: a supervisor, with the settings of the service."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 
+import structlog
 from granian import loops
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from service.auth.passwords import common_passwords
-from service.server.granian_workarounds import (
-    AnnouncingServer,
-    new_event_loop,
-    require_free_address,
+from service.server.granian_workarounds import fork_workers, new_event_loop
+from service.server.open_files import (
+    MAX_DEFAULT_CONNECTIONS,
+    TooFewOpenFiles,
+    max_connections,
+    raise_limit,
 )
-from service.server.worker import create_worker_app
+from service.server.sockets import SocketAddress, require_free, resolve, shared_socket
+from service.server.supervising import Supervisor
+from service.server.worker import SHUTDOWN_TIMEOUT, create_worker_app
 from service.settings import Settings
 
-# Maximum time of a worker to finish its requests when it is stopped, in seconds.
-SHUTDOWN_TIMEOUT = 10
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Maximum size of a request's first line and headers, in bytes.
 MAX_HEAD_SIZE = 32 * 1024
@@ -34,39 +38,56 @@ LOGGING_CONFIG = {
 }
 
 
-class AddressInUse(Exception):
-    """The service cannot listen on its address."""
+class CannotServe(Exception):
+    """The service cannot listen on its address, or has too few open files."""
+
+
+def require_resources(settings: Settings) -> tuple[SocketAddress, int]:
+    """Check what serving needs, and raise the limit of open files. Raises `CannotServe`.
+
+    Return the address to listen on, and the number of connections of each worker.
+    """
+    host, port = settings.server.host, settings.server.port
+    try:
+        address = resolve(host, port)
+        require_free(address)
+        return address, max_connections(settings, raise_limit())
+    except OSError as error:
+        raise CannotServe(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+    except TooFewOpenFiles as error:
+        raise CannotServe(str(error)) from error
 
 
 def serve(settings: Settings, database_url: str, on_listening: Callable[[], None]) -> None:
-    """Serve requests until SIGINT or SIGTERM. Raises `AddressInUse`."""
-    host, port = settings.server.host, settings.server.port
-    try:
-        require_free_address(host, port)
-    except OSError as error:
-        raise AddressInUse(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+    """Serve requests until SIGINT, SIGTERM or SIGHUP. Raises `CannotServe`."""
+    address, connections = require_resources(settings)
+    if settings.server.max_connections is None and connections < MAX_DEFAULT_CONNECTIONS:
+        log.warning("open_files_limit_connections", connections_of_a_worker=connections)
     # Loaded before the workers are forked, which share its memory.
     common_passwords()
+    fork_workers()
     loops.register(Loops.auto)(new_event_loop)
-    server = AnnouncingServer(
+    server = Supervisor(
         "ostiary",
-        address=host,
-        port=port,
+        address=address[1][0],
+        port=settings.server.port,
         interface=Interfaces.ASGI,
         workers=settings.server.effective_workers,
         loop=Loops.auto,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
-            header_read_timeout=int(settings.server.client_timeout * 1000),
+            header_read_timeout=int(settings.server.head_timeout * 1000),
             max_buffer_size=MAX_HEAD_SIZE,
         ),
         websockets=False,
-        respawn_failed_workers=True,
+        backlog=settings.server.backlog,
+        backpressure=connections,
         workers_kill_timeout=SHUTDOWN_TIMEOUT,
         log_level=LogLevels.warning,
         log_dictconfig=LOGGING_CONFIG,
     )
     server.on_listening = on_listening
+    server.open_socket = partial(shared_socket, address, settings.server.client_timeout)
     server.serve(
         target_loader=partial(create_worker_app, settings, database_url), wrap_loader=False
     )

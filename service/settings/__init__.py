@@ -12,12 +12,14 @@ from msgspec import Meta, Struct
 
 from service.settings.cookies import CookieSettings
 from service.settings.database import DatabaseOptions
+from service.settings.devices import DeviceSettings
 from service.settings.http import HTTPSettings
 from service.settings.logs import LogSettings
 from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSettings
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.server import ServerSettings, cores
 from service.settings.sessions import SessionSettings
+from service.settings.usernames import UsernameSettings
 from service.settings.values import Duration, Environment, LogFormat
 
 
@@ -28,7 +30,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         str | None,
         Meta(
             description="The PostgreSQL to use, `postgresql://user:password@host:port/database`. "
-            "Without it an embedded server is started (not in production)."
+            "Without it an embedded server is started (not in production).",
+            extra={"secret": True},
         ),
     ] = None
     env: Annotated[
@@ -42,17 +45,36 @@ class Settings(Struct, frozen=True, kw_only=True):
     data_dir: Annotated[Path, Meta(description="Data directory of the embedded PostgreSQL.")] = (
         Path(".ostiary")
     )
+    lucia_source: Annotated[
+        str | None,
+        Meta(
+            description="The database of a Lucia site, for `ostiary import-lucia`: "
+            "`postgresql://…` or `sqlite:///path`.",
+            extra={"secret": True},
+        ),
+    ] = None
     server: ServerSettings = ServerSettings()
     http: HTTPSettings = HTTPSettings()
     cookies: CookieSettings = CookieSettings()
     sessions: SessionSettings = SessionSettings()
+    sessions_per_user: Annotated[
+        int,
+        Meta(
+            description="Live sessions that a user can have: a log-in beyond that ends the oldest "
+            "one. `0`: no limit.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 1000
+    devices: DeviceSettings = DeviceSettings()
     cleanup_interval: Annotated[
         Duration,
         Meta(
-            description="How often expired sessions and rate limits are deleted, and the time of "
-            "verifying a password is measured."
+            description="How often expired sessions, devices and rate limits are deleted, and the "
+            "time of verifying a password is measured."
         ),
     ] = Duration.parse("10m")
+    usernames: UsernameSettings = UsernameSettings()
     passwords: PasswordSettings = PasswordSettings()
     argon2: Argon2Cost = Argon2Cost()
     hashing: HashingSettings = HashingSettings()

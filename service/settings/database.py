@@ -17,7 +17,8 @@ class DatabaseOptions(Struct, frozen=True, kw_only=True):
     pool_size: Annotated[
         int,
         Meta(
-            description="Connections of the pool, for each worker; there is one more for look-ups.",
+            description="Connections of the pool, for each worker; there is one more for "
+            "look-ups, another while that one is stuck, and one for `GET /readyz`.",
             ge=1,
             le=200,
         ),
@@ -25,12 +26,23 @@ class DatabaseOptions(Struct, frozen=True, kw_only=True):
     pool_timeout: Annotated[
         Duration, Meta(description="Maximum time to wait for a free connection of the pool.")
     ] = Duration.parse("2s")
-    connect_timeout: Annotated[Duration, Meta(description="Maximum time to open a connection.")] = (
-        Duration.parse("5s")
-    )
+    connect_timeout: Annotated[
+        Duration,
+        Meta(
+            description="Maximum time to open a connection; the hosts of `DATABASE_URL`, if there "
+            "are several, share it."
+        ),
+    ] = Duration.parse("5s")
     statement_timeout: Annotated[
         Duration, Meta(description="Maximum time of one SQL statement.")
     ] = Duration.parse("5s")
+    wait: Annotated[
+        Duration | None,
+        Meta(
+            description="How long `ostiary serve` and `ostiary migrate` wait for a PostgreSQL that "
+            "does not accept connections yet. Default: not at all."
+        ),
+    ] = None
     pgbouncer: Annotated[
         bool,
         Meta(

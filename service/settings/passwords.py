@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from service.settings.values import Duration
+from service.settings.values import Duration, Words
 
 
 class PasswordSettings(Struct, frozen=True, kw_only=True):
@@ -17,6 +17,13 @@ class PasswordSettings(Struct, frozen=True, kw_only=True):
     min_length: Annotated[
         int, Meta(description="Minimum length of a new password, in characters.", ge=8, le=64)
     ] = 8
+    context_words: Annotated[
+        Words,
+        Meta(
+            description="Words that attackers try first on this site, such as its name and that "
+            "of the organisation; those of fewer than four letters have no effect. `-` is none."
+        ),
+    ] = Words.parse("ostiary")
 
 
 class Argon2Cost(Struct, frozen=True, kw_only=True):
@@ -48,13 +55,29 @@ class HashingSettings(Struct, frozen=True, kw_only=True):
     queue_length: Annotated[
         int,
         Meta(
-            description="Maximum number of passwords that wait to be hashed, in each worker; "
-            "further ones get 503.",
+            description="Maximum number of passwords that wait to be hashed, in each worker. If "
+            "there are more, those of the busiest address or name get 503.",
             ge=0,
             le=10000,
         ),
     ] = 32
+    known_queue_length: Annotated[
+        int,
+        Meta(
+            description="The same for known devices and live sessions, which have every other "
+            "turn.",
+            ge=0,
+            le=10000,
+        ),
+    ] = 16
     queue_timeout: Annotated[
         Duration,
         Meta(description="Maximum time for queueing and hashing a password; then 503."),
     ] = Duration.parse("4s")
+    time_limit: Annotated[
+        Duration,
+        Meta(
+            description="Maximum time of hashing one password; then its process is killed and "
+            "replaced."
+        ),
+    ] = Duration.parse("10s")

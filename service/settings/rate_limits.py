@@ -1,4 +1,4 @@
-"""Limits on failed log-ins and on sign-ups."""
+"""Limits on log-ins and on sign-ups."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from service.settings.values import Rate
+from service.settings.values import Duration, Rate
 
 
 class RateLimitSettings(Struct, frozen=True, kw_only=True):
@@ -19,19 +19,47 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
         Meta(
             description="Failed log-ins allowed for one user name; they are restored one by one. "
             "Beyond that, only an address with no recent failure for the name has an attempt. "
-            "`0`: no limit."
+            "Known devices are not affected. `0`: no limit."
         ),
     ] = Rate.parse("10/15m")
     log_in_failures_per_address: Annotated[
         Rate,
         Meta(
-            description="Failed log-ins allowed from one address (for IPv6: from one /64). "
+            description="Failed log-ins allowed from one address (for IPv6: from one /64; a /56 "
+            "has twice, a /48 three times as many). Known devices are not affected. "
             "`0`: no limit."
         ),
     ] = Rate.parse("50/15m")
+    log_in_failures_per_device: Annotated[
+        Rate,
+        Meta(
+            description="Failed log-ins allowed for one user from a known device, and wrong "
+            "current passwords in one session. `0`: no limit."
+        ),
+    ] = Rate.parse("10/15m")
+    log_in_failures_total: Annotated[
+        Rate,
+        Meta(
+            description="Failed log-ins, from all unknown devices, beyond which further attempts "
+            "from unknown devices are delayed, and cost an address up to ten times as much. "
+            "`0`: never."
+        ),
+    ] = Rate.parse("1000/15m")
+    log_in_max_delay: Annotated[
+        Duration,
+        Meta(description="The longest delay beyond `OSTIARY_LOG_IN_FAILURES_TOTAL`."),
+    ] = Duration.parse("3s")
+    log_ins_per_name_and_address: Annotated[
+        Rate,
+        Meta(
+            description="Log-ins allowed for one user name from one address, or from one known "
+            "device, successful or not. `0`: no limit."
+        ),
+    ] = Rate.parse("120/15m")
     sign_ups_per_address: Annotated[
         Rate,
         Meta(
-            description="Sign-ups allowed from one address (for IPv6: from one /64). `0`: no limit."
+            description="Sign-ups allowed from one address (for IPv6: from one /64; a /56 has "
+            "twice, a /48 three times as many). `0`: no limit."
         ),
     ] = Rate.parse("20/1h")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
@@ -25,13 +26,45 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on.", ge=1, le=65535)] = 8000
+    head_timeout: Annotated[
+        Duration,
+        Meta(
+            description="Maximum time for a client to send the head of a request, from the opening "
+            "of the connection or the previous response on: also the time after which a silent or "
+            "idle connection is closed."
+        ),
+    ] = Duration.parse("5s")
     client_timeout: Annotated[
         Duration,
         Meta(
-            description="Maximum time for a client to send the head of a request, and again for "
-            "its body; also the time after which an idle connection is closed."
+            description="Maximum time for a client to send the body of a request; also the time "
+            "after which a connection is closed whose client does not read the response."
         ),
     ] = Duration.parse("30s")
+    max_connections: Annotated[
+        Annotated[int, Meta(ge=16, le=1_000_000)] | None,
+        Meta(
+            description="Maximum number of open connections of each worker; others wait in the "
+            "backlog. Default: what the limit of open files allows, at most 16384."
+        ),
+    ] = None
+    backlog: Annotated[
+        int,
+        Meta(
+            description="Connections that may wait until a worker accepts them, for each worker; "
+            "the kernel limits it (`net.core.somaxconn`).",
+            ge=128,
+            le=65535,
+        ),
+    ] = 4096
+    request_timeout: Annotated[
+        Duration,
+        Meta(
+            description="Maximum time of a request from its arrival to the answer, but for the "
+            "time the client takes to send the body: waiting for PostgreSQL, for connections to it "
+            "and for hash processes included; then 503. All other time limits end with it."
+        ),
+    ] = Duration.parse("5s")
     workers: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | None,
         Meta(description="Processes that serve requests. Default: the number of cores, at most 8."),
@@ -39,10 +72,26 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
-        """The address of the service, for a browser."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        """The address of the service, for a browser on this machine.
+
+        A loopback address has the name `localhost`, as pages in development have it: for a browser,
+        `localhost` and `127.0.0.1` are different sites, which do not share cookies.
+        """
+        host = self.host.strip("[]")
+        if _is_local(host):
+            return f"http://localhost:{self.port}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def effective_workers(self) -> int:
         """The number of workers, with the default filled in."""
         return self.workers or min(cores(), MAX_DEFAULT_WORKERS)
+
+
+def _is_local(host: str) -> bool:
+    """Return whether `localhost` leads to a host: a loopback address, or all addresses."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_unspecified or host in {"127.0.0.1", "::1"}

@@ -11,10 +11,16 @@ from msgspec import Struct
 
 _DURATION = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
 _RATE = re.compile(r"([1-9][0-9]{0,5})/([0-9]+[a-z])")
-# As browsers serialise it: lower case, no path, no default port.
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+# The name of a header field (RFC 9110, section 5.6.2). A `*` would be taken for a pattern.
+_TOKEN = re.compile(r"[!#$%&'+.^_`|~0-9a-z-]+")
+
+# Bits before the IPv4 address in an IPv4-mapped IPv6 address.
+_MAPPED_PREFIX = 96
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+# A hundred years: beyond some thousands, times are out of the range of Python and PostgreSQL.
+_MAX_DAYS = 36_500
 
 
 class Duration(float):
@@ -28,7 +34,10 @@ class Duration(float):
         match = _DURATION.fullmatch(text)
         if match is None:
             raise ValueError("must look like 90s, 15m, 12h or 30d")
-        return cls(int(match[1]) * _SECONDS[match[2]])
+        seconds = int(match[1]) * _SECONDS[match[2]]
+        if seconds > _MAX_DAYS * _SECONDS["d"]:
+            raise ValueError(f"must be at most {_MAX_DAYS}d")
+        return cls(seconds)
 
     def __str__(self) -> str:
         unit = next(unit for unit in reversed(_SECONDS) if self % _SECONDS[unit] == 0)
@@ -55,22 +64,41 @@ class Rate(Struct, frozen=True):
         return f"{self.attempts}/{self.period}" if self.attempts else "0"
 
 
-class Origins(frozenset[str]):
-    """Origins of web pages, separated by commas."""
+class HeaderNames(frozenset[str]):
+    """Names of header fields in lower case, separated by commas."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a list of origins. Raises `ValueError`."""
-        origins = [origin.strip() for origin in text.split(",")]
-        for origin in origins:
-            if _ORIGIN.fullmatch(origin) is None:
-                raise ValueError(f"must look like https://app.example.com, and {origin!r} does not")
-        return cls(origins)
+        """Read a list of names. Raises `ValueError`."""
+        names = [part.strip().lower() for part in text.split(",")]
+        for name in filter(None, names):
+            if _TOKEN.fullmatch(name) is None:
+                raise ValueError(f"{name!r} is not the name of a header")
+        return cls(filter(None, names))
 
     def __str__(self) -> str:
         return ",".join(sorted(self))
+
+
+class Words(frozenset[str]):
+    """Words, separated by commas; ``-`` is none."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a list of words. Raises `ValueError`."""
+        if text == "-":
+            return cls()
+        words = [word.strip() for word in text.split(",")]
+        if not all(words):
+            raise ValueError("must look like admin,root or be - for none")
+        return cls(words)
+
+    def __str__(self) -> str:
+        return ",".join(sorted(self)) or "-"
 
 
 class Networks(tuple[IPv4Network | IPv6Network, ...]):
@@ -81,10 +109,25 @@ class Networks(tuple[IPv4Network | IPv6Network, ...]):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a list of networks. Raises `ValueError`."""
-        return cls(ip_network(part.strip()) for part in text.split(","))
+        parts = [part.strip() for part in text.split(",")]
+        return cls(_network(part) for part in parts if part)
 
     def __str__(self) -> str:
         return ",".join(map(str, self))
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """Return a network; an IPv4-mapped one as IPv4, as clients' addresses are. Raises `ValueError`.
+
+    Addresses are compared without zone, so a network has none either.
+    """
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone; addresses are compared without")
+    network = ip_network(text.removeprefix("[").removesuffix("]"))
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is not None and network.prefixlen >= _MAPPED_PREFIX:
+        return IPv4Network((mapped, network.prefixlen - _MAPPED_PREFIX))
+    return network
 
 
 class Environment(StrEnum):

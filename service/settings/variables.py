@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
 
 from service.settings import Settings
-from service.settings.values import Duration, Networks, Origins, Rate, SameSite
+from service.settings.database_url import mistake_in
+from service.settings.hosts import HostNames
+from service.settings.origins import Origins
+from service.settings.permitted import permitted
+from service.settings.secret_files import SUFFIX, with_secret_files
+from service.settings.service_links import service_links
+from service.settings.values import Duration, HeaderNames, Networks, Rate, SameSite, Words
 
 PREFIX = "OSTIARY_"
 
-_DATABASE_SCHEMES = {"postgresql", "postgres"}
-_PARSED_TYPES = {Duration, Networks, Origins, Rate}
-_EMPTY_DEFAULTS = (None, Origins(), Networks())
+# PostgreSQL counts time limits in milliseconds, in an integer of 32 bits.
+MAX_STATEMENT_TIMEOUT = Duration.parse("7d")
+
+_PARSED_TYPES = {Duration, HeaderNames, HostNames, Networks, Origins, Rate, Words}
+_EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 
 
 class InvalidSettings(Exception):
@@ -43,11 +51,21 @@ class Variable(Struct, frozen=True, kw_only=True):
         return text
 
     @property
+    def is_secret(self) -> bool:
+        """Whether the value must not be shown; it can be in a file, too."""
+        return bool((self.type.__metadata__[0].extra or {}).get("secret"))
+
+    @property
     def default_text(self) -> str:
         """The default as it would be written in the variable; empty where there is none."""
-        if self.default in _EMPTY_DEFAULTS:
-            return ""
-        return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
+        return text_of(self.default)
+
+
+def text_of(value: object) -> str:
+    """Return a value as it would be written in a variable; empty where there is none."""
+    if value in _EMPTY_DEFAULTS:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def variables() -> Iterator[Variable]:
@@ -63,19 +81,28 @@ def variables() -> Iterator[Variable]:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the settings from environment variables; an empty variable counts as not set.
 
-    Raises `InvalidSettings` with every mistake: wrong values, contradictions, and variables with
-    the prefix ``OSTIARY_`` that set nothing.
+    Variables of Kubernetes are ignored. Raises `InvalidSettings` with every mistake: wrong values,
+    contradictions, and variables with the prefix ``OSTIARY_`` that set nothing.
     """
+    links = service_links(environment)
+    environment, unreadable = with_secret_files(
+        {name: text for name, text in environment.items() if name not in links}, secret_names()
+    )
     settings, errors = _convert(environment)
-    errors |= {
-        name: "there is no such setting"
-        for name in sorted(environment.keys() - {each.name for each in variables()})
-        if name.startswith(PREFIX)
-    }
-    errors = dict(_contradictions(settings)) | errors
+    errors |= unreadable | _unknown(environment)
+    # A secret whose file cannot be read is not missing.
+    covered = {name.removesuffix(SUFFIX) for name in unreadable}
+    errors = {
+        name: mistake for name, mistake in _contradictions(settings) if name not in covered
+    } | errors
     if errors:
         raise InvalidSettings([f"{name}: {mistake}" for name, mistake in errors.items()])
     return settings
+
+
+def secret_names() -> list[str]:
+    """Return the names of the variables that hold a secret."""
+    return [each.name for each in variables() if each.is_secret]
 
 
 def settings_table() -> str:
@@ -83,7 +110,8 @@ def settings_table() -> str:
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
     for each in variables():
         default = f"`{each.default_text}`" if each.default_text else ""
-        rows.append(f"| `{each.name}` | {default} | {each.description} |")
+        file = f", `{each.name}{SUFFIX}`" if each.is_secret else ""
+        rows.append(f"| `{each.name}`{file} | {default} | {each.description} |")
     return "\n".join(rows)
 
 
@@ -120,28 +148,44 @@ def _convert(environment: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
 
 def _parse(annotated: Any, text: str) -> object:
     """Read a value of an annotated type. Raises `ValueError`, as `msgspec.ValidationError` is."""
-    if annotated.__origin__ in _PARSED_TYPES:
-        return annotated.__origin__.parse(text)
-    return msgspec.convert(text, annotated, strict=False, dec_hook=lambda kind, text: kind(text))
+    for kind in get_args(annotated.__origin__) or (annotated.__origin__,):
+        if kind in _PARSED_TYPES:
+            return kind.parse(text)
+    try:
+        return msgspec.convert(
+            text, annotated, strict=False, dec_hook=lambda kind, text: kind(text)
+        )
+    except msgspec.ValidationError as error:
+        raise ValueError(permitted(annotated) or str(error)) from error
+
+
+def _unknown(environment: Iterable[str]) -> dict[str, str]:
+    """Return the variables that set nothing, and what may have been meant."""
+    known = {each.name.removeprefix(PREFIX): each.name for each in variables()}
+    mistakes = {}
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known.values():
+            close = get_close_matches(name.removeprefix(PREFIX), known, n=1)
+            hint = f"; did you mean {known[close[0]]}?" if close else ""
+            mistakes[name] = f"there is no such setting{hint}"
+    return mistakes
 
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     """Find settings that are each valid but not together; named after one of them."""
     if settings.database_url is None and settings.is_production:
         yield "DATABASE_URL", "required in production"
-    if settings.database_url is not None and not _is_database_url(settings.database_url):
-        yield "DATABASE_URL", "must look like postgresql://user:password@host:port/database"
+    if settings.database_url is not None and (mistake := mistake_in(settings.database_url)):
+        yield "DATABASE_URL", mistake
+    if settings.database.statement_timeout > MAX_STATEMENT_TIMEOUT:
+        yield "OSTIARY_DATABASE_STATEMENT_TIMEOUT", f"must be at most {MAX_STATEMENT_TIMEOUT}"
     if settings.sessions.active_period > settings.sessions.max_lifetime:
         yield "OSTIARY_SESSION_ACTIVE_PERIOD", "longer than OSTIARY_SESSION_MAX_LIFETIME"
     if settings.cookies.samesite is SameSite.NONE and not settings.is_production:
-        message = "`none` needs a Secure cookie, which is only set in production"
+        message = (
+            "`none` needs a Secure cookie, which is only set in production: use `lax`, and in "
+            "development the same host name for the page and the service"
+        )
         yield "OSTIARY_COOKIE_SAMESITE", message
     if settings.argon2.memory_kib < 8 * settings.argon2.parallelism:
         yield "OSTIARY_ARGON2_MEMORY_KIB", "must be at least 8 for each lane"
-
-
-def _is_database_url(text: str) -> bool:
-    try:
-        return urlsplit(text).scheme in _DATABASE_SCHEMES
-    except ValueError:
-        return False

@@ -1,29 +1,37 @@
 """Bulk loading of users, keys and sessions: COPY into temporary tables, then one INSERT.
 
-Rows that exist already are left unchanged, so an interrupted load can be run again.
+Rows that exist already are left unchanged, so an interrupted load can be run again. What was loaded
+is remembered in the table ``imported``, so that a later load does not bring back what has ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 from msgspec import Struct
 
-from service.storage.database import ADMIN_TIMEOUTS, DatabaseUnavailable, connect
+from service.storage.database import ADMIN_TIMEOUTS, connect, translating_errors
+
+# The key of an advisory lock: one load at a time. Any constant would do.
+LOAD_LOCK = 0x696D706F7274
 
 INCOMING = """
-CREATE TEMPORARY TABLE incoming_user (id uuid);
+CREATE TEMPORARY TABLE incoming_user (number int, id uuid);
 CREATE TEMPORARY TABLE incoming_key (
-    number int, provider text, name text, user_id uuid, display_name text, password_hash text,
-    password_scheme text);
+    number int, id uuid, provider text, name text, user_id uuid, display_name text,
+    password_hash text, password_scheme text);
 CREATE TEMPORARY TABLE incoming_session (
     number int, id uuid, secret_hash bytea, user_id uuid, active_expires bigint,
     idle_expires bigint);
 """
+
+
+class LoadRunning(Exception):
+    """Another load into the database is under way."""
 
 
 class Loaded(Struct, frozen=True):
@@ -40,41 +48,79 @@ class BulkLoad:
         self._connection = connection
 
     _ADD_USERS = """
-        INSERT INTO "user" (id) SELECT id FROM incoming_user ON CONFLICT DO NOTHING
+        INSERT INTO "user" (id)
+        SELECT id FROM incoming_user
+        WHERE NOT EXISTS (
+            SELECT FROM imported WHERE kind = 'user' AND imported.id = incoming_user.id)
+        ON CONFLICT DO NOTHING
         """
 
-    async def users(self, ids: Sequence[tuple[Any, ...]]) -> Loaded:
-        """Load rows of (id)."""
-        return await self._load("incoming_user", ids, self._ADD_USERS, None)
+    _REMEMBER_USERS = """
+        INSERT INTO imported (kind, id)
+        SELECT DISTINCT 'user', id FROM incoming_user JOIN "user" USING (id)
+        ON CONFLICT DO NOTHING
+        """
+
+    _USERS_NOT_ADDED = """
+        SELECT number, 'was deleted since it was imported'
+        FROM incoming_user LEFT JOIN "user" USING (id)
+        WHERE "user".id IS NULL
+        ORDER BY number
+        """
+
+    async def users(self, rows: Sequence[tuple[Any, ...]]) -> Loaded:
+        """Load rows of (number, id)."""
+        return await self._load(
+            "incoming_user", rows, self._ADD_USERS, self._REMEMBER_USERS, self._USERS_NOT_ADDED
+        )
 
     _ADD_KEYS = """
         INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme)
         SELECT DISTINCT ON (provider, name)
                provider, name, user_id, display_name, password_hash, password_scheme
         FROM incoming_key JOIN "user" ON "user".id = user_id
+        WHERE NOT EXISTS (
+            SELECT FROM imported WHERE kind = 'key' AND imported.id = incoming_key.id)
         ORDER BY provider, name, number
+        ON CONFLICT DO NOTHING
+        """
+
+    _REMEMBER_KEYS = """
+        INSERT INTO imported (kind, id, user_id)
+        SELECT DISTINCT 'key', incoming_key.id, user_id
+        FROM incoming_key JOIN key USING (provider, name, user_id, display_name)
         ON CONFLICT DO NOTHING
         """
 
     _KEYS_NOT_ADDED = """
         SELECT number,
-               CASE WHEN owner.id IS NULL THEN 'there is no such user'
+               CASE WHEN remembered_user.id IS NOT NULL AND owner.id IS NULL
+                    THEN 'its user was deleted since it was imported'
+                    WHEN owner.id IS NULL THEN 'there is no such user'
+                    WHEN key.name IS NULL THEN 'was removed since it was imported'
                     WHEN key.user_id <> incoming_key.user_id
                     THEN 'another user has this name, as ' || key.display_name
                     ELSE 'its user already has this name, as ' || key.display_name
                END
         FROM incoming_key
         LEFT JOIN "user" AS owner ON owner.id = incoming_key.user_id
+        LEFT JOIN imported AS remembered_user
+               ON remembered_user.kind = 'user' AND remembered_user.id = incoming_key.user_id
+        LEFT JOIN imported AS remembered_key
+               ON remembered_key.kind = 'key' AND remembered_key.id = incoming_key.id
         LEFT JOIN key USING (provider, name)
         WHERE owner.id IS NULL
+           OR key.name IS NULL
            OR key.user_id <> incoming_key.user_id
-           OR key.display_name <> incoming_key.display_name
+           OR key.display_name <> incoming_key.display_name AND remembered_key.id IS NULL
         ORDER BY number
         """
 
     async def keys(self, rows: Sequence[tuple[Any, ...]]) -> Loaded:
-        """Load rows of (number, provider, name, user id, display name, hash, hash scheme)."""
-        return await self._load("incoming_key", rows, self._ADD_KEYS, self._KEYS_NOT_ADDED)
+        """Load rows of (number, id, provider, name, user id, display name, hash, hash scheme)."""
+        return await self._load(
+            "incoming_key", rows, self._ADD_KEYS, self._REMEMBER_KEYS, self._KEYS_NOT_ADDED
+        )
 
     # Lucia does not store when a session was opened: its maximum lifetime $1 begins at the import.
     _ADD_SESSIONS = """
@@ -86,12 +132,27 @@ class BulkLoad:
                now() + $1
         FROM incoming_session JOIN "user" ON "user".id = user_id
         WHERE to_timestamp(idle_expires / 1000.0) > now()
+          AND NOT EXISTS (
+              SELECT FROM imported WHERE kind = 'session' AND imported.id = incoming_session.id)
+        ON CONFLICT DO NOTHING
+        """
+
+    _REMEMBER_SESSIONS = """
+        INSERT INTO imported (kind, id, user_id)
+        SELECT DISTINCT 'session', id, session.user_id
+        FROM incoming_session JOIN session USING (id)
         ON CONFLICT DO NOTHING
         """
 
     _SESSIONS_NOT_ADDED = """
-        SELECT number, 'there is no such user'
-        FROM incoming_session LEFT JOIN "user" ON "user".id = user_id
+        SELECT number,
+               CASE WHEN imported.id IS NULL THEN 'there is no such user'
+                    ELSE 'its user was deleted since it was imported'
+               END
+        FROM incoming_session
+        LEFT JOIN "user" ON "user".id = incoming_session.user_id
+        LEFT JOIN imported
+               ON imported.kind = 'user' AND imported.id = incoming_session.user_id
         WHERE "user".id IS NULL
         ORDER BY number
         """
@@ -102,7 +163,12 @@ class BulkLoad:
         The expiry times are in milliseconds since 1970; no session outlives ``lifetime``.
         """
         return await self._load(
-            "incoming_session", rows, self._ADD_SESSIONS, self._SESSIONS_NOT_ADDED, lifetime
+            "incoming_session",
+            rows,
+            self._ADD_SESSIONS,
+            self._REMEMBER_SESSIONS,
+            self._SESSIONS_NOT_ADDED,
+            lifetime,
         )
 
     async def _load(
@@ -110,14 +176,17 @@ class BulkLoad:
         table: str,
         rows: Sequence[tuple[Any, ...]],
         add: str,
-        not_added: str | None,
+        remember: str,
+        not_added: str,
         *arguments: Any,
     ) -> Loaded:
-        async with self._connection.transaction():
-            await self._connection.execute(f"TRUNCATE {table}")
-            await self._connection.copy_records_to_table(table, records=rows)
-            status = await self._connection.execute(add, *arguments)
-            rejected = [] if not_added is None else await self._connection.fetch(not_added)
+        with translating_errors():
+            async with self._connection.transaction():
+                await self._connection.execute(f"TRUNCATE {table}")
+                await self._connection.copy_records_to_table(table, records=rows)
+                status = await self._connection.execute(add, *arguments)
+                await self._connection.execute(remember)
+                rejected = await self._connection.fetch(not_added)
         return Loaded(int(status.split()[-1]), [tuple(row) for row in rejected])
 
 
@@ -125,18 +194,21 @@ class BulkLoad:
 async def bulk_load(url: str, *, dry_run: bool) -> AsyncIterator[BulkLoad]:
     """Open a connection for loading; a dry run rolls everything back.
 
-    Raises `DatabaseUnavailable`.
+    Raises `DatabaseUnavailable` and `LoadRunning`.
     """
     connection = await connect(url, ADMIN_TIMEOUTS)
     try:
-        await connection.execute(INCOMING)
         transaction = connection.transaction()
-        if dry_run:
-            await transaction.start()
+        with translating_errors():
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOAD_LOCK):
+                raise LoadRunning
+            await connection.execute(INCOMING)
+            if dry_run:
+                await transaction.start()
         yield BulkLoad(connection)
         if dry_run:
-            await transaction.rollback()
-    except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
-        raise DatabaseUnavailable(str(error) or type(error).__name__) from error
+            with translating_errors():
+                await transaction.rollback()
     finally:
-        await connection.close(timeout=5)
+        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await connection.close(timeout=5)

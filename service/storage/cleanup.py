@@ -1,18 +1,55 @@
-"""Cleanup: the statements that delete expired sessions and rate limits in small batches."""
+"""Cleanup: the statements that delete expired sessions, devices and rate limits in batches."""
 
 from __future__ import annotations
 
-from sqlalchemy import Text, bindparam, text
+from datetime import timedelta
+
+from msgspec import Struct
+from sqlalchemy import Interval, Text, TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-COUNT_PAGES = text(
-    "SELECT pg_relation_size('session') / CAST(current_setting('block_size') AS bigint)"
-)
+
+class Expired(Struct, frozen=True, kw_only=True):
+    """The expired rows of a table: the statements that count its pages and delete them."""
+
+    count_pages: TextClause
+    delete: TextClause
 
 
-async def count_pages(connection: AsyncConnection) -> int:
-    """Return the number of pages of the session table."""
-    pages: int = (await connection.execute(COUNT_PAGES)).scalar_one()
+def _expired(table: str, condition: str) -> Expired:
+    """Return the statements for the rows that fulfil a condition; they have an age limit.
+
+    A range of pages at a time: there is no index on the times, since renewals and log-ins change
+    them. A locked row is left for the next run.
+    """
+    return Expired(
+        count_pages=text(
+            f"SELECT pg_relation_size('{table}') / CAST(current_setting('block_size') AS bigint)"
+        ),
+        delete=text(
+            f"""
+            DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM {table}
+                WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:beyond AS tid)
+                  AND {condition}
+                FOR UPDATE SKIP LOCKED
+            ))
+            """  # noqa: S608
+        ).bindparams(
+            bindparam("first", type_=Text),
+            bindparam("beyond", type_=Text),
+            bindparam("lifetime", type_=Interval),
+        ),
+    )
+
+
+EXPIRED_SESSIONS = _expired("session", "idle_expires_at <= now() - :lifetime")
+EXPIRED_DEVICES = _expired("device", "last_seen <= now() - :lifetime")
+
+
+async def count_pages(connection: AsyncConnection, expired: Expired) -> int:
+    """Return the number of pages of the table."""
+    pages: int = (await connection.execute(expired.count_pages)).scalar_one()
     return pages
 
 
@@ -20,33 +57,27 @@ async def count_pages(connection: AsyncConnection) -> int:
 CLEANUP_LOCK = 0x7377656570
 LOCK_CLEANUP = text("SELECT pg_try_advisory_xact_lock(:lock)")
 
-# A range of pages at a time: there is no index on the expiry times, since renewals change them. A
-# locked row is left for the next run.
-DELETE_EXPIRED_SESSIONS = text(
-    """
-    DELETE FROM session WHERE id IN (
-        SELECT id FROM session
-        WHERE ctid >= CAST(:first AS tid) AND ctid < CAST(:beyond AS tid)
-          AND idle_expires_at <= now()
-        FOR UPDATE SKIP LOCKED
-    )
-    """
-).bindparams(bindparam("first", type_=Text), bindparam("beyond", type_=Text))
 
-
-async def delete_expired_sessions(
-    connection: AsyncConnection, first_page: int, beyond_page: int
+async def delete_expired(
+    connection: AsyncConnection,
+    expired: Expired,
+    first_page: int,
+    beyond_page: int,
+    lifetime: float,
 ) -> int | None:
-    """Delete the dead sessions on a range of pages, in a transaction that holds the lock.
+    """Delete the expired rows on a range of pages, in a transaction that holds the lock.
 
-    Returns how many, or ``None`` if another process is cleaning up.
+    ``lifetime`` is how long rows are kept after their time, in seconds. Returns how many, or
+    ``None`` if another process is cleaning up.
     """
     if not (await connection.execute(LOCK_CLEANUP, {"lock": CLEANUP_LOCK})).scalar_one():
         return None
-    result = await connection.execute(
-        DELETE_EXPIRED_SESSIONS, {"first": f"({first_page},0)", "beyond": f"({beyond_page},0)"}
-    )
-    return result.rowcount
+    parameters = {
+        "first": f"({first_page},0)",
+        "beyond": f"({beyond_page},0)",
+        "lifetime": timedelta(seconds=lifetime),
+    }
+    return (await connection.execute(expired.delete, parameters)).rowcount
 
 
 DELETE_EXPIRED_RATE_LIMITS = text(

@@ -1,24 +1,43 @@
-"""Connections to PostgreSQL: one engine for each process, a time limit on every statement."""
+"""The pool of connections: one engine for each process, a time limit on every statement."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import asyncpg
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, InterfaceError
-from sqlalchemy.exc import TimeoutError as NoFreeConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from service.model.deadline import time_limit
 from service.settings.database import DatabaseOptions
-from service.settings.values import Duration
+from service.storage.connection import ADMIN_TIMEOUTS, CLOSE_TIMEOUT, Connection, connect
+from service.storage.errors import (
+    READ_ONLY,
+    DatabaseUnavailable,
+    SchemaBehind,
+    StatementRefused,
+    translating_errors,
+)
 
-# Errors that the client did not cause and may retry, as classes of SQLSTATE (PostgreSQL, appendix
-# A): connection exception, invalid transaction state, transaction rollback, insufficient resources,
-# object not in prerequisite state, operator intervention (statement timeouts too), system error.
-TRANSIENT_SQLSTATES = ("08", "25", "40", "53", "55", "57", "58")
+__all__ = [
+    "ADMIN_TIMEOUTS",
+    "Database",
+    "DatabaseUnavailable",
+    "SchemaBehind",
+    "StatementRefused",
+    "connect",
+    "create_engine",
+    "translating_errors",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Options of SQLAlchemy's asyncpg adapter: cache no statement, and prepare each without a name. The
 # adapter has no option to prepare none (sqlalchemy/sqlalchemy#6467, open with 2.1).
@@ -27,55 +46,45 @@ UNPREPARED: dict[str, Any] = {
     "prepared_statement_name_func": str,
 }
 
-# For work that no request waits for: migrations, imports.
-ADMIN_TIMEOUTS = DatabaseOptions(
-    pool_size=1,
-    pool_timeout=Duration.parse("10s"),
-    connect_timeout=Duration.parse("10s"),
-    statement_timeout=Duration.parse("10m"),
-)
+
+def create_engine(url: str, options: DatabaseOptions, **engine_options: Any) -> AsyncEngine:
+    """Return an engine whose connections are opened by `connect`, and discarded when they fail."""
+
+    async def open_connection() -> Connection:
+        return await connect(url, options)
+
+    # What `async_creator` does, which cannot pass on the adapter's options (SQLAlchemy 2.1).
+    def create() -> DBAPIConnection:
+        adapted: DBAPIConnection = engine.dialect.dbapi.connect(  # type: ignore[union-attr]
+            async_creator_fn=open_connection,
+            **(UNPREPARED if options.pgbouncer else {}),
+        )
+        return adapted
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://", creator=create, hide_parameters=True, **engine_options
+    )
+    event.listen(engine.sync_engine, "handle_error", _discard_unusable)
+    event.listen(engine.sync_engine.pool, "checkout", _require_open)
+    return engine
 
 
-class DatabaseUnavailable(Exception):
-    """The database cannot be used at present. Whether the statement took effect is unknown."""
+def _discard_unusable(context: ExceptionContext) -> None:
+    """Decide whether a connection that had an error is used again."""
+    error = context.original_exception
+    if getattr(error, "sqlstate", None) == READ_ONLY:
+        # The server became a standby: all connections to it are to be opened again.
+        context.is_disconnect = True
+    elif isinstance(error, TimeoutError | asyncpg.InternalClientError):
+        # Its statement is still being cancelled, or its state is unknown.
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
 
 
-class StatementRefused(Exception):
-    """PostgreSQL rejected a statement: a defect of the service."""
-
-    def __init__(self, message: str, statement: str | None = None) -> None:
-        super().__init__(message if statement is None else f"{message} in: {statement}")
-
-
-@contextmanager
-def translating_errors() -> Iterator[None]:
-    """Translate the errors of SQLAlchemy and asyncpg.
-
-    Raises `DatabaseUnavailable` for transient errors and `StatementRefused` for others. Only the
-    first line of PostgreSQL's message is kept: the details may show a row, with a hash in it.
-    """
-    try:
-        yield
-    except DBAPIError as error:
-        lost = error.connection_invalidated or isinstance(error, InterfaceError)
-        if lost or _is_transient(error.orig):
-            raise DatabaseUnavailable(_message_of(error.orig)) from None
-        refused = StatementRefused(_message_of(error.orig), error.statement)
-        raise refused.with_traceback(error.__traceback__) from None
-    except asyncpg.PostgresError as error:
-        if _is_transient(error):
-            raise DatabaseUnavailable(_message_of(error)) from None
-        raise StatementRefused(_message_of(error)).with_traceback(error.__traceback__) from None
-    except (OSError, TimeoutError, NoFreeConnection, asyncpg.InterfaceError) as error:
-        raise DatabaseUnavailable(str(error) or type(error).__name__) from error
-
-
-def _is_transient(error: BaseException | None) -> bool:
-    return (getattr(error, "sqlstate", None) or "").startswith(TRANSIENT_SQLSTATES)
-
-
-def _message_of(error: BaseException | None) -> str:
-    return str(error).partition("\n")[0]
+def _require_open(connection: Any, *_: object) -> None:
+    """Open all connections of the pool again if this one was closed by the server meanwhile."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
 
 
 class Database:
@@ -83,25 +92,14 @@ class Database:
 
     On a connection of `connect` each statement commits by itself: no BEGIN, COMMIT or ROLLBACK is
     sent (except through PgBouncer). On one of `transaction` all statements commit together, or
-    none. Both raise `DatabaseUnavailable` for errors of the database or the network.
+    none. All methods raise `DatabaseUnavailable` for errors of the database or the network, and
+    when the deadline of the request has come.
     """
 
     def __init__(self, url: str, options: DatabaseOptions) -> None:
-        async def open_connection() -> asyncpg.Connection[asyncpg.Record]:
-            return await connect(url, options)
-
-        # What `async_creator` does, which cannot pass on the adapter's options (SQLAlchemy 2.1).
-        def create() -> DBAPIConnection:
-            adapted: DBAPIConnection = engine.dialect.dbapi.connect(  # type: ignore[union-attr]
-                async_creator_fn=open_connection,
-                **(UNPREPARED if options.pgbouncer else {}),
-            )
-            return adapted
-
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            creator=create,
-            hide_parameters=True,
+        engine = create_engine(
+            url,
+            options,
             isolation_level="AUTOCOMMIT",
             pool_reset_on_return=None,
             pool_size=options.pool_size,
@@ -120,47 +118,38 @@ class Database:
                 yield connection
             return
         with translating_errors():
-            async with self._engine.connect() as connection:
+            async with time_limit(), self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Take a connection from the pool and begin a transaction; an exception rolls it back."""
         with translating_errors():
-            async with self._transactional.begin() as connection:
+            async with time_limit(), self._transactional.begin() as connection:
                 yield connection
 
+    async def read(
+        self,
+        query: Callable[Concatenate[AsyncConnection, P], Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Return the result of a query that changes nothing.
+
+        It is tried once more on a fresh connection if its connection turns out to be stale, after
+        a restart of the server for example.
+        """
+        try:
+            async with self.connect() as connection:
+                return await query(connection, *args, **kwargs)
+        except DatabaseUnavailable as error:
+            if not error.connection_was_stale:
+                raise
+        async with self.connect() as connection:
+            return await query(connection, *args, **kwargs)
+
     async def close(self) -> None:
-        """Close all connections."""
-        await self._engine.dispose()
-
-
-async def connect(url: str, options: DatabaseOptions) -> asyncpg.Connection[asyncpg.Record]:
-    """Open a connection whose time limits hold on the server's side as well.
-
-    Raises `DatabaseUnavailable`.
-    """
-    try:
-        return await asyncpg.connect(
-            url,
-            timeout=options.connect_timeout,
-            command_timeout=options.statement_timeout,
-            **(_pgbouncer_options() if options.pgbouncer else _postgresql_options(options)),
-        )
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise DatabaseUnavailable(str(error) or type(error).__name__) from error
-
-
-def _postgresql_options(options: DatabaseOptions) -> dict[str, Any]:
-    return {
-        "server_settings": {
-            "application_name": "ostiary",
-            "statement_timeout": f"{options.statement_timeout * 1000:.0f}",
-            "idle_in_transaction_session_timeout": f"{options.statement_timeout * 2000:.0f}",
-        }
-    }
-
-
-def _pgbouncer_options() -> dict[str, Any]:
-    """Leave out what PgBouncer refuses (unknown settings) or mixes up (prepared statements)."""
-    return {"server_settings": {"application_name": "ostiary"}, "statement_cache_size": 0}
+        """Close all connections; those to a server that does not answer are abandoned."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._engine.dispose()

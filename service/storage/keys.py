@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.users import Key, KeyInfo, PasswordHash, Provider, User
+from service.storage.direct import DirectStatement
 from service.storage.tables import key, user
 
 UNIQUE_VIOLATION = "23505"
@@ -48,12 +49,12 @@ class KeyExists(Exception):
 FIND_KEY = _KEYS_WITH_USERS.where(
     key.c.provider == bindparam("provider"), key.c.name == bindparam("name")
 )
+_FIND_KEY = DirectStatement(FIND_KEY)
 
 
 async def find_key(connection: AsyncConnection, provider: str, name: str) -> Key | None:
     """Find a key by its prepared name, with its user."""
-    result = await connection.execute(FIND_KEY, {"provider": provider, "name": name})
-    return _key(result.one_or_none())
+    return _key(await _FIND_KEY.one_or_none(connection, {"provider": provider, "name": name}))
 
 
 # The username key's password, if there is such a key, is the user's.
@@ -176,9 +177,12 @@ SET_PASSWORD_HASH = (
 
 async def set_password_hash(
     connection: AsyncConnection, user_id: UUID, password_hash: PasswordHash
-) -> None:
-    """Set the password hash of a user's keys that have one, and of the username key."""
-    await connection.execute(
+) -> bool:
+    """Set the password hash of a user's keys that have one, and of the username key.
+
+    Returns whether there is such a key.
+    """
+    result = await connection.execute(
         SET_PASSWORD_HASH,
         {
             "owner_id": user_id,
@@ -186,6 +190,7 @@ async def set_password_hash(
             "new_scheme": password_hash.scheme,
         },
     )
+    return result.rowcount > 0
 
 
 # A loose index scan (from one scheme to the next): there are few schemes of many hashes.

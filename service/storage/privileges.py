@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from service.settings.database import DatabaseOptions
+from service.storage.connection import ADMIN_TIMEOUTS
 from service.storage.schema import connection_to
-from service.storage.tables import key, rate_limit, session, user
+from service.storage.tables import device, key, rate_limit, session, user
 
 # Only what the statements of this package need: no DDL, no other columns. Keys are deleted with
 # their users, by the foreign key.
@@ -14,7 +16,8 @@ PRIVILEGES = {
     key.name: "SELECT, INSERT, UPDATE (password_hash, password_scheme)",
     session.name: "SELECT, INSERT, DELETE, "
     "UPDATE (secret_hash, renewed_at, active_expires_at, idle_expires_at)",
-    rate_limit.name: "SELECT, INSERT, DELETE, UPDATE (tat)",
+    device.name: "SELECT, INSERT, DELETE, UPDATE (last_seen)",
+    rate_limit.name: "SELECT, INSERT, DELETE, UPDATE (tat, reserved, reserved_until)",
     "alembic_version": "SELECT",
 }
 
@@ -25,12 +28,12 @@ class NoSuchRole(Exception):
     """The server has no such role."""
 
 
-async def grant_to(url: str, role: str) -> None:
+async def grant_to(url: str, role: str, options: DatabaseOptions = ADMIN_TIMEOUTS) -> None:
     """Grant a role these privileges on the tables at ``url``, and revoke all others.
 
     Raises `DatabaseUnavailable` and `NoSuchRole`.
     """
-    async with connection_to(url) as connection:
+    async with connection_to(url, options) as connection:
         quoted = (await connection.execute(FIND_ROLE, {"role": role})).scalar_one_or_none()
         if quoted is None:
             raise NoSuchRole(role)

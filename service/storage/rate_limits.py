@@ -1,13 +1,16 @@
-"""Rate limits: the statements that consume and refund attempts.
+"""Rate limits: the statements that consume attempts and settle them.
 
 The generic cell rate algorithm (GCRA, ITU-T I.371): a bucket stores its theoretical arrival time
 (``tat``). Each attempt moves it on by the emission interval, and is allowed as long as it does not
 lie further ahead than the burst tolerance.
 
-Statements lock the rows of their buckets in one order (address, address and name, name), which
-excludes deadlocks. The time is ``clock_timestamp()``, read when the row is locked: with ``now()``,
-the time of the transaction's beginning, an attempt that waited for the row would be judged by a
-time before that of the attempt it waited for.
+An attempt reserves what it consumes until it is settled. An attempt that finds no room but what
+others have reserved is not refused: it may wait for them.
+
+Statements lock the rows of their buckets in the order in which they are given, which excludes
+deadlocks. The time is ``clock_timestamp()``, read when the row is locked: with ``now()``, the time
+of the transaction's beginning, an attempt that waited for the row would be judged by a time before
+that of the attempt it waited for.
 """
 
 from __future__ import annotations
@@ -15,10 +18,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import Interval, LargeBinary, Row, TextClause, bindparam, text
+from sqlalchemy import Interval, LargeBinary, Text, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model.devices import DeviceHash
+from service.storage.direct import DirectStatement
 
 
 class Bucket(Struct, frozen=True, kw_only=True):
@@ -30,145 +37,335 @@ class Bucket(Struct, frozen=True, kw_only=True):
 
 
 class LoginBuckets(Struct, frozen=True, kw_only=True):
-    """The buckets of a log-in attempt: of the address, of the name, and of the two together."""
+    """The buckets of a log-in attempt.
 
-    address: Bucket
-    address_and_name: Bucket
+    From an unknown device it needs an attempt of each of ``networks`` (smallest first) and of
+    ``log_ins``, and one of either all ``networks_and_name`` or ``name``. From a known one it needs
+    one of ``device`` and of ``device_log_ins``. ``failures`` counts those from unknown devices.
+    """
+
+    networks: Sequence[Bucket]
+    networks_and_name: Sequence[Bucket]
     name: Bucket
+    log_ins: Bucket
+    device: Bucket
+    device_log_ins: Bucket
+    failures: Bucket
 
 
-class LimitExceeded(Exception):
-    """There is no attempt left; the next one is allowed in ``retry_after`` seconds."""
+class Charge(Struct, frozen=True):
+    """What an attempt consumed of a bucket, in seconds, and how much of it is given back."""
 
-    def __init__(self, retry_after: float) -> None:
-        self.retry_after = retry_after
+    bucket: bytes
+    consumed: float
+    refunded: float = 0
 
 
-def _statement(sql: str, *buckets: str) -> TextClause:
-    return text(sql).bindparams(
-        *(bindparam(name, type_=LargeBinary) for name in buckets),
-        *(bindparam(f"{name}_interval", type_=Interval) for name in buckets),
-        *(bindparam(f"{name}_tolerance", type_=Interval) for name in buckets if "tolerance" in sql),
+class Consumption(Struct, frozen=True, kw_only=True):
+    """The outcome of an attempt to consume.
+
+    ``charges`` were consumed, though the attempt may not be allowed: simultaneous attempts may have
+    left too little. ``blocked_for`` is the time in seconds until there is room, 0 if there was;
+    ``blocked_by_reservations`` if there is room as soon as the attempts in flight succeed.
+    ``pressure``, 0 to 1, is by how much the failures of all users exceed their limit.
+    """
+
+    is_allowed: bool
+    charges: list[Charge]
+    blocked_for: float
+    blocked_by_reservations: bool
+    is_known_device: bool
+    pressure: float
+
+
+# Clauses of the condition on which an attempt is allowed: all buckets of the first, and all of
+# either of the others.
+REQUIRED, ONE_WAY, ANOTHER_WAY = 0, 1, 2
+
+# Whom a bucket concerns.
+EVERYONE, UNKNOWN_DEVICE, KNOWN_DEVICE = "e", "u", "k"
+
+# With a pressure of 1 an attempt from an unknown device costs its address ten times as much.
+MAX_SURCHARGE = 9
+
+
+class Wanted(Struct, frozen=True):
+    """A bucket that an attempt needs: by which clause, from which devices."""
+
+    bucket: Bucket
+    clause: int = REQUIRED
+    concerns: str = EVERYONE
+    is_surcharged: bool = False
+
+
+# It judges by what it sees when it begins, and once more when it has locked a row: of simultaneous
+# attempts some may consume a part only, which is to be refunded.
+#
+# Lists travel as text: arrays would cost asyncpg a look-up of their types.
+CONSUME = text(
+    f"""
+    WITH known AS MATERIALIZED (
+        SELECT EXISTS (
+            SELECT FROM device
+            WHERE hash = :device_hash AND user_id = :user_id
+              AND last_seen > now() - :device_lifetime
+        ) AS is_known
+    ),
+    pressure AS MATERIALIZED (
+        SELECT coalesce((
+            SELECT least(1, greatest(0, extract(epoch FROM tat - clock_timestamp()
+                - :failures_tolerance) / extract(epoch FROM :failures_period)))
+            FROM rate_limit WHERE bucket = :failures
+        ), 0) AS value
+    ),
+    wanted AS MATERIALIZED (
+        SELECT position, CAST(clause AS integer) AS clause, decode(id, 'hex') AS bucket, charge,
+               make_interval(secs => greatest(0, room - (charge - seconds))) AS room
+        FROM known, pressure, ROWS FROM (
+            string_to_table(:clauses, ','), string_to_table(:concerns, ','),
+            string_to_table(:surcharges, ','), string_to_table(:ids, ','),
+            string_to_table(:intervals, ','), string_to_table(:tolerances, ',')
+        ) WITH ORDINALITY AS listed (
+            clause, concerns, surcharge, id, emission_interval, tolerance, position
+        ),
+        LATERAL (
+            SELECT CAST(emission_interval AS float) AS seconds, CAST(tolerance AS float) AS room
+        ) AS parsed,
+        LATERAL (
+            SELECT seconds * (1 + CAST(surcharge AS integer) * pressure.value) AS charge
+        ) AS charged
+        WHERE concerns = '{EVERYONE}' OR (concerns = '{KNOWN_DEVICE}') = known.is_known
+    ),
+    judged AS MATERIALIZED (
+        SELECT wanted.*, make_interval(secs => charge) AS reserve,
+               coalesce(tat - room - clock_timestamp(), '0') AS full_for,
+               CASE WHEN reserved_until > clock_timestamp() THEN reserved ELSE '0' END AS reserved
+        FROM wanted LEFT JOIN rate_limit USING (bucket)
+    ),
+    blocked AS MATERIALIZED (
+        SELECT (max(full_for) FILTER (WHERE clause = {REQUIRED})) AS required,
+               (max(full_for) FILTER (WHERE clause = {ONE_WAY})) AS one_way,
+               (max(full_for) FILTER (WHERE clause = {ANOTHER_WAY})) AS another_way,
+               (max(full_for - reserved) FILTER (WHERE clause = {REQUIRED})) AS required_later,
+               least(
+                   max(full_for - reserved) FILTER (WHERE clause = {ONE_WAY}),
+                   max(full_for - reserved) FILTER (WHERE clause = {ANOTHER_WAY})
+               ) AS either_later
+        FROM judged
+    ),
+    consumed AS (
+        INSERT INTO rate_limit AS held (bucket, tat, reserved, reserved_until)
+        SELECT bucket, clock_timestamp() + reserve, reserve, clock_timestamp() + :reserved_for
+        FROM judged, blocked
+        WHERE greatest(required, least(one_way, another_way)) <= '0'
+          AND (clause <> {ONE_WAY} OR one_way <= '0')
+          AND (clause <> {ANOTHER_WAY} OR another_way <= '0')
+        ORDER BY position
+        ON CONFLICT (bucket) DO UPDATE
+        SET tat = greatest(held.tat, clock_timestamp()) + excluded.reserved,
+            reserved = excluded.reserved + CASE
+                WHEN held.reserved_until > clock_timestamp() THEN held.reserved ELSE '0'
+            END,
+            reserved_until = excluded.reserved_until
+        WHERE held.tat <= clock_timestamp()
+            + (SELECT room FROM judged WHERE judged.bucket = excluded.bucket)
+        RETURNING bucket
+    )
+    SELECT judged.bucket, judged.clause, judged.charge, consumed.bucket IS NOT NULL AS is_consumed,
+           greatest(required, least(one_way, another_way)) AS blocked_for,
+           greatest(required_later, either_later) <= '0' AS blocked_by_reservations,
+           known.is_known, CAST(pressure.value AS float) AS pressure
+    FROM known, pressure, blocked, judged LEFT JOIN consumed USING (bucket)
+    ORDER BY position
+    """  # noqa: S608
+).bindparams(
+    bindparam("device_hash", type_=LargeBinary),
+    bindparam("user_id", type_=Uuid),
+    bindparam("device_lifetime", type_=Interval),
+    bindparam("failures", type_=LargeBinary),
+    bindparam("failures_tolerance", type_=Interval),
+    bindparam("failures_period", type_=Interval),
+    bindparam("reserved_for", type_=Interval),
+    *(
+        bindparam(name, type_=Text)
+        for name in ("clauses", "concerns", "surcharges", "ids", "intervals", "tolerances")
+    ),
+)
+
+_CONSUME = DirectStatement(CONSUME)
+
+# No user and no device has these. Looked up like any other: an attempt at an unknown name, or
+# without a device, does the same work.
+NO_USER = UUID(int=0)
+NO_DEVICE = DeviceHash(bytes(32))
+
+
+# The bucket of no limit on the failures of all users.
+NO_FAILURES = Bucket(id=b"", emission_interval=1, burst_tolerance=0)
+
+
+async def consume(
+    connection: AsyncConnection, buckets: Sequence[Bucket], *, reserved_for: float
+) -> Consumption:
+    """Consume an attempt of each of these buckets, if all of them allow it.
+
+    The attempt counts as in flight until it is settled, for ``reserved_for`` seconds at the most.
+    """
+    return await _consume(connection, [Wanted(each) for each in buckets], reserved_for)
+
+
+async def consume_login(  # noqa: PLR0913
+    connection: AsyncConnection,
+    buckets: LoginBuckets,
+    *,
+    device_hash: DeviceHash | None,
+    user_id: UUID | None,
+    device_lifetime: float,
+    reserved_for: float,
+) -> Consumption:
+    """Consume a log-in attempt, as `LoginBuckets` says. ``user_id`` is ``None`` for unknown names.
+
+    The attempt counts as in flight until it is settled, for ``reserved_for`` seconds at the most.
+    """
+    # The per-name bucket is shared; an address with no recent failure for the name uses its own.
+    wanted = [
+        *(Wanted(each, REQUIRED, UNKNOWN_DEVICE, is_surcharged=True) for each in buckets.networks),
+        Wanted(buckets.log_ins, REQUIRED, UNKNOWN_DEVICE),
+        *(Wanted(each, ONE_WAY, UNKNOWN_DEVICE) for each in buckets.networks_and_name),
+        Wanted(buckets.name, ANOTHER_WAY, UNKNOWN_DEVICE),
+        Wanted(buckets.device, REQUIRED, KNOWN_DEVICE),
+        Wanted(buckets.device_log_ins, REQUIRED, KNOWN_DEVICE),
+    ]
+    return await _consume(
+        connection,
+        wanted,
+        reserved_for,
+        failures=buckets.failures,
+        device_hash=device_hash or NO_DEVICE,
+        user_id=user_id or NO_USER,
+        device_lifetime=device_lifetime,
     )
 
 
-def _consume(name: str, source: str = "") -> str:
-    """Return a CTE that consumes an attempt of a bucket that has one left.
+async def _consume(  # noqa: PLR0913
+    connection: AsyncConnection,
+    wanted: Sequence[Wanted],
+    reserved_for: float,
+    *,
+    failures: Bucket = NO_FAILURES,
+    device_hash: DeviceHash = NO_DEVICE,
+    user_id: UUID = NO_USER,
+    device_lifetime: float = 0,
+) -> Consumption:
+    parameters = {
+        "device_hash": device_hash,
+        "user_id": user_id,
+        "device_lifetime": timedelta(seconds=device_lifetime),
+        "failures": failures.id,
+        "failures_tolerance": timedelta(seconds=failures.burst_tolerance),
+        "failures_period": timedelta(seconds=failures.burst_tolerance + failures.emission_interval),
+        "reserved_for": timedelta(seconds=reserved_for),
+        "clauses": ",".join(str(each.clause) for each in wanted),
+        "concerns": ",".join(each.concerns for each in wanted),
+        "surcharges": ",".join(str(MAX_SURCHARGE * each.is_surcharged) for each in wanted),
+        "ids": ",".join(each.bucket.id.hex() for each in wanted),
+        "intervals": ",".join(repr(each.bucket.emission_interval) for each in wanted),
+        "tolerances": ",".join(repr(each.bucket.burst_tolerance) for each in wanted),
+    }
+    return _consumption(await _CONSUME.all(connection, parameters))
 
-    ``source`` is a FROM clause; without rows, nothing is consumed.
+
+def settling(condition: str = "") -> str:
+    """Return SQL that settles charges, locked in the order they are given.
+
+    ``condition`` is one more on which it does so. `charge_parameters` has its parameters.
     """
     return f"""
-    {name}_allowed AS (
-        INSERT INTO rate_limit AS consumed (bucket, tat)
-        SELECT :{name}, clock_timestamp() + :{name}_interval {source}
-        ON CONFLICT (bucket)
-        DO UPDATE SET tat = greatest(consumed.tat, clock_timestamp()) + :{name}_interval
-        WHERE consumed.tat <= clock_timestamp() + :{name}_tolerance
-        RETURNING true
-    )"""
-
-
-CONSUME = _statement(
-    f"""
-    WITH {_consume("address")}
-    SELECT EXISTS (SELECT FROM address_allowed) AS allowed,
-           (SELECT tat FROM rate_limit WHERE bucket = :address)
-               - :address_tolerance - clock_timestamp() AS retry_after
-    """,  # noqa: S608
-    "address",
-)
-
-
-async def consume(connection: AsyncConnection, address: Bucket) -> list[Bucket]:
-    """Consume an attempt of one bucket. Returns it, for `refund`. Raises `LimitExceeded`."""
-    row = (await connection.execute(CONSUME, _parameters(address=address))).one()
-    if not row.allowed:
-        raise _limit_exceeded(row)
-    return [address]
-
-
-# The per-name bucket is shared; an address with no recent failure for the name uses its own bucket.
-# Counting the rows of the CTE before makes PostgreSQL lock the buckets in this order.
-CONSUME_LOGIN = _statement(
-    f"""
-    WITH {_consume("address")},
-    {_consume("address_and_name", "FROM address_allowed")},
-    {_consume("name", "FROM address_allowed, (SELECT count(*) FROM address_and_name_allowed) AS o")}
-    SELECT EXISTS (SELECT FROM address_and_name_allowed) AS by_address_and_name,
-           EXISTS (SELECT FROM name_allowed) AS by_name,
-           CASE WHEN EXISTS (SELECT FROM address_allowed)
-               THEN least(
-                   (SELECT tat FROM rate_limit WHERE bucket = :address_and_name)
-                       - :address_and_name_tolerance,
-                   (SELECT tat FROM rate_limit WHERE bucket = :name) - :name_tolerance
-               )
-               ELSE (SELECT tat FROM rate_limit WHERE bucket = :address) - :address_tolerance
-           END - clock_timestamp() AS retry_after
-    """,  # noqa: S608
-    "address",
-    "address_and_name",
-    "name",
-)
-
-
-async def consume_login(connection: AsyncConnection, buckets: LoginBuckets) -> list[Bucket]:
-    """Consume a log-in attempt of the address's bucket and of one or both of the others.
-
-    Returns the buckets that were consumed, for `refund`. Raises `LimitExceeded`.
-    """
-    parameters = _parameters(
-        address=buckets.address, address_and_name=buckets.address_and_name, name=buckets.name
-    )
-    row = (await connection.execute(CONSUME_LOGIN, parameters)).one()
-    if not row.by_address_and_name and not row.by_name:
-        raise _limit_exceeded(row)
-    consumed = [buckets.address]
-    if row.by_address_and_name:
-        consumed.append(buckets.address_and_name)
-    if row.by_name:
-        consumed.append(buckets.name)
-    return consumed
-
-
-def _refund(count: int) -> TextClause:
-    """Return the statement that refunds ``count`` buckets, locked in the order they are given."""
-    names = [f"bucket_{number}" for number in range(count)]
-    rows = ", ".join(f"({number}, :{name}, :{name}_interval)" for number, name in enumerate(names))
-    return _statement(
-        f"""
-        UPDATE rate_limit SET tat = rate_limit.tat - locked.emission_interval
+        UPDATE rate_limit
+        SET tat = rate_limit.tat - make_interval(secs => locked.refunded),
+            reserved = greatest('0', rate_limit.reserved - make_interval(secs => locked.consumed))
         FROM (
-            SELECT rate_limit.bucket, refunded.emission_interval
-            FROM (VALUES {rows}) AS refunded (position, bucket, emission_interval)
-            JOIN rate_limit ON rate_limit.bucket = refunded.bucket
-            ORDER BY refunded.position
+            SELECT rate_limit.bucket, CAST(charge.consumed AS float) AS consumed,
+                   CAST(charge.refunded AS float) AS refunded
+            FROM ROWS FROM (
+                string_to_table(:charged, ','), string_to_table(:consumed, ','),
+                string_to_table(:refunded, ',')
+            ) WITH ORDINALITY AS charge (bucket, consumed, refunded, position)
+            JOIN rate_limit ON rate_limit.bucket = decode(charge.bucket, 'hex') {condition}
+            ORDER BY charge.position
             FOR UPDATE OF rate_limit
         ) AS locked
         WHERE rate_limit.bucket = locked.bucket
-        """,  # noqa: S608
-        *names,
+    """  # noqa: S608
+
+
+CHARGE_TYPES = [bindparam(name, type_=Text) for name in ("charged", "consumed", "refunded")]
+
+
+def charge_parameters(charges: Sequence[Charge]) -> dict[str, Any]:
+    """Return the values of the parameters of `settling`."""
+    return {
+        "charged": ",".join(each.bucket.hex() for each in charges),
+        "consumed": ",".join(repr(each.consumed) for each in charges),
+        "refunded": ",".join(repr(each.refunded) for each in charges),
+    }
+
+
+SETTLE = text(settling()).bindparams(*CHARGE_TYPES)
+_SETTLE = DirectStatement(SETTLE)
+
+
+async def settle(connection: AsyncConnection, charges: Sequence[Charge]) -> None:
+    """End the reservation of these charges, in the order of `consume`, and refund what they say."""
+    await _SETTLE.all(connection, charge_parameters(charges))
+
+
+# Further failures are not counted once the excess is what a period restores.
+SETTLE_FAILURE = text(
+    f"""
+    WITH settled AS ({settling()} RETURNING true)
+    INSERT INTO rate_limit AS held (bucket, tat)
+    SELECT :failures, clock_timestamp() + :failures_interval
+    FROM (SELECT count(*) FROM settled) AS ordered
+    ON CONFLICT (bucket) DO UPDATE
+    SET tat = least(
+        greatest(held.tat, clock_timestamp()) + :failures_interval,
+        clock_timestamp() + 2 * :failures_tolerance + :failures_interval
     )
+    """  # noqa: S608
+).bindparams(
+    *CHARGE_TYPES,
+    bindparam("failures", type_=LargeBinary),
+    bindparam("failures_interval", type_=Interval),
+    bindparam("failures_tolerance", type_=Interval),
+)
+_SETTLE_FAILURE = DirectStatement(SETTLE_FAILURE)
 
 
-# By the number of buckets: an array of them would cost asyncpg a look-up of its type.
-REFUND = {count: _refund(count) for count in (1, 2, 3)}
+async def settle_failure(
+    connection: AsyncConnection, charges: Sequence[Charge], failures: Bucket
+) -> None:
+    """End the reservation of these charges, as `settle` does, and count a failure."""
+    parameters = {
+        **charge_parameters(charges),
+        "failures": failures.id,
+        "failures_interval": timedelta(seconds=failures.emission_interval),
+        "failures_tolerance": timedelta(seconds=failures.burst_tolerance),
+    }
+    await _SETTLE_FAILURE.all(connection, parameters)
 
 
-async def refund(connection: AsyncConnection, buckets: Sequence[Bucket]) -> None:
-    """Restore an attempt that was consumed of these buckets, in the order of `consume_login`."""
-    named = {f"bucket_{number}": bucket for number, bucket in enumerate(buckets)}
-    await connection.execute(REFUND[len(buckets)], _parameters(**named))
-
-
-def _parameters(**buckets: Bucket) -> dict[str, bytes | timedelta]:
-    parameters: dict[str, bytes | timedelta] = {}
-    for name, bucket in buckets.items():
-        parameters[name] = bucket.id
-        parameters[f"{name}_interval"] = timedelta(seconds=bucket.emission_interval)
-        parameters[f"{name}_tolerance"] = timedelta(seconds=bucket.burst_tolerance)
-    return parameters
-
-
-def _limit_exceeded(row: Row[Any]) -> LimitExceeded:
-    # Without a row that says when, the attempts have been restored meanwhile.
-    return LimitExceeded(0 if row.retry_after is None else row.retry_after.total_seconds())
+def _consumption(rows: Sequence[Any]) -> Consumption:
+    complete: dict[int, bool] = {}
+    for row in rows:
+        complete[row.clause] = complete.get(row.clause, True) and row.is_consumed
+    is_required_complete = complete.pop(REQUIRED)
+    first = rows[0]
+    return Consumption(
+        is_allowed=is_required_complete and (not complete or any(complete.values())),
+        charges=[Charge(row.bucket, row.charge) for row in rows if row.is_consumed],
+        blocked_for=max(0.0, first.blocked_for.total_seconds()),
+        blocked_by_reservations=first.blocked_by_reservations,
+        is_known_device=first.is_known,
+        pressure=first.pressure,
+    )

@@ -1,4 +1,4 @@
-"""Sessions: the statements that open, renew, list and end them."""
+"""Sessions: the statements that renew and list them, and change their secrets."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Interval, Row, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Interval, Row, bindparam, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.request_context import Device
 from service.model.sessions import ListedSession, SecretHash, Session, SessionState
-from service.model.users import Key
 from service.settings.sessions import SessionSettings
-from service.storage.tables import key, session
+from service.storage.tables import session
 
 NOW = func.now()
 ACTIVE_PERIOD = bindparam("active_period", type_=Interval)
 LIVE_PERIOD = bindparam("live_period", type_=Interval)
-MAX_LIFETIME = bindparam("max_lifetime", type_=Interval)
 
 SESSION_COLUMNS = (
     session.c.id,
@@ -27,89 +25,8 @@ SESSION_COLUMNS = (
     session.c.renewed_at,
     session.c.active_expires_at,
     session.c.idle_expires_at,
+    session.c.absolute_expires_at,
 )
-
-# The key is locked and its hash compared again: a password that was replaced while it was being
-# verified opens no session.
-_opened = (
-    insert(session)
-    .from_select(
-        [
-            session.c.id,
-            session.c.secret_hash,
-            session.c.user_id,
-            session.c.active_expires_at,
-            session.c.idle_expires_at,
-            session.c.absolute_expires_at,
-            session.c.user_agent,
-            session.c.address,
-        ],
-        select(
-            bindparam("id", type_=session.c.id.type),
-            bindparam("secret_hash", type_=session.c.secret_hash.type),
-            key.c.user_id,
-            NOW + func.least(ACTIVE_PERIOD, MAX_LIFETIME),
-            NOW + func.least(LIVE_PERIOD, MAX_LIFETIME),
-            NOW + MAX_LIFETIME,
-            bindparam("user_agent", type_=session.c.user_agent.type),
-            bindparam("address", type_=session.c.address.type),
-        )
-        .where(
-            key.c.provider == bindparam("key_provider"),
-            key.c.name == bindparam("key_name"),
-            key.c.password_hash == bindparam("verified_hash"),
-        )
-        .with_for_update(read=True),
-    )
-    .returning(*SESSION_COLUMNS)
-    .cte("opened")
-)
-_replaced = (
-    delete(session)
-    .where(
-        session.c.id == bindparam("replaced_id", type_=session.c.id.type),
-        session.c.secret_hash == bindparam("replaced_hash", type_=session.c.secret_hash.type),
-        select(_opened.c.id).exists(),
-    )
-    .cte("replaced")
-)
-OPEN_SESSION = select(_opened).add_cte(_replaced)
-
-
-async def open_session(  # noqa: PLR0913
-    connection: AsyncConnection,
-    *,
-    session_id: UUID,
-    secret_hash: SecretHash,
-    key: Key,
-    device: Device,
-    settings: SessionSettings,
-    replaced_id: UUID | None = None,
-    replaced_hash: SecretHash | None = None,
-) -> Session | None:
-    """Insert a session for the user of ``key``, and end the session that it replaces.
-
-    The session ``replaced_id`` ends if ``replaced_hash`` is the hash of its secret. Returns
-    ``None`` if the key no longer exists or has another password hash.
-    """
-    result = await connection.execute(
-        OPEN_SESSION,
-        {
-            "id": session_id,
-            "secret_hash": secret_hash,
-            "key_provider": key.provider,
-            "key_name": key.name,
-            "verified_hash": None if key.password_hash is None else key.password_hash.text,
-            "user_agent": device.user_agent,
-            "address": device.address,
-            "replaced_id": replaced_id,
-            "replaced_hash": replaced_hash,
-            **_periods(settings),
-            "max_lifetime": timedelta(seconds=settings.max_lifetime),
-        },
-    )
-    return _session_or_none(result.one_or_none())
-
 
 # Simultaneous requests wait for the row lock of the first one, and then find nothing to renew.
 RENEW_SESSION = (
@@ -133,72 +50,41 @@ async def renew_session(
 ) -> Session | None:
     """Extend an idle session. Returns ``None`` if it is not idle: renewed already, or dead."""
     result = await connection.execute(
-        RENEW_SESSION, {"session_id": session_id, **_periods(settings)}
+        RENEW_SESSION, {"session_id": session_id, **periods(settings)}
     )
-    return _session_or_none(result.one_or_none())
+    return session_or_none(result.one_or_none())
 
 
 CHANGE_SECRET = (
     update(session)
     .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
     .values(secret_hash=bindparam("new_secret_hash"))
-    .returning(*SESSION_COLUMNS)
+    .returning(*SESSION_COLUMNS, NOW.label("changed_at"))
 )
 
 
 async def change_secret(
     connection: AsyncConnection, session_id: UUID, secret_hash: SecretHash
-) -> Session | None:
-    """Replace the secret of a live session. Returns ``None`` if it is dead."""
+) -> tuple[Session, datetime] | None:
+    """Replace the secret of a live session. Returns it and the time, or ``None`` if it is dead."""
     result = await connection.execute(
         CHANGE_SECRET, {"session_id": session_id, "new_secret_hash": secret_hash}
     )
-    return _session_or_none(result.one_or_none())
+    row = result.one_or_none()
+    return None if row is None else (session_of_row(row), row.changed_at)
 
 
-END_SESSION = delete(session).where(session.c.id == bindparam("session_id"))
-
-
-async def end_session(connection: AsyncConnection, session_id: UUID) -> None:
-    """Delete a session; it is dead in every process once this returns."""
-    await connection.execute(END_SESSION, {"session_id": session_id})
-
-
-END_SESSION_OF_USER = delete(session).where(
-    session.c.id == bindparam("session_id"),
-    session.c.user_id == bindparam("owner_id"),
-    session.c.idle_expires_at > NOW,
+COUNT_SESSIONS = (
+    select(func.count())
+    .select_from(session)
+    .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
 )
 
 
-async def end_session_of_user(connection: AsyncConnection, session_id: UUID, user_id: UUID) -> bool:
-    """Delete a live session if it belongs to the user. Returns whether it did."""
-    result = await connection.execute(
-        END_SESSION_OF_USER, {"session_id": session_id, "owner_id": user_id}
-    )
-    return result.rowcount == 1
-
-
-END_OTHER_SESSIONS = delete(session).where(
-    session.c.user_id == bindparam("owner_id"),
-    session.c.id != bindparam("kept_id"),
-    session.c.idle_expires_at > NOW,
-)
-
-
-async def end_other_sessions(connection: AsyncConnection, user_id: UUID, kept_id: UUID) -> int:
-    """Delete all live sessions of a user but one. Returns how many."""
-    result = await connection.execute(END_OTHER_SESSIONS, {"owner_id": user_id, "kept_id": kept_id})
-    return result.rowcount
-
-
-END_ALL_SESSIONS = delete(session).where(session.c.user_id == bindparam("owner_id"))
-
-
-async def end_all_sessions(connection: AsyncConnection, user_id: UUID) -> int:
-    """Delete all sessions of a user, live or dead. Returns how many."""
-    result = await connection.execute(END_ALL_SESSIONS, {"owner_id": user_id})
-    return result.rowcount
+async def count_sessions(connection: AsyncConnection, user_id: UUID) -> int:
+    """Return the number of a user's live sessions."""
+    count: int = (await connection.execute(COUNT_SESSIONS, {"owner_id": user_id})).scalar_one()
+    return count
 
 
 LIST_SESSIONS = (
@@ -207,6 +93,7 @@ LIST_SESSIONS = (
         (session.c.active_expires_at > NOW).label("is_active"),
         session.c.user_agent,
         session.c.address,
+        session.c.device_name,
     )
     .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
     .order_by(session.c.created_at.desc(), session.c.id.desc())
@@ -239,26 +126,29 @@ async def list_sessions(
     result = await connection.execute(statement, parameters)
     return [
         ListedSession(
-            session=_session(row),
+            session=session_of_row(row),
             state=SessionState.ACTIVE if row.is_active else SessionState.IDLE,
-            device=Device(user_agent=row.user_agent, address=row.address),
+            device=Device(user_agent=row.user_agent, address=row.address, name=row.device_name),
         )
         for row in result
     ]
 
 
-def _periods(settings: SessionSettings) -> dict[str, timedelta]:
+def periods(settings: SessionSettings) -> dict[str, timedelta]:
+    """Return the values of `ACTIVE_PERIOD` and `LIVE_PERIOD`."""
     return {
         "active_period": timedelta(seconds=settings.active_period),
         "live_period": timedelta(seconds=settings.active_period + settings.idle_period),
     }
 
 
-def _session_or_none(row: Row[Any] | None) -> Session | None:
-    return None if row is None else _session(row)
+def session_or_none(row: Row[Any] | None) -> Session | None:
+    """Convert a row of `SESSION_COLUMNS`, if there is one."""
+    return None if row is None else session_of_row(row)
 
 
-def _session(row: Row[Any]) -> Session:
+def session_of_row(row: Any) -> Session:
+    """Convert a row of `SESSION_COLUMNS`."""
     return Session(
         id=row.id,
         user_id=row.user_id,
@@ -266,4 +156,5 @@ def _session(row: Row[Any]) -> Session:
         renewed_at=row.renewed_at,
         active_expires_at=row.active_expires_at,
         idle_expires_at=row.idle_expires_at,
+        absolute_expires_at=row.absolute_expires_at,
     )

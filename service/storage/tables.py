@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
     ForeignKey,
     Index,
+    Interval,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -16,6 +18,7 @@ from sqlalchemy import (
     Uuid,
     func,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import INET
 
@@ -72,16 +75,48 @@ session = Table(
     Column("absolute_expires_at", TIMESTAMP, nullable=False),
     Column("user_agent", Text),
     Column("address", INET),
+    Column("device_name", Text),
+    # True for sessions of earlier versions, which insert no value, and for imported ones.
+    Column("legacy_cookie", Boolean, nullable=False, server_default=true()),
+    Column("device_hash", LargeBinary),
     Index(None, "user_id", "created_at", "id"),
     postgresql_with={"fillfactor": 85},
 )
 
-# ``tat`` is the theoretical arrival time of GCRA. Unlogged: the limits need not survive a crash,
-# and no attempt waits for a disk.
+# A user logged in on a device with this token. Several users of one browser share the token. The
+# fill factor is for ``last_seen``, which every log-in changes.
+device = Table(
+    "device",
+    metadata,
+    Column("hash", LargeBinary, nullable=False),
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE"), nullable=False),
+    Column("last_seen", TIMESTAMP, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("hash", "user_id"),
+    Index(None, "user_id"),
+    postgresql_with={"fillfactor": 85},
+)
+
+# ``tat`` is the theoretical arrival time of GCRA. ``reserved`` is the part of it that attempts in
+# flight may get back, until ``reserved_until`` at the latest. Unlogged: the limits need not survive
+# a crash, and no attempt waits for a disk.
 rate_limit = Table(
     "rate_limit",
     metadata,
     Column("bucket", LargeBinary, primary_key=True),
     Column("tat", TIMESTAMP, nullable=False),
+    Column("reserved", Interval, nullable=False, server_default="0"),
+    Column("reserved_until", TIMESTAMP, nullable=False, server_default=text("'-infinity'")),
     prefixes=["UNLOGGED"],
+)
+
+# What was imported, by ids that are always derived in the same way. The id of a user, whose
+# ``user_id`` is empty, remains when the user is deleted; those of keys and sessions do not.
+imported = Table(
+    "imported",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE")),
+    PrimaryKeyConstraint("kind", "id"),
+    Index(None, "user_id"),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Literal
+from unicodedata import normalize
 from uuid import UUID
 
 import argon2
@@ -45,7 +47,8 @@ def test_sign_up_returns_the_user_and_a_fresh_session(client: httpx.Client) -> N
     assert UUID(body["user"]["id"]).version == 4
     session = body["session"]
     assert session.keys() == {
-        *("id", "state", "fresh", "created_at", "active_expires_at", "idle_expires_at")
+        *("id", "state", "fresh", "created_at"),
+        *("active_expires_at", "idle_expires_at", "absolute_expires_at"),
     }
     assert (session["state"], session["fresh"]) == ("active", True)
 
@@ -64,10 +67,12 @@ def test_a_session_is_active_for_a_day_and_idle_for_two_weeks(client: httpx.Clie
 
 
 def test_the_cookie_is_http_only_and_same_site(client: httpx.Client) -> None:
-    header = sign_up(client).headers["set-cookie"]
+    header = sign_up(client).headers.get_list("set-cookie")[0]
     name_and_token, *attributes = header.split("; ")
     assert name_and_token.startswith(f"{COOKIE}=")
-    assert sorted(attributes) == ["HttpOnly", f"Max-Age={15 * 86400}", "Path=/", "SameSite=Lax"]
+    expires, *others = sorted(attributes)
+    assert others == ["HttpOnly", f"Max-Age={15 * 86400}", "Path=/", "SameSite=Lax"]
+    assert expires.startswith("Expires=")
 
 
 def test_the_token_is_64_characters_of_base64url(client: httpx.Client) -> None:
@@ -327,7 +332,8 @@ def test_log_out_ends_the_session_in_the_database(service: Service, client: http
 def test_log_out_clears_the_cookie(client: httpx.Client) -> None:
     sign_up(client)
     cleared = client.post("/logout").headers["set-cookie"]
-    assert cleared == f"{COOKIE}=; Max-Age=0; HttpOnly; Path=/; SameSite=Lax"
+    expired = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+    assert cleared == f"{COOKIE}=; {expired}; HttpOnly; Path=/; SameSite=Lax"
 
 
 def test_log_out_requires_a_session(client: httpx.Client) -> None:
@@ -356,6 +362,12 @@ def test_all_invalid_fields_are_reported_at_once(client: httpx.Client) -> None:
     assert response.json()["errors"][0]["message"] == "Username must be at least 4 characters long."
 
 
+def test_the_error_of_a_choice_names_what_is_permitted(client: httpx.Client) -> None:
+    response = log_in(client, transport="Bearer")
+    (error,) = response.json()["errors"]
+    assert error["message"] == "Transport must be cookie or bearer."
+
+
 def test_missing_fields_are_reported_at_once(client: httpx.Client) -> None:
     for path in ("/signup", "/login"):
         response = client.post(path, json={})
@@ -370,6 +382,80 @@ def test_wrong_types_are_reported_at_once(client: httpx.Client) -> None:
 def test_a_password_must_not_contain_the_username(client: httpx.Client) -> None:
     response = sign_up(client, "Alice", password="iamALICEyouknow", age=7)
     assert codes(response) == {"password": "contains_username", "age": "unknown_field"}
+
+
+@pytest.mark.parametrize(
+    ("username", "code"),
+    [
+        ("\u0430dministrator", "mixed_scripts"),
+        ("admin", "reserved"),
+        ("4dm1n", "reserved"),
+        ("jane@example.com", "not_allowed"),
+        ("z\u0335\u0321algo", "not_allowed"),
+    ],
+)
+def test_a_username_that_passes_for_another_is_refused(
+    client: httpx.Client, username: str, code: str
+) -> None:
+    assert codes(sign_up(client, username)) == {"username": code}
+
+
+def test_markup_in_a_username_is_text(client: httpx.Client) -> None:
+    assert sign_up(client, "<b>x</b>").json()["user"]["username"] == "<b>x</b>"
+
+
+@pytest.mark.parametrize(
+    "username",
+    ["\u0430dministrator", "admin", "jane@example.com", "emoji🦊", "john smith", "zz\u0335\u0321"],
+)
+def test_an_existing_user_with_a_name_that_sign_up_refuses_logs_in(
+    service: Service, client: httpx.Client, username: str
+) -> None:
+    sign_up(client)
+    execute(service.database_url, "UPDATE key SET name = $1, display_name = $1", username)
+    assert log_in(client, username.upper()).json()["user"]["username"] == username
+    changed = {"current_password": PASSWORD, "new_password": "a wholly different phrase"}
+    assert client.put("/me/password", json=changed).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["❤️ hearts ❤️", "👨\u200d👩\u200d👧\u200d👦 family", "1️⃣ keycap 7️⃣", "soft\u00adhyphen it is"],
+)
+def test_a_password_with_emoji_or_soft_hyphens_logs_in(client: httpx.Client, password: str) -> None:
+    assert sign_up(client, password=password).status_code == 201
+    assert log_in(client, password=password).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("password", "form"),
+    [
+        ("soft\u00adhyphen it is", "NFKC"),
+        ("kashida ـ and ﬁve", "NFKC"),
+        ("tab\tin the middle", "NFKC"),
+        ("e\u0301 decomposed", "NFC"),
+        ("password", "NFC"),
+    ],
+)
+def test_a_password_that_was_hashed_before_logs_in(
+    service: Service,
+    client: httpx.Client,
+    password: str,
+    form: Literal["NFC", "NFKC"],
+) -> None:
+    """Whether it would be accepted as a new one or not, and in the form that it was hashed in."""
+    sign_up(client)
+    hashed = argon2.PasswordHasher(2, 19456, 1).hash(normalize(form, password))
+    execute(service.database_url, "UPDATE key SET password_hash = $1", hashed)
+    for _ in range(2):
+        assert log_in(client, password=password).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "password", ["Pass@123", "Password123!", "P@ssw0rd1", "Summer2026!", " " * 8]
+)
+def test_passwords_that_are_easy_to_guess_are_refused(client: httpx.Client, password: str) -> None:
+    assert codes(sign_up(client, password=password)) == {"password": "too_common"}
 
 
 @pytest.mark.parametrize("password", ["password123", "PassWord123", "iloveyou1", "1234567890"])

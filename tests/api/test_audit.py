@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.auth.audit import Event
-from tests.factories import PASSWORD, log_in, sign_up
+from tests.factories import PASSWORD, bearer, log_in, sign_up
 from tests.service_pool import ServicePool
 from tests.services import Service, running
 
@@ -24,6 +24,7 @@ def service(services: ServicePool) -> Service:
             "OSTIARY_LOG_FORMAT": "json",
             "OSTIARY_LOG_LEVEL": "error",  # the trail is written all the same
             "OSTIARY_LOG_IN_FAILURES_PER_NAME": "2/15m",
+            "OSTIARY_LOG_IN_FAILURES_PER_DEVICE": "2/15m",
             "OSTIARY_SIGN_UPS_PER_ADDRESS": "2/1h",
         }
     )
@@ -111,6 +112,39 @@ def test_revocations_are_recorded_with_the_session_id(
     assert matches(last_event(service, response), Event.OTHER_SESSIONS_REVOKED, **mine, ended=1)
 
 
+def test_sessions_that_a_log_in_replaces_are_recorded(
+    service: Service, client: httpx.Client
+) -> None:
+    alice = sign_up(client, "Alice")
+    with service.client() as other:
+        bobby = sign_up(other, "Bobby", transport="bearer")
+    headers = bearer(bobby.json()["session"]["token"])
+    body = {"username": "Alice", "password": PASSWORD}
+    response = client.post("/login", json=body, headers=headers)
+    *_, first, second, last = trail(service)
+    for event in (first, second):
+        assert matches(event, Event.SESSION_REPLACED, request_id=last["request_id"])
+    assert {event["session_id"]: event["user_id"] for event in (first, second)} == {
+        each["session_id"]: each["user_id"] for each in (ids(alice), ids(bobby))
+    }
+    assert matches(last, Event.LOGGED_IN, **ids(response))
+
+
+def test_every_session_that_a_log_out_ends_is_recorded(
+    service: Service, client: httpx.Client
+) -> None:
+    mine = ids(sign_up(client))
+    with service.client() as other:
+        token = (response := log_in(other, transport="bearer")).json()["session"]["token"]
+    client.post("/logout", headers=bearer(token))
+    events = trail(service)[-2:]
+    assert [event["event"] for event in events] == [Event.LOGGED_OUT] * 2
+    assert {event["session_id"] for event in events} == {
+        mine["session_id"],
+        ids(response)["session_id"],
+    }
+
+
 def test_a_wrong_current_password_is_recorded(service: Service, client: httpx.Client) -> None:
     mine = ids(sign_up(client))
     change = {"current_password": "wrong", "new_password": NEW_PASSWORD}
@@ -123,9 +157,11 @@ def test_password_changes_and_account_deletions_are_recorded(
     service: Service, client: httpx.Client
 ) -> None:
     mine = ids(sign_up(client))
+    with service.client() as phone:
+        log_in(phone)
     change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
     response = client.put("/me/password", json=change)
-    assert matches(last_event(service, response), Event.PASSWORD_CHANGED, **mine)
+    assert matches(last_event(service, response), Event.PASSWORD_CHANGED, **mine, ended=1)
     response = client.request("DELETE", "/me", json={"password": NEW_PASSWORD})
     assert matches(last_event(service, response), Event.USER_DELETED, **mine)
 

@@ -19,7 +19,7 @@ WHERE datname = current_database() AND application_name = 'ostiary'
 """
 
 
-def test_a_worker_opens_at_most_its_pool_and_one_lookup_connection(
+def test_a_worker_opens_its_pool_and_a_connection_each_for_look_ups_and_readiness_at_most(
     database_url: str, tmp_path: Path
 ) -> None:
     environment = {
@@ -41,4 +41,5 @@ def test_a_worker_opens_at_most_its_pool_and_one_lookup_connection(
             # Requests without a connection are refused while the others wait for the lock.
             refused = list(islice(as_completed(log_ins), REQUESTS - SIZE))
             assert {each.result().status_code for each in refused} == {503}
-            assert fetch_value(database_url, CONNECTIONS) == SIZE + 1
+            assert client.get("/readyz").status_code == 200
+            assert fetch_value(database_url, CONNECTIONS) == SIZE + 2

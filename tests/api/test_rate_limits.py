@@ -83,6 +83,28 @@ def test_a_refusal_states_when_to_retry(start: Start) -> None:
     assert response.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"log_in_failures_per_name": "2/10m"},
+        {"log_in_failures_per_address": "2/10m"},
+        {"log_in_failures_per_name": "1/10m", "log_in_failures_per_address": "2/15m"},
+        {"log_ins_per_name_and_address": "2/10m"},
+    ],
+)
+def test_an_attempt_succeeds_after_the_time_a_refusal_states(
+    start: Start, database_url: str, limits: dict[str, str]
+) -> None:
+    service = start(**limits)
+    with at(service, HOME) as client:
+        while (refusal := log_in(client)).status_code != 429:
+            pass
+        advance_time(database_url, int(refusal.headers["retry-after"]) - 5)
+        assert log_in(client).status_code == 429
+        advance_time(database_url, 5)
+        assert log_in(client).status_code == 401
+
+
 def test_attempts_are_restored_one_by_one(start: Start, database_url: str) -> None:
     service = start(log_in_failures_per_name="2/10m")
     assert [guess(service, HOME) for _ in range(3)] == [401, 401, 429]
@@ -131,11 +153,42 @@ def test_an_ipv6_network_of_64_bits_is_one_address(start: Start) -> None:
     assert [guess(service, address) for address in addresses] == [401, 401, 429, 401]
 
 
-def test_under_attack_an_ipv6_site_of_48_bits_is_one_address(start: Start) -> None:
+# Networks of 64 bits: three in one /56, another in the /48, and one elsewhere.
+NEIGHBOURS = ["2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1"]
+SAME_SITE = ["2001:db8:0:100::1", "2001:db8:0:200::1"]
+OTHER_SITE = "2001:db8:1::1"
+
+
+def test_under_attack_larger_ipv6_networks_have_growing_allowances(start: Start) -> None:
     service = start(log_in_failures_per_name="1/15m")
     assert guess(service, HOME) == 401
-    addresses = ["2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:1::1"]
-    assert [guess(service, address) for address in addresses] == [401, 429, 401]
+    addresses = [NEIGHBOURS[0], *NEIGHBOURS, *SAME_SITE, OTHER_SITE]
+    assert [guess(service, address) for address in addresses] == [401, 429, 401, 429, 401, 429, 401]
+
+
+def test_spraying_from_an_ipv6_site_is_limited(start: Start) -> None:
+    """A /56 has twice, and a /48 three times, the failures of a /64."""
+    service = start(log_in_failures_per_address="2/15m")
+    names = iter(range(100))
+
+    def spray(address: str) -> list[int]:
+        return [guess(service, address, f"name{next(names)}") for _ in range(3)]
+
+    assert [spray(address) for address in NEIGHBOURS] == [
+        *([401, 401, 429], [401, 401, 429]),
+        [429, 429, 429],
+    ]
+    assert [spray(address) for address in SAME_SITE] == [[401, 401, 429], [429, 429, 429]]
+    assert spray(OTHER_SITE) == [401, 401, 429]
+
+
+def test_sign_ups_from_an_ipv6_site_are_limited(start: Start) -> None:
+    service = start(sign_ups_per_address="1/15m")
+    statuses = []
+    for number, address in enumerate([*NEIGHBOURS, *SAME_SITE, OTHER_SITE]):
+        with at(service, address) as client:
+            statuses.append(sign_up(client, f"user{number}").status_code)
+    assert statuses == [201, 201, 429, 201, 429, 201]
 
 
 def test_processes_share_their_limits(start: Start, tmp_path: Path) -> None:
@@ -143,7 +196,16 @@ def test_processes_share_their_limits(start: Start, tmp_path: Path) -> None:
     one = start(**limits)
     with running(one.database_url, tmp_path / "other.log", with_limits(**limits)) as other:
         statuses = [guess(service, HOME) for service in (one, other, one, other, one)]
-    assert statuses == [401, 401, 401, 429, 429]
+        assert statuses == [401, 401, 401, 429, 429]
+        with ThreadPoolExecutor(24) as pool:
+            guesses = pool.map(lambda n: guess((one, other)[n % 2], HOME, "Bobby"), range(24))
+            assert Counter(guesses) == {401: 3, 429: 21}
+            with one.client() as client:
+                sign_up(client, "Carol")
+            right = pool.map(
+                lambda n: guess((one, other)[n % 2], HOME, "Carol", PASSWORD), range(24)
+            )
+            assert set(right) == {200}
 
 
 def test_simultaneous_guesses_do_not_exceed_the_limit(start: Start) -> None:
@@ -228,7 +290,7 @@ def test_submitted_names_are_not_stored(start: Start, database_url: str) -> None
 def test_guesses_at_the_current_password_are_limited(
     start: Start, method: str, path: str, field: str
 ) -> None:
-    service = start(log_in_failures_per_name="2/15m")
+    service = start(log_in_failures_per_device="2/15m")
     with at(service, HOME) as client:
         sign_up(client)
         body = {field: "wrong", "new_password": "an entirely different one"}
@@ -236,7 +298,93 @@ def test_guesses_at_the_current_password_are_limited(
             del body["new_password"]
         statuses = [client.request(method, path, json=body).status_code for _ in range(3)]
     assert statuses == [401, 401, 429]
-    assert guess(service, HOME, password=PASSWORD) == 429
+    assert guess(service, HOME, password=PASSWORD) == 200
+
+
+def test_attempts_elsewhere_do_not_keep_a_user_from_changing_the_password(start: Start) -> None:
+    service = start(log_in_failures_per_name="2/15m", log_in_failures_per_address="3/15m")
+    with at(service, HOME) as client:
+        sign_up(client)
+        assert [guess(service, HOME) for _ in range(4)][-2:] == [429, 429]
+        client.cookies.delete("auth_device")
+        body = {"current_password": PASSWORD, "new_password": "an entirely different one"}
+        assert client.put("/me/password", json=body).status_code == 200
+
+
+def test_each_session_has_checks_of_the_password_of_its_own(start: Start) -> None:
+    service = start(log_in_failures_per_device="1/15m")
+    with at(service, HOME) as thief, at(service, HOME) as owner:
+        sign_up(owner)
+        log_in(thief)
+        wrong = {"password": "wrong"}
+        assert [thief.request("DELETE", "/me", json=wrong).status_code for _ in range(2)] == [
+            *(401, 429)
+        ]
+        assert owner.request("DELETE", "/me", json={"password": PASSWORD}).status_code == 204
+
+
+@pytest.mark.usefixtures("alice")
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_simultaneous_right_log_ins_are_not_limited(start: Start, wrong: int) -> None:
+    """An attempt in flight is no failure."""
+    service = start(log_in_failures_per_name="3/15m", log_in_failures_per_address="3/15m")
+    passwords = [*["wrong"] * wrong, *[PASSWORD] * 12]
+    with ThreadPoolExecutor(len(passwords)) as pool:
+        statuses = Counter(
+            pool.map(lambda password: guess(service, HOME, password=password), passwords)
+        )
+    assert statuses == {200: 12, **({401: wrong} if wrong else {})}
+
+
+@pytest.mark.usefixtures("alice")
+def test_an_attempt_waits_for_one_in_flight_in_another_process(
+    start: Start, database_url: str
+) -> None:
+    """The reservation is in the database."""
+    service = start(log_in_failures_per_address="1/15m")
+    guess(service, HOME)
+    advance_time(database_url, 899)
+    reserve = "UPDATE rate_limit SET {} WHERE tat > now() + interval '1 minute'"
+    execute(database_url, "UPDATE rate_limit SET tat = now() + interval '15 minutes'")
+    execute(
+        database_url,
+        "UPDATE rate_limit SET reserved = '15 minutes', reserved_until = now() + interval '1 hour'",
+    )
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(guess, service, HOME, password=PASSWORD)
+        done, _ = wait([waiting], timeout=0.2)
+        assert not done
+        execute(database_url, reserve.format("tat = now(), reserved = '0'"))
+        assert waiting.result() == 200
+
+
+def test_a_reservation_expires(start: Start, database_url: str) -> None:
+    """Its process has died. The attempt counts as a failure: its outcome is unknown."""
+    service = start(log_in_failures_per_address="1/15m")
+    guess(service, HOME)
+    execute(
+        database_url,
+        "UPDATE rate_limit SET reserved = '15 minutes', reserved_until = now()",
+    )
+    assert guess(service, HOME) == 429
+
+
+@pytest.mark.usefixtures("alice")
+def test_log_ins_with_the_right_password_are_limited_for_a_name_and_address(
+    start: Start,
+) -> None:
+    service = start(log_ins_per_name_and_address="3/15m")
+    assert [guess(service, HOME, password=PASSWORD) for _ in range(4)] == [200, 200, 200, 429]
+    assert guess(service, "192.0.2.2", password=PASSWORD) == 200
+    assert guess(service, HOME, "Nobody") == 401
+
+
+def test_log_ins_with_the_right_password_are_limited_on_a_known_device(start: Start) -> None:
+    service = start(log_ins_per_name_and_address="3/15m")
+    with at(service, HOME) as client:
+        sign_up(client)
+        assert [log_in(client).status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert guess(service, HOME, password=PASSWORD) == 200
 
 
 def test_sign_ups_from_one_address_are_limited(start: Start, database_url: str) -> None:

@@ -140,7 +140,7 @@ def test_an_unreachable_database_does_not_reveal_its_password(tmp_path: Path) ->
         PasswordHash(CANARY, CANARY),
         SecretHash(CANARY.encode()),
         Hash(CANARY),
-        Verify(CANARY, [CANARY], CANARY),
+        Verify(password_hash=CANARY, forms=[CANARY], prepared=CANARY, text=CANARY),
         Settings(database_url=f"postgresql://x:{CANARY}@h/d"),
         schemas.DeleteMeRequest(password=Password(CANARY)),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import httpx
@@ -12,7 +13,16 @@ from service.api.security.guard import require_session
 from service.app import create_app
 from service.settings import Settings
 from tests.databases import execute
-from tests.factories import COOKIE, age_sessions, bearer, codes, log_in, sign_up
+from tests.factories import (
+    COOKIE,
+    age_sessions,
+    bearer,
+    codes,
+    log_in,
+    moment,
+    sessions_in,
+    sign_up,
+)
 from tests.services import Service
 
 
@@ -51,8 +61,8 @@ def test_sessions_are_listed_newest_first_with_the_current_one_marked(
     assert [each["current"] for each in page["sessions"]] == [False, True, False]
     assert page["next"] is None
     assert page["sessions"][0].keys() == {
-        *("id", "current", "state", "user_agent", "address"),
-        *("created_at", "renewed_at", "active_expires_at", "idle_expires_at"),
+        *("id", "current", "state", "device_name", "user_agent", "address", "created_at"),
+        *("renewed_at", "active_expires_at", "idle_expires_at", "absolute_expires_at"),
     }
     assert {each["address"] for each in page["sessions"]} == {"127.0.0.1"}
 
@@ -150,6 +160,64 @@ def test_a_dead_session_looks_nonexistent(
     assert client.delete(f"/sessions/{old['id']}", headers=bearer(now)).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("Jane's phone", "Jane's phone"),
+        ("  Jane\u0301 \n", "Jan\u00e9"),
+        ("👩\u200d💻 laptop", "👩\u200d💻 laptop"),
+        ("x" * 64, "x" * 64),
+        ("   ", None),
+        ("", None),
+    ],
+)
+def test_a_session_shows_the_name_that_the_client_gave_its_device(
+    client: httpx.Client, typed: str, shown: str | None
+) -> None:
+    first = bearer_token(sign_up(client, transport="bearer", device_name=typed))
+    second = bearer_token(log_in(client, transport="bearer", device_name=typed))
+    unnamed = bearer_token(log_in(client, transport="bearer"))
+    listed = list_sessions(client, first).json()["sessions"]
+    assert [each["device_name"] for each in listed] == [None, shown, shown]
+    assert client.get("/me", headers=bearer(second)).status_code == 200
+    assert client.get("/me", headers=bearer(unnamed)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("x" * 65, "too_long"),
+        ("a\0b", "not_allowed"),
+        ("a\nb", "not_allowed"),
+        ("\x1b[31mred", "not_allowed"),
+        ("a\x9bb", "not_allowed"),
+        ("a\u2028b", "not_allowed"),
+        ("a\u202eb", "not_allowed"),
+        (7, "wrong_type"),
+        (None, "wrong_type"),
+    ],
+)
+def test_a_device_name_is_short_and_without_control_characters(
+    client: httpx.Client, name: object, code: str
+) -> None:
+    for response in (sign_up(client, device_name=name), log_in(client, device_name=name)):
+        assert codes(response) == {"device_name": code}
+
+
+def test_a_session_tells_when_it_ends_at_the_latest(
+    service: Service, client: httpx.Client, alice: str
+) -> None:
+    (session,) = sessions_in(service.database_url)
+    (listed,) = list_sessions(client, alice).json()["sessions"]
+    mine = client.get("/me", headers=bearer(alice)).json()["session"]
+    opened = log_in(client).json()["session"]
+    for shown in (listed, mine):
+        assert moment(shown["absolute_expires_at"]) == session["absolute_expires_at"]
+    for shown in (opened, mine):
+        lifetime = moment(shown["absolute_expires_at"]) - moment(shown["created_at"])
+        assert lifetime == timedelta(days=30)
+
+
 def test_all_other_sessions_can_be_ended(client: httpx.Client, alice: str, bobby: str) -> None:
     others = [log_in_elsewhere(client) for _ in range(3)]
     response = client.delete("/sessions", headers=bearer(alice))
@@ -168,8 +236,9 @@ def test_dead_sessions_do_not_count_as_ended(
     assert client.delete("/sessions", headers=bearer(now)).json() == {"ended": 0}
 
 
-# Routes that require no session.
+# Routes that require no session, and log-out, which claims those that it ends.
 OPEN = {
+    ("POST", "/logout"),
     *(("POST", "/signup"), ("POST", "/login"), ("GET", "/healthz"), ("GET", "/readyz")),
     *(("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/page.js")),
     ("GET", "/docs/{name}"),

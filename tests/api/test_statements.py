@@ -49,17 +49,17 @@ def delete_me(client: httpx.Client) -> httpx.Response:
     ("send", "expected"),
     [
         (lambda client: client.get("/me"), ["SELECT"]),
-        (lambda client: client.post("/logout"), ["SELECT", "DELETE"]),
-        (log_in, ["SELECT", "WITH", "UPDATE", "WITH"]),
+        (lambda client: client.post("/logout"), ["DELETE"]),
+        (log_in, ["SELECT", "WITH", "WITH"]),
         (sign_up_another, ["WITH", "BEGIN", "INSERT", "INSERT", "WITH", "COMMIT"]),
         (lambda client: client.get("/sessions"), ["SELECT", "SELECT"]),
-        (lambda client: client.delete("/sessions"), ["SELECT", "DELETE"]),
+        (lambda client: client.delete("/sessions"), ["SELECT", "WITH"]),
         (end_this_session, ["SELECT", "SELECT", "DELETE"]),
         (
             change_password,
             [
                 *("SELECT", "SELECT", "WITH", "UPDATE"),
-                *("BEGIN", "UPDATE", "UPDATE", "DELETE", "UPDATE", "COMMIT"),
+                *("BEGIN", "UPDATE", "UPDATE", "WITH", "UPDATE", "COMMIT"),
             ],
         ),
         (delete_me, ["SELECT", "SELECT", "WITH", "UPDATE", "DELETE"]),
@@ -81,3 +81,19 @@ def test_a_request_sends_exactly_these_statements(
     before = len(postgresql.statements(service.database_url))
     assert send(client).is_success
     assert postgresql.statements(service.database_url)[before:] == expected
+
+
+@pytest.mark.parametrize("is_known_device", [False, True])
+def test_refused_log_ins_send_as_many_statements_whether_the_name_exists_or_not(
+    postgresql: TestServer, service: Service, client: httpx.Client, *, is_known_device: bool
+) -> None:
+    sign_up(client)
+    client.get("/me")
+    if not is_known_device:
+        client.cookies.clear()
+    sent = []
+    for username in ("Alice", "Nobody", "\0"):
+        before = len(postgresql.statements(service.database_url))
+        assert log_in(client, username, password="wrong").status_code == 401
+        sent.append(len(postgresql.statements(service.database_url)) - before)
+    assert sent == [3, 3, 3]

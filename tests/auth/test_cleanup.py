@@ -5,6 +5,7 @@ from pathlib import Path
 
 from service.auth.cleanup import (
     PAGES_PER_BATCH,
+    delete_expired_devices,
     delete_expired_rate_limits,
     delete_expired_sessions,
 )
@@ -69,6 +70,22 @@ async def test_cleanup_skips_locked_rows(database_url: str, database: Database) 
     one = "SELECT id FROM session ORDER BY id LIMIT 1 FOR UPDATE"
     with held(database_url, one):
         assert await delete_expired_sessions(database) == 9
+
+
+INSERT_DEVICES = """
+WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
+INSERT INTO device (hash, user_id, last_seen)
+SELECT sha256(int4send(n)), id, now() - n * interval '1 hour' FROM u, generate_series(1, 10) AS n
+"""
+
+
+async def test_cleanup_deletes_devices_without_a_log_in_for_their_lifetime(
+    database_url: str, database: Database
+) -> None:
+    await run(execute, database_url, INSERT_DEVICES)
+    assert await delete_expired_devices(database, 7.5 * 3600) == 3
+    oldest = "SELECT max(now() - last_seen) < interval '7.5 hours' FROM device"
+    assert await run(fetch_value, database_url, oldest)
 
 
 async def test_cleanup_deletes_restored_rate_limits(database_url: str, database: Database) -> None:

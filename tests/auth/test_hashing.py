@@ -2,21 +2,36 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from service.auth.errors import Overloaded
+from service.auth.hashing import pool, process
+from service.auth.hashing.fair_queue import Requester, SharedQueue
 from service.auth.hashing.hasher import Hasher
-from service.auth.hashing.jobs import Hash, Job, Verification, Verify
+from service.auth.hashing.jobs import Hash, Hashed, Verified, Verify
+from service.auth.hashing.pool import Executed
 from service.auth.hashing.program import NICENESS, argon2_hasher, execute
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
-from service.settings.passwords import Argon2Cost
-from tests.services import PATIENCE
+from service.settings.passwords import Argon2Cost, HashingSettings
+from service.settings.values import Duration
+from tests.services import PATIENCE, wait_for
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
+PATIENT = HashingSettings(
+    queue_length=1,
+    known_queue_length=1,
+    queue_timeout=Duration(PATIENCE),
+    time_limit=Duration(PATIENCE),
+)
 RIGHT = PasswordPolicy().accept("correct horse battery staple")
 WRONG = Password("incorrect horse")
 
@@ -25,7 +40,7 @@ WRONG = Password("incorrect horse")
 async def hasher(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hasher]:
     # A process must send each result at once, though Python buffers its output.
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
+    hasher = Hasher(CHEAP, PATIENT, processes=1)
     yield hasher
     await hasher.close()
 
@@ -64,36 +79,37 @@ async def test_without_a_hash_no_password_matches(hasher: Hasher) -> None:
 
 def test_a_password_that_is_not_unicode_matches_no_hash() -> None:
     hasher = argon2_hasher(CHEAP)
-    job = Verify(hasher.hash("?"), ["half a pair \ud800"], "half a pair \ud800")
-    assert execute(job, hasher) == Verification(matches=False, needs_rehash=False)
+    text = "half a pair \ud800"
+    job = Verify(password_hash=hasher.hash("?"), forms=[text], prepared=None, text=text)
+    assert execute(job, hasher) == Verified(matches=False)
 
 
 async def test_the_time_of_a_verification_that_starts_a_process_is_not_kept(
     hasher: Hasher,
 ) -> None:
     await hasher.verify(None, WRONG)
-    assert hasher.p90_verify_time == 0
+    assert hasher.refusal_time() == 0
     await hasher.verify(None, WRONG)
-    assert hasher.p90_verify_time > 0
+    assert hasher.refusal_time() > 0
 
 
 async def test_the_time_of_hashing_is_not_that_of_verification(hasher: Hasher) -> None:
     for _ in range(2):
         await hasher.hash(RIGHT)
-    assert hasher.p90_verify_time == 0
+    assert hasher.refusal_time() == 0
 
 
 async def test_a_hasher_that_was_never_used_can_be_closed() -> None:
-    await Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE).close()
+    await Hasher(CHEAP, PATIENT, processes=1).close()
 
 
 async def test_without_a_hash_no_password_matches_even_if_it_is_that_of_the_work(
     hasher: Hasher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def match(_: Job, **__: object) -> Verification:
-        return Verification(matches=True)
+    async def match(*_: object, **__: object) -> Executed:
+        return Executed(result=Verified(matches=True), seconds=0, was_warm=True)
 
-    monkeypatch.setattr(hasher, "_execute", match)
+    monkeypatch.setattr(hasher._pool, "execute", match)
     assert not (await hasher.verify(None, RIGHT)).matches
 
 
@@ -106,32 +122,33 @@ async def test_without_a_hash_verification_does_the_same_work(
     hasher: Hasher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     password_hash = await hasher.hash(RIGHT)
-    jobs: list[Job] = []
+    jobs: list[Verify] = []
 
-    async def record(job: Job, **_: object) -> Verification:
+    async def record(job: Verify, *_: object, **__: object) -> Executed:
         jobs.append(job)
-        return Verification(matches=False)
+        return Executed(result=Verified(matches=False), seconds=0, was_warm=True)
 
-    monkeypatch.setattr(hasher, "_execute", record)
+    monkeypatch.setattr(hasher._pool, "execute", record)
     await hasher.verify(password_hash, WRONG)
     await hasher.verify(None, WRONG)
     known, unknown = jobs
-    assert isinstance(known, Verify)
-    assert isinstance(unknown, Verify)
     assert known.forms == unknown.forms
     assert known.password_hash.rsplit("$", 2)[0] == unknown.password_hash.rsplit("$", 2)[0]
 
 
 async def test_only_a_hash_of_another_cost_needs_a_rehash(hasher: Hasher) -> None:
     current = await hasher.hash(RIGHT)
-    assert await hasher.verify(current, RIGHT) == Verification(matches=True, needs_rehash=False)
-    cost = Argon2Cost(time_cost=2, memory_kib=64)
-    costlier = Hasher(cost, processes=1, queue_length=1, timeout=PATIENCE)
-    outdated = await costlier.verify(current, RIGHT)
-    renewed = await costlier.hash(RIGHT)
+    same = await hasher.verify(current, RIGHT, renew=True)
+    assert same.matches
+    assert same.new_hash is None
+    costlier = Hasher(Argon2Cost(time_cost=2, memory_kib=64), PATIENT, processes=1)
+    outdated = await costlier.verify(current, RIGHT, renew=True)
+    unasked = await costlier.verify(current, RIGHT)
+    assert outdated.new_hash is not None
+    assert (await costlier.verify(outdated.new_hash, RIGHT)).matches
     await costlier.close()
-    assert outdated == Verification(matches=True, needs_rehash=True)
-    assert renewed.text.startswith("$argon2id$v=19$m=64,t=2,p=1$")
+    assert outdated.new_hash.text.startswith("$argon2id$v=19$m=64,t=2,p=1$")
+    assert unasked.new_hash is None
 
 
 async def test_a_full_queue_refuses_immediately(hasher: Hasher) -> None:
@@ -153,11 +170,11 @@ async def test_the_timeout_covers_the_queue_and_the_work(
     await hasher.hash(RIGHT)
     process = process_of(hasher)
     process.suspend()
-    hasher._timeout = 0.01
+    hasher._pool._timeout = 0.01
     for _ in range(2):
         with pytest.raises(Overloaded):
             await hasher.hash(RIGHT)
-    hasher._timeout = PATIENCE
+    hasher._pool._timeout = PATIENCE
     process.resume()
     await hasher.hash(RIGHT)
 
@@ -219,8 +236,201 @@ async def test_close_finishes_the_work_under_way_and_refuses_what_waits(hasher: 
 
 def test_the_repr_of_a_job_hides_its_secrets() -> None:
     assert "secret" not in repr(Hash("secret"))
-    assert "secret" not in repr(Verify("secret", ["secret"], "secret"))
+    job = Verify(password_hash="secret", forms=["secret"], prepared="secret", text="secret")
+    assert "secret" not in repr(job)
+    assert "secret" not in repr(Hashed("secret"))
+    assert "secret" not in repr(Verified(matches=True, new_hash="secret"))
 
 
 async def test_the_repr_of_a_hash_hides_it(hasher: Hasher) -> None:
     assert repr(await hasher.hash(RIGHT)) == "PasswordHash(…)"
+
+
+async def test_a_job_past_its_time_limit_ends_with_its_process_which_is_replaced(
+    hasher: Hasher,
+) -> None:
+    await hasher.hash(RIGHT)
+    hanging = process_of(hasher)
+    hanging.suspend()
+    limit_time_of_jobs(hasher, 0.01)
+    with pytest.raises(Overloaded):
+        await hasher.hash(RIGHT)
+    assert not hanging.is_running()
+    assert not hasher.is_alive
+    limit_time_of_jobs(hasher, PATIENCE)
+    await hasher.hash(RIGHT)
+    assert hasher.is_alive
+
+
+async def test_a_busy_hasher_is_alive(hasher: Hasher) -> None:
+    assert hasher.is_alive
+    await hasher.hash(RIGHT)
+    process = process_of(hasher)
+    process.suspend()
+    working, waiting = (asyncio.create_task(hasher.hash(RIGHT)) for _ in range(2))
+    await asyncio.sleep(0)
+    assert hasher.is_alive
+    process.resume()
+    await asyncio.gather(working, waiting)
+
+
+async def test_a_process_that_cannot_be_started_is_overload(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/does/not/exist")
+    with pytest.raises(Overloaded):
+        await hasher.hash(RIGHT)
+    assert not hasher.is_alive
+
+
+async def test_processes_that_die_again_and_again_are_overload(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(Overloaded):
+        await hasher.verify(None, WRONG)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_close_kills_a_process_that_hangs(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch, *, busy: bool
+) -> None:
+    monkeypatch.setattr(pool, "CLOSE_TIMEOUT", 0.01)
+    monkeypatch.setattr(process, "STOP_TIMEOUT", 0.01)
+    await hasher.hash(RIGHT)
+    hanging = process_of(hasher)
+    hanging.suspend()
+    working = asyncio.create_task(hasher.hash(RIGHT)) if busy else None
+    await asyncio.sleep(0)
+    await hasher.close()
+    assert not hanging.is_running()
+    if working is not None:
+        with pytest.raises(Overloaded):
+            await working
+
+
+KILL_ITSELF_AMID_A_HASH = """
+import asyncio, os, psutil, signal
+from service.auth.hashing.hasher import Hasher
+from service.auth.passwords import PasswordPolicy
+from service.settings.passwords import Argon2Cost, HashingSettings
+
+async def main():
+    hasher = Hasher(Argon2Cost(time_cost=100, memory_kib=1048576), HashingSettings(), processes=1)
+    hashing = asyncio.create_task(hasher.hash(PasswordPolicy().accept("correct horse battery")))
+    while not (children := psutil.Process().children()) or children[0].memory_info().rss < 2**27:
+        await asyncio.sleep(0.01)
+    print(children[0].pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Hasher.__init__.__globals__["argon2_hasher"] = lambda cost: __import__("argon2").PasswordHasher(
+    time_cost=1, memory_cost=64, parallelism=1
+)
+asyncio.run(main())
+"""
+
+
+def test_a_hash_process_ends_with_its_parent_amid_a_job() -> None:
+    parent = subprocess.run(
+        [sys.executable, "-c", KILL_ITSELF_AMID_A_HASH],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    hashing = int(parent.stdout.split()[-1])
+    wait_for(lambda: not psutil.pid_exists(hashing) or is_zombie(hashing), "the process has ended")
+    assert "Traceback" not in parent.stderr
+
+
+def test_a_hash_process_whose_reader_is_gone_ends_in_silence() -> None:
+    command = [sys.executable, "-m", "service.auth.hashing.program"]
+    with subprocess.Popen(
+        [*command, msgspec.json.encode(CHEAP).decode(), str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # The program lowers the priority of its whole session.
+        start_new_session=True,
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.close()
+        program.stdin.write(msgspec.json.encode(Hash("password")) + b"\n")
+        program.stdin.close()
+        assert program.stderr.read() == b""
+    assert program.returncode == 0
+
+
+async def test_somebody_else_is_next_in_a_flood_from_one_address(hasher: Hasher) -> None:
+    limit_queues(hasher, 20)
+    await hasher.hash(RIGHT)
+    suspended = process_of(hasher)
+    suspended.suspend()
+    done: list[str] = []
+
+    async def log_in(block: bytes, name: str) -> None:
+        await hasher.verify(None, WRONG, Requester(block, name))
+        done.append(name)
+
+    flood = [asyncio.create_task(log_in(b"flood", f"name{n}")) for n in range(15)]
+    await asyncio.sleep(0)
+    owner = asyncio.create_task(log_in(b"home", "owner"))
+    await asyncio.sleep(0)
+    suspended.resume()
+    await asyncio.gather(owner, *flood)
+    # After the one that was under way, and the one of the flood that was first.
+    assert done.index("owner") <= 2
+
+
+async def test_a_full_queue_has_a_place_for_somebody_else(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    suspended = process_of(hasher)
+    suspended.suspend()
+    limit_queues(hasher, 2)
+    flood = [
+        asyncio.create_task(hasher.verify(None, WRONG, Requester(b"flood", f"name{n}")))
+        for n in range(4)
+    ]
+    await asyncio.sleep(0)
+    owner = asyncio.create_task(hasher.verify(None, WRONG, Requester(b"home", "owner")))
+    await asyncio.sleep(0)
+    suspended.resume()
+    assert not (await owner).matches
+    results = await asyncio.gather(*flood, return_exceptions=True)
+    assert [isinstance(each, Overloaded) for each in results] == [False, False, True, True]
+
+
+async def test_overload_is_logged_once_for_many_refusals(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    suspended = process_of(hasher)
+    suspended.suspend()
+    limit_queues(hasher, 0)
+    working = asyncio.create_task(hasher.hash(RIGHT))
+    await asyncio.sleep(0)
+    with capture_logs() as logs:
+        for _ in range(5):
+            with pytest.raises(Overloaded):
+                await hasher.hash(RIGHT)
+    suspended.resume()
+    await working
+    assert [(each["event"], each["log_level"]) for each in logs] == [
+        ("hashing_overloaded", "warning")
+    ]
+
+
+def limit_time_of_jobs(hasher: Hasher, seconds: float) -> None:
+    for each in hasher._pool._all:
+        each._time_limit = seconds
+
+
+def limit_queues(hasher: Hasher, length: int) -> None:
+    hasher._pool._queue = SharedQueue(length=length, known_length=length)
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

@@ -6,19 +6,22 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unicodedata import normalize
 
+import argon2
 import bcrypt
 import pytest
 import pytest_asyncio
 
-from service.auth.hashing.hasher import Hasher
-from service.auth.hashing.jobs import Verification
+from service.auth.hashing import legacy_hashes
+from service.auth.hashing.hasher import Hasher, Verification
+from service.auth.hashing.jobs import Verified, Verify
 from service.auth.hashing.legacy_hashes import is_legacy, verify_legacy
-from service.auth.hashing.program import argon2_hasher
-from service.auth.hashing.schemes import parse_password_hash
+from service.auth.hashing.program import argon2_hasher, execute
+from service.auth.hashing.schemes import is_verifiable, parse_password_hash
 from service.auth.passwords import Password
 from service.settings.passwords import Argon2Cost
-from tests.services import PATIENCE
+from tests.auth.test_hashing import PATIENT
 
 VECTORS = json.loads((Path(__file__).parent / "lucia-vectors.json").read_text(encoding="utf-8"))
 
@@ -45,7 +48,7 @@ OSLO_ARGON2ID = [(each["password"], each["hash"]) for each in VECTORS["oslo_argo
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hasher() -> AsyncIterator[Hasher]:
-    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
+    hasher = Hasher(CHEAP, PATIENT, processes=1)
     yield hasher
     await hasher.close()
 
@@ -59,41 +62,179 @@ def test_a_foreign_hash_verifies_its_password_and_no_other(
     assert not verify_legacy(password_hash, f"not {password}")
 
 
+async def renewed(hasher: Hasher, password_hash: str, password: str) -> Verification:
+    stored = parse_password_hash(password_hash)
+    return await hasher.verify(stored, Password(password), renew=True)
+
+
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("password", "password_hash"), FOREIGN[:-2] + OSLO_ARGON2ID)
-async def test_the_hasher_verifies_a_foreign_hash_and_requests_a_rehash(
+async def test_a_foreign_hash_that_matches_is_replaced_by_one_of_ours(
     hasher: Hasher, password: str, password_hash: str
 ) -> None:
-    typed, stored = Password(password), parse_password_hash(password_hash)
-    assert await hasher.verify(stored, typed) == Verification(matches=True, needs_rehash=True)
-    wrong = await hasher.verify(stored, Password("something else"))
-    assert wrong == Verification(matches=False, needs_rehash=False)
-    ours = await hasher.hash(typed)
-    assert ours.text.startswith("$argon2id$v=19$m=64,t=1,p=1$")
-    assert await hasher.verify(ours, typed) == Verification(matches=True, needs_rehash=False)
+    wrong = await renewed(hasher, password_hash, "something else")
+    assert not wrong.matches
+    assert wrong.new_hash is None
+    right = await renewed(hasher, password_hash, password)
+    assert right.matches
+    assert right.new_hash is not None
+    assert right.new_hash.text.startswith("$argon2id$v=19$m=64,t=1,p=1$")
+    again = await renewed(hasher, right.new_hash.text, password)
+    assert again.matches
+    assert again.new_hash is None
+
+
+BCRYPT_SALT = b"$2b$04$CCCCCCCCCCCCCCCCCCCCC."
+
+
+# Which passwords log in before and after one of them renewed a hash, however it is typed.
+USUAL, FULL_WIDTH, LIGATURE = "fiancé Å1", "ｆｉａｎｃé Å1", "ﬁancé Å①"
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_an_oslo_argon2id_hash_of_a_compatibility_character_verifies_and_needs_a_rehash(
-    hasher: Hasher,
-) -> None:
-    """Oslo hashes the password in form NFKC, unlike this service."""
-    oslos = parse_password_hash(argon2_hasher(CHEAP).hash("fiancé Å1"))
-    typed = Password("ﬁancé Å①")
-    assert await hasher.verify(oslos, typed) == Verification(matches=True, needs_rehash=True)
-    ours = await hasher.hash(typed)
-    assert await hasher.verify(ours, typed) == Verification(matches=True, needs_rehash=False)
-
-
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("typed", [USUAL, FULL_WIDTH, LIGATURE])
 @pytest.mark.parametrize(
-    "nonsense", ["", "s2::", "s2:salt:beef", "salt:", "md5:abc", "$2b$10$short", "$argon2id$broken"]
+    "foreign",
+    [
+        lucia_v1(normalize("NFKC", USUAL)),
+        argon2_hasher(Argon2Cost(time_cost=2, memory_kib=64)).hash(normalize("NFKC", USUAL)),
+    ],
+    ids=["Lucia's scrypt", "oslo's Argon2id"],
 )
-async def test_an_invalid_hash_verifies_no_password(hasher: Hasher, nonsense: str) -> None:
-    assert not is_legacy(nonsense)
-    assert not verify_legacy(nonsense, "password")
-    verification = await hasher.verify(parse_password_hash(nonsense), Password("password"))
+async def test_every_spelling_that_logged_in_logs_in_after_a_renewal_by_any(
+    hasher: Hasher, foreign: str, typed: str
+) -> None:
+    new = (await renewed(hasher, foreign, typed)).new_hash
+    assert new is not None
+    for spelling in (USUAL, FULL_WIDTH, LIGATURE):
+        again = await hasher.verify(new, Password(spelling), renew=True)
+        assert again.matches
+        assert again.new_hash is None
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_hash_of_ours_is_renewed_from_the_form_that_matched(hasher: Hasher) -> None:
+    """The form of a new hash is NFC, which does not unite widths."""
+    ours = argon2_hasher(Argon2Cost(time_cost=2, memory_kib=64)).hash(FULL_WIDTH)
+    new = (await renewed(hasher, ours, FULL_WIDTH)).new_hash
+    assert new is not None
+    assert (await hasher.verify(new, Password(FULL_WIDTH))).matches
+    assert not (await hasher.verify(new, Password(USUAL))).matches
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("length", [72, 73, 100])
+async def test_a_bcrypt_hash_stays_if_the_password_may_be_longer_than_what_it_covers(
+    hasher: Hasher, length: int
+) -> None:
+    """The owner's password may go on after the 72 bytes that were typed right."""
+    foreign = bcrypt.hashpw(b"x" * 72, BCRYPT_SALT).decode()
+    verification = await renewed(hasher, foreign, "x" * length)
+    assert verification.matches
+    assert verification.new_hash is None
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("password", ["x" * 71, "é" * 35])
+async def test_a_bcrypt_hash_of_a_password_it_covers_is_renewed(
+    hasher: Hasher, password: str
+) -> None:
+    foreign = bcrypt.hashpw(password.encode(), BCRYPT_SALT).decode()
+    new = (await renewed(hasher, foreign, password)).new_hash
+    assert new is not None
+    assert (await hasher.verify(new, Password(password))).matches
+
+
+COSTLY = [
+    "$2b$15$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
+    "$2b$31$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
+    "$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+    "$argon2id$v=19$m=1048577,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+    "$argon2id$v=19$m=64,t=4294967295,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+    "$argon2id$v=19$m=1048576,t=2,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+    "$argon2id$v=19$m=4096,t=1,p=17$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+    "$argon2i$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+    "$argon2d$v=19$m=64,t=99999999,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+]
+MALFORMED = [
+    "",
+    "s2::",
+    "s2:salt:beef",
+    "salt:",
+    "md5:abc",
+    "$2b$10$short",
+    "$2b$03$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
+    "$2b$04$CCCCCCCCCCCCCCCCCCCCCz7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
+    "$2x$04$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
+    f"s2:{'salt' * 100}:{'ab' * 64}",
+    "$argon2id$broken",
+    "$argon2id$v=19$m=64,t=1,p=1$!!!!!!!!!!!$YWJjZGVmZ2hpamts",
+    "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$YWJj",
+    "$argon2id$v=19$m=64,t=1,p=1$short$YWJjZGVmZ2hpamts",
+    "$argon2id$v=19$m=8,t=1,p=16$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+    "$argon2id$v=19$m=64,t=0,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+    "$argon2id$v=7$m=64,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+    "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$" + "A" * 2000,
+]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("password_hash", COSTLY + MALFORMED)
+async def test_no_password_matches_a_hash_that_is_malformed_or_beyond_the_bounds(
+    hasher: Hasher, password_hash: str
+) -> None:
+    assert not is_verifiable(password_hash)
+    verification = await renewed(hasher, password_hash, "password")
     assert not verification.matches
+    assert verification.new_hash is None
+
+
+@pytest.mark.parametrize("password_hash", MALFORMED)
+def test_whatever_a_hash_contains_is_no_match_for_the_program(password_hash: str) -> None:
+    job = Verify(password_hash=password_hash, forms=["a", "b"], prepared="a", text="a", renew=True)
+    assert execute(job, argon2_hasher(CHEAP)) == Verified(matches=False)
+
+
+@pytest.mark.parametrize(
+    "password_hash",
+    [
+        "$2b$14$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
+        "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+        "$argon2id$v=19$m=262144,t=3,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+        "$argon2i$m=64,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+        *(each for _, each in FOREIGN + OSLO_ARGON2ID),
+    ],
+)
+def test_what_other_systems_use_is_within_the_bounds(password_hash: str) -> None:
+    assert is_verifiable(password_hash)
+
+
+def test_a_current_cost_beyond_the_bounds_is_verified() -> None:
+    password_hash = "$argon2id$v=19$m=2097152,t=2,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts"
+    assert not is_verifiable(password_hash)
+    assert is_verifiable(password_hash, Argon2Cost(memory_kib=2097152, time_cost=2))
+
+
+@pytest.mark.parametrize("forms", [["typed"], ["prepared", "typed"], ["a", "b", "typed"]])
+@pytest.mark.parametrize(
+    "password_hash",
+    [lucia_v1("x"), *(each for _, each in FOREIGN[-3:]), argon2_hasher(CHEAP).hash("x")],
+)
+def test_a_refusal_takes_as_many_runs_of_any_scheme_as_the_password_has_forms(
+    monkeypatch: pytest.MonkeyPatch, password_hash: str, forms: list[str]
+) -> None:
+    runs = []
+
+    def count(*_: object, **__: object) -> bool:
+        runs.append(1)
+        return False
+
+    monkeypatch.setattr(legacy_hashes, "_verify_scrypt", count)
+    monkeypatch.setattr(bcrypt, "checkpw", count)
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", count)
+    job = Verify(password_hash=password_hash, forms=forms, prepared=None, text="typed")
+    assert execute(job, argon2_hasher(CHEAP)) == Verified(matches=False)
+    assert len(runs) == len(forms)
 
 
 @pytest.mark.parametrize("password_hash", [each for _, each in FOREIGN])
@@ -130,5 +271,6 @@ def test_no_salt_is_part_of_a_scheme(text: str, scheme: str) -> None:
 async def test_a_password_that_cannot_be_prepared_keeps_its_foreign_hash(hasher: Hasher) -> None:
     """No other hash could be made of it."""
     foreign = bcrypt.hashpw(b"a tab\t inside", b"$2b$04$CCCCCCCCCCCCCCCCCCCCC.").decode()
-    verification = await hasher.verify(parse_password_hash(foreign), Password("a tab\t inside"))
-    assert verification == Verification(matches=True, needs_rehash=False)
+    verification = await renewed(hasher, foreign, "a tab\t inside")
+    assert verification.matches
+    assert verification.new_hash is None

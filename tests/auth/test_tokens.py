@@ -58,6 +58,13 @@ def test_a_text_with_any_other_character_is_no_token(text: str) -> None:
     assert Token.parse(text) is None
 
 
+@pytest.mark.parametrize("padding", ["=", "==", "===="])
+def test_a_text_with_padding_is_no_token(padding: str) -> None:
+    text = Token.issue().text[: -len(padding)] + padding
+    assert len(text) == 64
+    assert Token.parse(text) is None
+
+
 def test_the_id_of_an_imported_session_never_changes() -> None:
     """Databases contain it."""
     token = Token.parse("abcdefghijklmnopqrstuvwxyz0123456789abcd")

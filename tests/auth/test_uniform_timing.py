@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.auth import uniform_timing as module
 from service.auth.accounts import Accounts, add_user
-from service.auth.errors import AuthError, InvalidCredentials, Overloaded, RateLimited
-from service.auth.hashing.hasher import Hasher
+from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
+from service.auth.hashing import pool
+from service.auth.hashing.hasher import Hasher, Verification
 from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
 from service.auth.passwords import Password, PasswordPolicy
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import Sessions
-from service.auth.uniform_timing import measure_verify_times, uniform_timing
+from service.auth.uniform_timing import delay_refusal, measure_verify_times, uniform_timing
 from service.auth.usernames import ClaimedUsername, Username
 from service.model.request_context import RequestContext
 from service.model.users import PasswordHash
@@ -27,6 +29,7 @@ from service.settings.sessions import SessionSettings
 from service.settings.values import Rate
 from service.storage.database import Database
 from service.storage.session_lookups import SessionLookups
+from tests.auth.test_hashing import PATIENT, process_of
 from tests.auth.test_legacy_hashes import FOREIGN, OSLO_ARGON2ID, lucia_v1
 from tests.databases import execute
 from tests.factories import REMOVE_PASSWORDS
@@ -45,7 +48,7 @@ HASHES = [
 
 @pytest.fixture
 async def hasher() -> AsyncIterator[Hasher]:
-    hasher = Hasher(CHEAP, processes=1, queue_length=1, timeout=PATIENCE)
+    hasher = Hasher(CHEAP, PATIENT, processes=1)
     yield hasher
     await hasher.close()
 
@@ -58,7 +61,8 @@ async def accounts(database_url: str, database: Database, hasher: Hasher) -> Acc
     limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("1/15m"))
     async with database.transaction() as connection:
         await add_user(connection, Username.parse("alice"), await hasher.hash(RIGHT))
-    return Accounts(database, hasher, sessions, RateLimiter(database, hasher, limits))
+    rate_limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=1)
+    return Accounts(database, hasher, sessions, rate_limiter)
 
 
 @pytest.fixture
@@ -89,10 +93,10 @@ async def test_every_scheme_in_use_is_measured_and_no_other(
 ) -> None:
     await asyncio.to_thread(add_hashes, database_url, HASHES)
     await measure_verify_times(database, hasher)
-    assert hasher._times.keys() == {parse_password_hash(each).scheme for each in HASHES}
+    assert set(hasher._times.schemes) == {parse_password_hash(each).scheme for each in HASHES}
     await asyncio.to_thread(execute, database_url, REMOVE_PASSWORDS)
     await measure_verify_times(database, hasher)
-    assert hasher._times.keys() == {parse_password_hash(HASHES[-1]).scheme}
+    assert set(hasher._times.schemes) == {parse_password_hash(HASHES[-1]).scheme}
 
 
 async def test_hashes_whose_stored_schemes_differ_are_measured_as_one_scheme(
@@ -100,37 +104,78 @@ async def test_hashes_whose_stored_schemes_differ_are_measured_as_one_scheme(
 ) -> None:
     stored = [PasswordHash(HASHES[-1], f"stored {number}") for number in range(50)]
     await hasher.measure(stored)
-    assert len(hasher._times) == 1
+    assert len(hasher._times.schemes) == 1
 
 
 async def test_the_p90_time_is_that_of_the_slowest_scheme(
     database_url: str, database: Database, hasher: Hasher
 ) -> None:
-    assert hasher.p90_verify_time == 0
+    assert hasher.refusal_time() == 0
     await measure_verify_times(database, hasher)
-    ours = hasher.p90_verify_time
+    ours = hasher.refusal_time()
     await asyncio.to_thread(add_hashes, database_url, HASHES)
     await measure_verify_times(database, hasher)
-    assert hasher.p90_verify_time > ours
+    assert hasher.refusal_time() > ours
 
 
 async def test_the_start_of_a_process_is_not_measured(hasher: Hasher) -> None:
     await hasher.verify(None, Password("x"))
-    assert hasher._times == {}
+    assert not hasher._times.schemes
     await hasher.verify(None, Password("x"))
-    assert len(hasher._times) == 1
+    assert len(hasher._times.schemes) == 1
 
 
-@pytest.mark.parametrize("error", [InvalidCredentials(), RateLimited(1)])
-async def test_refusals_are_delayed_by_the_p90_verify_time(
-    hasher: Hasher, slept: list[float], monkeypatch: pytest.MonkeyPatch, error: AuthError
+@pytest.mark.parametrize(("typed", "runs"), [("wrong password", 1), ("ﬁwrong password", 2)])
+async def test_a_refused_password_is_delayed_by_what_all_its_forms_take_with_the_slowest_scheme(
+    hasher: Hasher, slept: list[float], typed: str, runs: int
+) -> None:
+    for seconds in (0.5, 2.0):
+        hasher._times.keep(f"takes {seconds} s", seconds)
+    verification = Verification(matches=False, seconds=0.25)
+    await delay_refusal(hasher, verification, Password(typed))
+    assert slept == [2.0 * runs - 0.25]
+
+
+async def test_the_wait_for_a_process_does_not_count_as_work(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the slowest scheme would stand out when passwords queue."""
+    await hasher.hash(RIGHT)
+    clock = [0.0]
+    monkeypatch.setattr(pool, "monotonic", lambda: clock[0])
+    suspended = process_of(hasher)
+    suspended.suspend()
+    first, second = (asyncio.create_task(hasher.verify(None, WRONG)) for _ in range(2))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    clock[0] = 3.0
+    suspended.resume()
+    await asyncio.gather(first, second)
+    assert [first.result().seconds, second.result().seconds] == [3.0, 0.0]
+
+
+async def test_the_delay_of_a_refusal_is_bounded(hasher: Hasher) -> None:
+    hasher._times.keep("a scheme that takes minutes", 1000.0)
+    assert hasher.refusal_time(Password("ﬁwrong password")) == PATIENT.queue_timeout
+
+
+async def test_a_hash_beyond_the_bounds_is_not_measured_and_told(hasher: Hasher) -> None:
+    costly = "$2b$31$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy"
+    with capture_logs() as logs:
+        await hasher.measure([parse_password_hash(costly)])
+    assert set(hasher._times.schemes) == {parse_password_hash(HASHES[-1]).scheme}
+    assert [each["event"] for each in logs] == ["password_hashes_unusable"]
+
+
+async def test_an_exhausted_limit_is_delayed_by_the_time_of_one_form(
+    hasher: Hasher, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter([1000.0, 1000.25])
     monkeypatch.setattr(module, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(Hasher, "p90_verify_time", 2.0)
-    with pytest.raises(type(error)):
+    hasher._times.keep("some scheme", 2.0)
+    with pytest.raises(RateLimited):
         async with uniform_timing(hasher):
-            raise error
+            raise RateLimited(1)
     assert slept == [1.75]
 
 
@@ -139,7 +184,8 @@ async def test_refused_log_ins_are_delayed_whether_the_name_exists_or_not(
     accounts: Accounts, slept: list[float], monkeypatch: pytest.MonkeyPatch, username: str
 ) -> None:
     monkeypatch.setattr(module, "monotonic", lambda: 1000.0)
-    monkeypatch.setattr(Hasher, "p90_verify_time", 2.0)
+    monkeypatch.setattr(pool, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(Hasher, "refusal_time", lambda *_: 2.0)
     for error in (InvalidCredentials, RateLimited):
         with pytest.raises(error):
             await accounts.log_in(ClaimedUsername.parse(username), WRONG, context=RequestContext())

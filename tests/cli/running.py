@@ -17,6 +17,7 @@ import pytest
 from service.cli.main import main
 from tests.services import FRUGAL, PATIENCE
 
+OSTIARY = [sys.executable, "-m", "service"]
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -8,16 +8,25 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import httpx
 import pytest
 
-from service.lucia.rows import USER_NAMESPACE
-from tests.auth.test_legacy_hashes import VECTORS
+from service.lucia.rows import USER_NAMESPACE, RowRejected, key_of
+from service.storage.bulk_load import LOAD_LOCK
+from tests.auth.test_legacy_hashes import COSTLY, VECTORS
 from tests.cli.running import run
-from tests.databases import Connection, TestServer, execute, fetch, fetch_value, on_connection
-from tests.factories import bearer, cookie, log_in
+from tests.databases import (
+    Connection,
+    TestServer,
+    execute,
+    fetch,
+    fetch_value,
+    held,
+    on_connection,
+)
+from tests.factories import bearer, cookie, log_in, token_of
 from tests.services import Service
 
 PASSWORD = VECTORS["lucia_v2_scrypt"][0]["password"]
@@ -51,6 +60,11 @@ SESSIONS = [
 PRISMA = {"user": "User", "key": "Key", "session": "Session"}
 SQL_ADAPTER = {"user": "auth_user", "key": "user_key", "session": "user_session"}
 
+COLUMNS = {
+    "key": ["id", "hashed_password", "user_id"],
+    "session": ["id", "user_id", "active_expires", "idle_expires"],
+}
+
 Site = Callable[[dict[str, str]], str]
 
 
@@ -69,6 +83,23 @@ def rows(names: dict[str, str]) -> Iterator[tuple[str, tuple[str, ...], list[tup
     yield names["user"], ("id",), list(USERS)
     yield names["key"], ("id", "hashed_password", "user_id"), list(KEYS)
     yield names["session"], ("id", "user_id", "active_expires", "idle_expires"), list(SESSIONS)
+
+
+def made(path: Path, **tables: list[tuple[Any, ...]]) -> str:
+    """Create a site in SQLite with these rows, and return its URL."""
+    path.unlink(missing_ok=True)
+    database = sqlite3.connect(path)
+    for statement in schema(PRISMA):
+        database.execute(statement)
+    for table, values in tables.items():
+        for row in values:
+            columns = ["id"] if table == "user" else COLUMNS[table]
+            marks = ", ".join("?" * len(row))
+            names = ", ".join(columns)
+            database.execute(f'INSERT INTO "{PRISMA[table]}" ({names}) VALUES ({marks})', row)
+    database.commit()
+    database.close()
+    return f"sqlite:///{path}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -129,11 +160,12 @@ def test_users_and_keys_are_imported_and_rejections_explained(
     tallies, messages = run_import(site(names), database_url)
     assert tallies == {
         "user": {"read": 4, "new": 4, "rejected": 0},
-        "key": {"read": 9, "new": 4, "rejected": 5},
+        "key": {"read": 9, "new": 5, "rejected": 4},
     }
     for row, reason in (
         ("username:ALICE", "another user has this name, as Alice"),
-        ("username:not a name", "must not contain spaces"),
+        ("username:not a name", "is imported as it is: Username must not contain spaces"),
+        ("username:bo", "is imported as it is: Username must be at least 4 characters"),
         ("username:Carol", "its password hash has an unknown form"),
         ("nocolon", "not of the form provider:name"),
         ("username:Ghost", "there is no such user"),
@@ -188,6 +220,11 @@ def test_imported_live_sessions_stay_valid(
     assert client.get("/me", headers=cookie(DEAD)).status_code == 401
 
 
+def test_the_cookies_of_imported_sessions_need_no_prefix(site: Site, database_url: str) -> None:
+    run_import(site(PRISMA), database_url, "--sessions")
+    assert fetch_value(database_url, "SELECT bool_and(legacy_cookie) FROM session")
+
+
 def test_the_database_does_not_contain_imported_session_ids(site: Site, database_url: str) -> None:
     run_import(site(PRISMA), database_url, "--sessions")
     for row in fetch(database_url, "SELECT * FROM session"):
@@ -221,7 +258,10 @@ def test_an_interrupted_import_is_completed_by_the_next(site: Site, database_url
     """All users were imported, but only some of the keys."""
     source = site(PRISMA)
     run_import(source, database_url)
-    execute(database_url, "DELETE FROM key WHERE name IN ('bo', '42')")
+    execute(
+        database_url,
+        "DELETE FROM key WHERE name IN ('bo', '42'); DELETE FROM imported WHERE kind = 'key'",
+    )
     tallies, _ = run_import(source, database_url)
     assert tallies["key"]["new"] == 2
 
@@ -240,7 +280,7 @@ def test_an_existing_user_keeps_the_name(
     ("source", "reason"),
     [
         ("mysql://localhost/lucia", "must be postgresql://"),
-        ("sqlite:////nowhere/lucia.db", "There is no file /nowhere/lucia.db"),
+        ("sqlite:////nowhere/lucia.db", "there is no file /nowhere/lucia.db"),
         ("sqlite:///README.md", "not a database"),
         ("postgresql://127.0.0.1:1/lucia", "Connect call failed"),
     ],
@@ -258,4 +298,213 @@ def test_a_source_without_lucia_tables_is_reported(database_url: str, tmp_path: 
     source = f"sqlite:///{tmp_path / 'empty.db'}"
     result = run("import-lucia", "--source", source, DATABASE_URL=database_url)
     assert result.returncode == 1
-    assert "No user table" in result.stderr
+    assert "no user table" in result.stderr
+
+
+REFUSED_NAMES = ["emoji\N{FOX FACE}", "<b> x </b>", "\u1f98 in title case", "a\u202eb"]
+
+
+def test_names_that_sign_up_refuses_are_taken_as_they_are_and_log_in(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    keys = [(f"username:{name}", HASH, name) for name in REFUSED_NAMES]
+    source = made(tmp_path / "lucia.db", user=[(name,) for name in REFUSED_NAMES], key=keys)
+    tallies, messages = run_import(source, service.database_url)
+    assert tallies["key"] == {"read": 4, "new": 4, "rejected": 0}
+    assert messages.count("is imported as it is: Username must not") == 4
+    assert "\u202e" not in messages
+    for name in REFUSED_NAMES:
+        client.cookies.clear()
+        logged_in = log_in(client, name, password=PASSWORD)
+        assert logged_in.status_code == 200
+        assert logged_in.json()["user"]["username"] == name
+    client.cookies.clear()
+    assert log_in(client, REFUSED_NAMES[0], password="not the right one").status_code == 401
+    shown = run("user", "show", "a\u202eb", DATABASE_URL=service.database_url)
+    assert str(uuid5(USER_NAMESPACE, "a\u202eb")) in shown.stdout
+    assert "\u202e" not in shown.stdout
+
+
+def test_a_name_that_no_database_can_store_is_the_name_of_nobody(client: httpx.Client) -> None:
+    assert log_in(client, "nul\0", password=PASSWORD).status_code == 401
+
+
+def test_rows_that_cannot_be_stored_are_reported_and_the_others_imported(
+    database_url: str, tmp_path: Path
+) -> None:
+    """SQLite keeps values of any type in a column, and text that is not UTF-8."""
+    source = made(
+        tmp_path / "lucia.db",
+        user=[("u1",), (None,), ("nul\0",), (b"\xff",), (7,)],
+        key=[
+            ("username:nul\0name", HASH, "u1"),
+            ("username:blob", b"\x00", "u1"),
+            ("username:" + "x" * 300, HASH, "u1"),
+            ("x" * 3000 + ":name", HASH, "u1"),
+            ("username:orphan", HASH, None),
+            ("username:alice", HASH, "u1"),
+        ],
+        session=[
+            ("e" * 40, "u1", "soon", NOW + DAY),
+            ("f" * 40, "u1", NOW + DAY, None),
+            ("g" * 40, "u1", 2**62, 2**62),
+            ("h" * 40, "u1", -(2**62), NOW + DAY),
+        ],
+    )
+    tallies, messages = run_import(source, database_url, "--sessions")
+    assert tallies == {
+        "user": {"read": 5, "new": 2, "rejected": 3},
+        "key": {"read": 6, "new": 1, "rejected": 5},
+        "session": {"read": 4, "new": 2, "rejected": 2},
+    }
+    assert "\0" not in messages
+    assert "has a character that PostgreSQL cannot store" in messages
+    assert "its idle expiry is not a number" in messages
+    for session in ("e" * 40, "f" * 40):
+        assert session not in messages
+
+
+def log_out(client: httpx.Client, database_url: str) -> None:
+    for token in (ACTIVE, IDLE):
+        assert client.post("/logout", headers=cookie(token)).status_code == 204
+
+
+def change_password(client: httpx.Client, database_url: str) -> None:
+    change = {"current_password": PASSWORD, "new_password": "an entirely different one"}
+    changed = client.put("/me/password", json=change, headers=cookie(ACTIVE))
+    assert changed.status_code == 200
+    client.cookies.clear()
+    assert client.post("/logout", headers=cookie(token_of(changed))).status_code == 204
+
+
+def delete_user(client: httpx.Client, database_url: str) -> None:
+    deleted = client.request("DELETE", "/me", json={"password": PASSWORD}, headers=cookie(ACTIVE))
+    assert deleted.status_code == 204
+
+
+def expire(client: httpx.Client, database_url: str) -> None:
+    execute(database_url, "UPDATE session SET idle_expires_at = now()")
+    assert run("cleanup", DATABASE_URL=database_url).stdout.startswith("2 expired")
+
+
+def end_all(client: httpx.Client, database_url: str) -> None:
+    ended = run("sessions", "end-all", "--yes", DATABASE_URL=database_url)
+    assert ended.stdout == "2 sessions ended.\n"
+
+
+@pytest.mark.parametrize("end", [log_out, change_password, delete_user, expire, end_all])
+def test_a_session_that_ended_is_not_imported_again(
+    service: Service,
+    client: httpx.Client,
+    tmp_path: Path,
+    end: Callable[[httpx.Client, str], None],
+) -> None:
+    source = made(tmp_path / "lucia.db", user=USERS[:1], key=KEYS[:2], session=SESSIONS[:2])
+    tallies, _ = run_import(source, service.database_url, "--sessions")
+    assert [tally["new"] for tally in tallies.values()] == [1, 2, 2]
+    end(client, service.database_url)
+    tallies, _ = run_import(source, service.database_url, "--sessions")
+    assert [tally["new"] for tally in tallies.values()] == [0, 0, 0]
+    client.cookies.clear()
+    for token in (ACTIVE, IDLE):
+        assert client.get("/me", headers=cookie(token)).status_code == 401
+    refused = log_in(client, "alice", password=PASSWORD).status_code == 401
+    assert refused == (end in {change_password, delete_user})
+
+
+def test_a_deleted_user_is_reported_by_a_later_import(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    source = make_in_sqlite(tmp_path / "lucia.db", PRISMA)
+    run_import(source, service.database_url, "--sessions")
+    delete_user(client, service.database_url)
+    _, messages = run_import(source, service.database_url, "--sessions")
+    assert "rejected: user 'u1alice': was deleted since it was imported" in messages
+    assert "key 'username:Alice': its user was deleted since it was imported" in messages
+    remembered = "SELECT count(*) FROM imported WHERE kind <> 'user' AND user_id = $1"
+    deleted = uuid5(USER_NAMESPACE, "u1alice")
+    assert fetch_value(service.database_url, remembered, deleted) == 0
+
+
+def test_a_key_that_was_removed_is_not_imported_again(database_url: str, tmp_path: Path) -> None:
+    source = make_in_sqlite(tmp_path / "lucia.db", PRISMA)
+    run_import(source, database_url)
+    execute(database_url, "DELETE FROM key WHERE name = 'alice'")
+    tallies, messages = run_import(source, database_url)
+    # The name is free: the other user who had it at the old site gets it.
+    assert tallies["key"]["new"] == 1
+    assert "key 'username:Alice': another user has this name, as ALICE" in messages
+
+
+def test_a_key_that_was_renamed_at_the_old_site_is_imported_by_the_next(
+    database_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "lucia.db"
+    run_import(make_in_sqlite(path, PRISMA), database_url)
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE Key SET id = 'username:Alice2' WHERE id = 'username:ALICE'")
+    database.close()
+    tallies, _ = run_import(f"sqlite:///{path}", database_url)
+    assert tallies["key"]["new"] == 1
+
+
+def test_two_imports_at_once_are_refused(database_url: str, tmp_path: Path) -> None:
+    source = make_in_sqlite(tmp_path / "lucia.db", PRISMA)
+    with held(database_url, f"SELECT pg_advisory_xact_lock({LOAD_LOCK})"):
+        result = run("import-lucia", "--source", source, DATABASE_URL=database_url)
+    assert result.stderr == "Another import into this database is running.\n"
+    assert result.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "postgresql://lucia:sesame@127.0.0.1:1/lucia",
+        "postgresql://127.0.0.1:1/lucia?user=lucia&password=sesame",
+        "postgresql://lucia:sesame#@127.0.0.1:1/lucia",
+    ],
+)
+def test_the_source_is_not_an_argument_if_it_has_a_password(
+    database_url: str, tmp_path: Path, source: str
+) -> None:
+    refused = run("import-lucia", "--source", source, DATABASE_URL=database_url)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("--source must not contain a password")
+    file = tmp_path / "source"
+    file.write_text(f"{source}\n")
+    for variables in ({"OSTIARY_LUCIA_SOURCE": source}, {"OSTIARY_LUCIA_SOURCE_FILE": str(file)}):
+        tried = run("import-lucia", DATABASE_URL=database_url, **variables)
+        assert tried.returncode == 1
+        assert tried.stderr.startswith("The source cannot be read: ")
+        assert "sesame" not in refused.stderr + tried.stderr
+
+
+def test_the_source_is_read_from_a_variable(database_url: str, tmp_path: Path) -> None:
+    source = make_in_sqlite(tmp_path / "lucia.db", PRISMA)
+    result = run("import-lucia", DATABASE_URL=database_url, OSTIARY_LUCIA_SOURCE=source)
+    assert "users: 4 read, 4 new, 0 rejected" in result.stdout
+    missing = run("import-lucia", DATABASE_URL=database_url)
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("Name the source by --source")
+
+
+def test_an_error_of_the_source_is_not_told_as_one_of_the_database(
+    database_url: str, postgresql: TestServer
+) -> None:
+    role = f"reader_{uuid4().hex}"
+    with postgresql.database(template="template0") as source:
+        make_in_postgresql(source, PRISMA)
+        execute(source, f'CREATE ROLE {role} LOGIN; GRANT INSERT ON "User" TO {role}')
+        try:
+            as_reader = source.replace("postgres@", f"{role}@")
+            result = run("import-lucia", "--source", as_reader, DATABASE_URL=database_url)
+        finally:
+            execute(source, f"DROP OWNED BY {role}; DROP ROLE {role}")
+    assert result.returncode == 1
+    assert result.stderr == "The source cannot be read: permission denied for table User.\n"
+
+
+@pytest.mark.parametrize("password_hash", COSTLY)
+def test_a_hash_that_costs_too_much_to_verify_is_rejected(password_hash: str) -> None:
+    with pytest.raises(RowRejected, match="costs too much"):
+        key_of("username:Alice", password_hash, "u1alice")

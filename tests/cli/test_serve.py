@@ -70,8 +70,9 @@ def test_serve_prints_its_url_its_documentation_and_its_data_directory(
     empty_directory: Path,
 ) -> None:
     with serving(empty_directory) as service:
-        assert f"listens on {service.url} " in service.output
-        assert f"documentation {service.url}/docs" in service.output
+        url = service.url.replace("127.0.0.1", "localhost")
+        assert f"listens on {url} " in service.output
+        assert f"documentation {url}/docs" in service.output
         assert f"data in {empty_directory}" in service.output
 
 
@@ -212,3 +213,13 @@ def test_the_package_can_be_run_as_a_module() -> None:
     command = [sys.executable, "-m", "service", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert result.stdout == run("--version").stdout
+
+
+@pytest.mark.parametrize(("query", "expected"), [("", True), ("?sslmode=verify-full", False)])
+def test_production_warns_of_a_database_that_anybody_may_pretend_to_be(
+    query: str, *, expected: bool
+) -> None:
+    url = f"postgresql://u:p@database.invalid/x{query}"
+    result = run("serve", OSTIARY_ENV="production", DATABASE_URL=url)
+    assert result.returncode == 1
+    assert ("database_tls_unverified" in result.stderr) is expected

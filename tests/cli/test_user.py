@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from service.auth import user_admin
 from tests.cli.running import run
-from tests.databases import fetch_value
+from tests.databases import execute, fetch_value
 from tests.factories import PASSWORD, cookie, log_in, sign_up, token_of
 from tests.services import Service
 
@@ -45,6 +46,11 @@ def test_create_applies_the_sign_up_rules_and_reports_all_errors(database_url: s
     assert "must not contain the username" in refusal(
         database_url, "create", "Alice", typed="alice and more\n"
     )
+
+
+def test_create_gives_a_username_that_is_reserved(database_url: str) -> None:
+    made = user_json(database_url, "create", "Admin", typed=f"{PASSWORD}\n")
+    assert made["username"] == "Admin"
 
 
 def test_create_refuses_a_taken_username(database_url: str) -> None:
@@ -184,3 +190,77 @@ def test_commands_are_recorded_in_the_audit_trail(database_url: str) -> None:
     assert {event["by"] for event in events} == {"operator"}
     assert len({event["user_id"] for event in events}) == 1
     assert [event.get("ended") for event in events] == [None, 0, 0, None]
+
+
+MANY_SESSIONS = """
+    INSERT INTO session
+        (id, secret_hash, user_id, active_expires_at, idle_expires_at, absolute_expires_at)
+    SELECT gen_random_uuid(), '', id, now() + '1d', now() + '1d', now() + '1d'
+    FROM "user", generate_series(1, 2500)
+"""
+
+
+def test_more_than_a_page_of_sessions_is_counted_and_listed(database_url: str) -> None:
+    user(database_url, "create", "Alice", typed=f"{PASSWORD}\n")
+    execute(database_url, MANY_SESSIONS)
+    assert user_json(database_url, "show", "Alice")["live_sessions"] == 2500
+    assert len(set(user(database_url, "sessions", "Alice").splitlines())) == 2500
+
+
+def test_all_sessions_of_all_users_can_be_ended(
+    service: Service, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_admin, "SESSIONS_PER_BATCH", 1)
+    tokens = []
+    for name in ("Alice", "Bobby", "Carol"):
+        client.cookies.clear()
+        tokens.append(token_of(sign_up(client, name)))
+    client.cookies.clear()
+    variables = {"DATABASE_URL": service.database_url, "OSTIARY_LOG_FORMAT": "json"}
+    refused = run("sessions", "end-all", typed="n\n", **variables)
+    assert refused.returncode == 1
+    assert client.get("/me", headers=cookie(tokens[0])).status_code == 200
+    ended = run("sessions", "end-all", "--json", "--yes", **variables)
+    assert json.loads(ended.stdout) == {"ended": 3}
+    event = json.loads(ended.stderr.splitlines()[-1])
+    assert (event["event"], event["by"], event["ended"]) == ("all_sessions_revoked", "operator", 3)
+    for token in tokens:
+        assert client.get("/me", headers=cookie(token)).status_code == 401
+    assert log_in(client).status_code == 200
+
+
+def test_a_password_that_nobody_could_log_in_with_is_not_set(database_url: str) -> None:
+    user(database_url, "create", "Alice", typed=f"{PASSWORD}\n")
+    execute(
+        database_url,
+        "UPDATE key SET provider = 'github', password_hash = NULL, password_scheme = NULL",
+    )
+    user_id = str(fetch_value(database_url, 'SELECT id FROM "user"'))
+    refused = refusal(database_url, "set-password", user_id, typed=f"{PASSWORD}\n")
+    assert refused == "The user has no user name, so no password can log them in.\n"
+
+
+# CSI and OSC of C1, escape, newline, a change of direction, and a line separator.
+HOSTILE = "ua \x9b31m \x9d0;title\x07 \x1b[2J \n \u202e \u2028 end"
+ESCAPED = r"ua \u009b31m \u009d0;title\u0007 \u001b[2J \u000a \u202e \u2028 end"
+
+
+@pytest.mark.parametrize("command", ["sessions", "show", "list", "delete", "set-password"])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_no_text_that_a_user_chose_controls_the_terminal(
+    database_url: str, command: str, form: list[str]
+) -> None:
+    """A user agent is chosen by the client; the name of an imported user is as it was."""
+    user(database_url, "create", "Alice", typed=f"{PASSWORD}\n")
+    execute(database_url, MANY_SESSIONS.replace("2500", "1"))
+    execute(database_url, "UPDATE session SET user_agent = $1", HOSTILE)
+    execute(database_url, "UPDATE key SET name = $1, display_name = $1", HOSTILE)
+    user_id = str(fetch_value(database_url, 'SELECT id FROM "user"'))
+    arguments = [command] if command == "list" else [command, user_id]
+    result = run("user", *arguments, *form, typed=f"y\n{PASSWORD}\n", DATABASE_URL=database_url)
+    for text in (result.stdout, result.stderr):
+        assert not set(HOSTILE) & set(text) - set(ESCAPED + "\n")
+    if form:
+        assert result.returncode != 0 or json.loads(result.stdout)
+    elif command != "set-password":
+        assert ESCAPED in result.stdout + result.stderr

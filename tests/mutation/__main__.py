@@ -20,7 +20,6 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 import time
 import tomllib
 from collections import Counter, defaultdict
@@ -34,7 +33,7 @@ from typing import Any
 
 import pytest
 
-from tests.databases import TestServer
+from tests.databases import TestServer, searchable_directory
 from tests.mutation.notes import CURRENT_TEST, NOTES
 from tests.mutation.operators import Mutant, mutants_of
 from tests.mutation.report import Outcome, write
@@ -330,11 +329,11 @@ def run(mutants: Sequence[Mutant], modules: Sequence[str], workers: int) -> None
     for path in (REPOSITORY / "tests").rglob("test_*.py"):
         importlib.import_module(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
     gc.freeze()
-    with tempfile.TemporaryDirectory(prefix="mutation-") as directory:
-        server = TestServer(Path(directory) / "shared")
+    with searchable_directory() as directory:
+        server = TestServer(directory / "shared")
         server.start()
         os.environ["TEST_POSTGRESQL_DIRECTORY"] = str(server.embedded.directory)
-        trees = [Path(directory) / f"tree{number}" for number in range(workers)]
+        trees = [directory / f"tree{number}" for number in range(workers)]
         context = get_context("fork")
         queue: Any = context.Queue()
         for tree in trees:

@@ -13,7 +13,9 @@ import asyncpg
 import httpx
 import pytest
 
-from tests.databases import TestServer, fetch, name_of
+from tests.cli.running import run
+from tests.cli.test_serve import serving
+from tests.databases import TestServer, execute, fetch, locked, name_of
 from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
 from tests.services import PATIENCE, Service, reserved_port, running, wait_for
 
@@ -106,3 +108,46 @@ def test_concurrent_clients_do_not_interfere(service: Service) -> None:
     with ThreadPoolExecutor(12) as pool:
         lives = list(pool.map(live, range(36)))
     assert lives == [[201, *[200] * 20, 204]] * 36
+
+
+def test_the_commands_work_through_pgbouncer(pgbouncer: str, database_url: str) -> None:
+    settings = {"DATABASE_URL": pgbouncer, "OSTIARY_DATABASE_PGBOUNCER": "true"}
+    for revision in ("base", "head"):
+        result = run("migrate", "--to", revision, **settings)
+        assert result.returncode == 0, result.stderr
+    execute(database_url, "CREATE ROLE pooled")
+    try:
+        granted = run("migrate", "--grant-to", "pooled", **settings)
+        assert granted.returncode == 0, granted.stderr
+    finally:
+        execute(database_url, "DROP OWNED BY pooled; DROP ROLE pooled")
+    assert run("user", "list", **settings).returncode == 0
+    assert run("cleanup", **settings).returncode == 0
+
+
+@pytest.mark.parametrize("env", ["development", "production"])
+def test_serve_starts_through_pgbouncer(pgbouncer: str, tmp_path: Path, env: str) -> None:
+    settings = {
+        "DATABASE_URL": pgbouncer,
+        "OSTIARY_DATABASE_PGBOUNCER": "true",
+        "OSTIARY_ENV": env,
+        "OSTIARY_DATABASE_WAIT": "60s",
+    }
+    with serving(tmp_path / "unused", None, **settings) as service, service.client() as client:
+        assert client.get("/readyz").status_code == 200
+        assert sign_up(client).status_code == 201
+
+
+def test_a_request_is_over_at_its_deadline_through_pgbouncer(
+    pgbouncer: str, database_url: str, tmp_path: Path
+) -> None:
+    environment = {"OSTIARY_DATABASE_PGBOUNCER": "true", "OSTIARY_REQUEST_TIMEOUT": "1s"}
+    with (
+        running(pgbouncer, tmp_path / "service.log", environment) as service,
+        service.client() as client,
+    ):
+        sign_up(client)
+        with locked(database_url, "session"):
+            for path in ("/me", "/sessions"):
+                assert client.get(path).status_code == 503
+        assert client.get("/me").status_code == 200

@@ -22,12 +22,13 @@ import pytest
 import uvloop
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
-from granian.net import SocketSpec  # type: ignore[attr-defined]
-from granian.server.mp import MPServer
+from granian.server.mp import MPServer, WorkerProcess
 
 from service.server.granian_workarounds import (
     EventLoop,
     block_signals,
+    fork_workers,
+    new_event_loop,
     signals_blocked,
     stop_with_supervisor,
     unblock_signals,
@@ -190,7 +191,7 @@ def get_a_signal(writing: int) -> None:
 
 def test_granian_still_loses_a_signal_while_a_worker_starts() -> None:
     lost = written_by_worker(get_a_signal) == b"goes on"
-    assert lost, "AnnouncingServer.startup need not block signals"
+    assert lost, "Supervisor need not block signals"
 
 
 def outlive_supervisor(writing: int) -> None:
@@ -209,7 +210,7 @@ def test_granian_still_lets_a_worker_go_on_without_its_supervisor() -> None:
 
 def wait_for_sigterm(writing: int) -> None:
     block_signals()
-    stop_with_supervisor()
+    stop_with_supervisor(PATIENCE)
     received = signal.sigtimedwait([signal.SIGTERM], PATIENCE)
     os.write(writing, b"nothing" if received is None else b"SIGTERM")
     os._exit(0)
@@ -217,6 +218,52 @@ def wait_for_sigterm(writing: int) -> None:
 
 def test_a_worker_gets_sigterm_when_its_supervisor_is_killed() -> None:
     assert written_by_worker(wait_for_sigterm) == b"SIGTERM"
+
+
+def ignore_sigterm(writing: int) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stop_with_supervisor(0)
+    signal.pause()
+
+
+def test_a_worker_that_does_not_stop_is_killed_after_its_supervisor() -> None:
+    assert written_by_worker(ignore_sigterm) == b""
+
+
+def test_a_worker_ignores_the_signals_that_a_terminal_sends_to_all_processes() -> None:
+    loop = new_event_loop()
+    delivered: list[str] = []
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, delivered.append, each.name)
+    for each in (signal.SIGHUP, signal.SIGINT):
+        signal.raise_signal(each)
+    run_until_another_signal(loop)
+    assert delivered == []
+    signal.raise_signal(signal.SIGTERM)
+    run_until_another_signal(loop)
+    loop.close()
+    assert delivered == ["SIGTERM"]
+
+
+def send_start_method(writing: int) -> None:
+    multiprocessing.set_start_method("forkserver", force=True)
+    make: Callable[..., Any] = WorkerProcess
+    kinds = [make(None, 0, print, ())._spawn_method]
+    fork_workers()
+    kinds.append(make(None, 0, print, ())._spawn_method)
+    os.write(writing, " ".join(kinds).encode())
+    os._exit(0)
+
+
+def test_granian_still_spawns_workers_where_python_would_not_fork() -> None:
+    """As from Python 3.14 on."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as reader:
+        process = fork.Process(target=send_start_method, args=(writing,))
+        process.start()
+        os.close(writing)
+        process.join()
+        assert reader.read() == b"spawn fork"
 
 
 class RecordingServer(MPServer):
@@ -234,16 +281,9 @@ def test_granian_still_announces_that_it_listens_before_its_workers_do() -> None
     server.on_startup(lambda: server.events.append("hook"))
     server.startup(None, None)  # type: ignore[no-untyped-call]
     server.shutdown()  # type: ignore[no-untyped-call]
-    assert server.events == ["hook", "workers"], "AnnouncingServer can go"
+    assert server.events == ["hook", "workers"], "Supervisor.on_listening can go"
     hooks = {name for name in vars(server) if name.startswith("hooks_")}
     assert hooks == {"hooks_startup", "hooks_reload", "hooks_shutdown"}, "is there a hook for it?"
-
-
-def test_granian_still_shares_its_port() -> None:
-    """If the second socket is refused, `require_free_address` can go."""
-    with reserved_port() as port:
-        sockets = [SocketSpec("127.0.0.1", port, 128).build() for _ in range(2)]
-    assert len(sockets) == 2
 
 
 def test_granian_still_has_no_time_limit_for_bodies() -> None:

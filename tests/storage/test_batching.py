@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from math import inf
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.storage.batching import Batcher, BatcherClosed
+from tests.services import PATIENCE
 
 
 class Table:
@@ -19,10 +22,12 @@ class Table:
     def __init__(self) -> None:
         self.rows: dict[int, int] = {}
         self.queries: list[list[int]] = []
+        self.deadlines: list[float] = []
         self.gates: list[asyncio.Future[None]] = []
 
-    async def query(self, keys: list[int]) -> Mapping[int, int]:
+    async def query(self, keys: list[int], deadline: float) -> Mapping[int, int]:
         self.queries.append(keys)
+        self.deadlines.append(deadline)
         seen = {key: self.rows[key] for key in keys if key in self.rows}
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gates.append(gate)
@@ -55,7 +60,7 @@ def table() -> Table:
 
 @pytest.fixture
 def batcher(table: Table) -> Batcher[int, int]:
-    return Batcher(table.query, max_batch_size=4)
+    return Batcher(table.query, max_batch_size=4, tick=PATIENCE)
 
 
 async def test_a_single_lookup_is_queried_immediately(
@@ -193,14 +198,126 @@ async def test_closing_fails_all_waiting_lookups(table: Table, batcher: Batcher[
     assert {type(result) for result in results} == {BatcherClosed}
 
 
+def impatient(table: Table) -> Batcher[int, int]:
+    return Batcher(table.query, max_batch_size=4, tick=0.001)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition is true."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_a_lookup_fails_at_its_deadline_whatever_it_waits_for(table: Table) -> None:
+    """In the queue, and in a batch that is under way."""
+    batcher = impatient(table)
+    (first,) = get_all(batcher, range(1))
+    await settle()
+    in_batch = asyncio.create_task(batcher.get(1, monotonic() + 0.05))
+    patient = asyncio.create_task(batcher.get(2))
+    await settle()
+    table.answer()
+    await first
+    await settle()
+    queued = asyncio.create_task(batcher.get(3, monotonic() + 0.05))
+    for late in (in_batch, queued):
+        with pytest.raises(TimeoutError):
+            await late
+    assert not patient.done()
+    table.gates[1].set_result(None)
+    assert await patient is None
+    await batcher.close()
+
+
+async def test_nobody_is_looked_up_who_waits_no_longer(
+    table: Table, batcher: Batcher[int, int]
+) -> None:
+    (first,) = get_all(batcher, range(1))
+    await settle()
+    cancelled, waiting = get_all(batcher, range(1, 3))
+    await settle()
+    cancelled.cancel()
+    await settle()
+    table.answer()
+    await settle()
+    table.answer()
+    await asyncio.gather(first, waiting)
+    assert table.queries == [[0], [2]]
+
+
+async def test_a_query_has_until_the_latest_deadline_of_those_who_ask(
+    table: Table, batcher: Batcher[int, int]
+) -> None:
+    far = monotonic() + 2 * PATIENCE
+    tasks = [asyncio.create_task(batcher.get(key, far + key)) for key in (0, 2, 1)]
+    await settle()
+    table.answer()
+    await settle()
+    table.answer()
+    await asyncio.gather(*tasks)
+    assert table.deadlines == [far, far + 2]
+
+
+async def test_lookups_are_not_held_up_by_a_stuck_query(table: Table) -> None:
+    table.rows = {1: 10, 2: 20, 3: 30}
+    batcher = impatient(table)
+    stuck, second = get_all(batcher, range(1, 3))
+    await until(lambda: len(table.queries) == 2)
+    table.answer()
+    assert await second == 20
+    assert not stuck.done()
+    (third,) = get_all(batcher, range(3, 4))
+    await settle()
+    table.answer()
+    assert await third == 30
+    table.gates[0].set_result(None)
+    assert await stuck == 10
+
+
+async def test_a_batch_that_is_stuck_holds_nobody_up(table: Table) -> None:
+    table.rows = {1: 10, 2: 20}
+    batcher = impatient(table)
+    (first,) = get_all(batcher, range(1))
+    await settle()
+    (stuck,) = get_all(batcher, range(1, 2))
+    await settle()
+    table.answer()
+    await first
+    await settle()
+    (second,) = get_all(batcher, range(2, 3))
+    await until(lambda: len(table.queries) == 3)
+    table.answer()
+    assert await second == 20
+    table.gates[1].set_result(None)
+    assert await stuck == 10
+
+
+async def test_at_most_one_stuck_query_is_left_behind(table: Table) -> None:
+    batcher = impatient(table)
+    tasks = get_all(batcher, range(3))
+    await until(lambda: len(table.queries) == 2)
+    (last,) = get_all(batcher, range(3, 4))
+    # Long enough for the second one to be stuck, too.
+    await asyncio.sleep(0.05)
+    assert len(table.queries) == 2
+    table.gates[0].set_result(None)
+    await until(lambda: len(table.queries) == 3)
+    table.answer()
+    assert await last is None
+    table.gates[1].set_result(None)
+    await asyncio.gather(*tasks)
+
+
 # What may happen, in whatever order: a lookup begins, a row is written, a query is answered
 # or fails, a lookup is given up, or everything that can run runs.
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("get"), st.integers(0, 3)),
+        st.tuples(st.just("get late"), st.integers(0, 3)),
         st.tuples(st.just("write"), st.integers(0, 3)),
-        st.tuples(st.just("answer"), st.just(0)),
-        st.tuples(st.just("fail"), st.just(0)),
+        st.tuples(st.just("answer"), st.integers(0, 3)),
+        st.tuples(st.just("fail"), st.integers(0, 3)),
         st.tuples(st.just("cancel"), st.integers(0, 20)),
         st.tuples(st.just("settle"), st.just(0)),
     ),
@@ -208,26 +325,30 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.integers(1, 5))
-def test_a_lookup_sees_all_writes_before_it(steps: list[tuple[str, int]], most: int) -> None:
+# With ticks of no time, every query that is not answered at once is stuck.
+@given(STEPS, st.integers(1, 5), st.sampled_from([0, PATIENCE]))
+def test_a_lookup_sees_all_writes_before_it(
+    steps: list[tuple[str, int]], most: int, tick: float
+) -> None:
     """Every lookup ends, in whatever order things happen."""
-    asyncio.run(play(steps, most))
+    asyncio.run(play(steps, most, tick))
 
 
-async def play(steps: list[tuple[str, int]], most: int) -> None:
+async def play(steps: list[tuple[str, int]], most: int, tick: float) -> None:
     table = Table()
-    batcher = Batcher(table.query, max_batch_size=most)
+    batcher = Batcher(table.query, max_batch_size=most, tick=tick)
     begun: list[tuple[asyncio.Task[Any], int]] = []
 
-    async def get(key: int) -> tuple[int, int | None]:
+    async def get(key: int, deadline: float = inf) -> tuple[int, int | None]:
         version = table.rows.get(key, 0)
-        return version, await batcher.get(key)
+        return version, await batcher.get(key, deadline)
 
     actions: dict[str, Callable[[int], None]] = {
         "get": lambda key: begun.append((asyncio.create_task(get(key)), key)),
+        "get late": lambda key: begun.append((asyncio.create_task(get(key, 0)), key)),
         "write": lambda key: table.rows.update({key: table.rows.get(key, 0) + 1}),
-        "answer": lambda _: open_gate(table, None),
-        "fail": lambda _: open_gate(table, ConnectionError()),
+        "answer": lambda number: open_gate(table, number, None),
+        "fail": lambda number: open_gate(table, number, ConnectionError()),
         "cancel": lambda number: cancel([task for task, _ in begun], number),
         "settle": lambda _: None,
     }
@@ -235,21 +356,30 @@ async def play(steps: list[tuple[str, int]], most: int) -> None:
         actions[step](argument)
         if step == "settle":
             await settle()
-    while not all(task.done() for task, _ in begun):
-        await settle()
-        open_gate(table, None)
+    # The last one finds the batcher as it was at first.
+    for task in (*(task for task, _ in begun), asyncio.create_task(get(0))):
+        while not task.done():
+            await settle()
+            open_gate(table, 0, None)
     for task, _ in begun:
         if not task.cancelled() and task.exception() is None:
             version_then, seen = task.result()
             assert (seen or 0) >= version_then
         elif not task.cancelled():
-            assert isinstance(task.exception(), ConnectionError)
+            assert isinstance(task.exception(), ConnectionError | TimeoutError)
     assert all(len(query) <= most for query in table.queries)
+    await batcher.close()
 
 
-def open_gate(table: Table, error: Exception | None) -> None:
-    if table.gates and not table.gates[-1].done():
-        table.answer(error)
+def open_gate(table: Table, number: int, error: Exception | None) -> None:
+    """Finish one of the queries under way, if there is one."""
+    closed = [gate for gate in table.gates if not gate.done()]
+    if closed:
+        gate = closed[number % len(closed)]
+        if error is None:
+            gate.set_result(None)
+        else:
+            gate.set_exception(error)
 
 
 def cancel(tasks: list[asyncio.Task[Any]], number: int) -> None:

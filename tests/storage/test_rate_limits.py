@@ -1,30 +1,30 @@
-"""Consuming and refunding attempts, as far as only the database shows it."""
+"""Consuming and settling attempts, as far as only the database shows it."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.database import Database
 from service.storage.rate_limits import (
     Bucket,
-    LimitExceeded,
+    Charge,
+    Consumption,
     LoginBuckets,
     consume,
     consume_login,
-    refund,
+    settle,
+    settle_failure,
 )
 from tests.databases import held, wait_for_lock_waiters
 
 HOUR = 3600.0
-
-ADDRESS = Bucket(id=b"address", emission_interval=HOUR, burst_tolerance=HOUR)
-PAIR = Bucket(id=b"pair", emission_interval=HOUR, burst_tolerance=0)
-NAME = Bucket(id=b"name", emission_interval=HOUR, burst_tolerance=3 * HOUR)
 
 
 def bucket(id: bytes, *, interval: float, tolerance: float) -> Bucket:  # noqa: A002
@@ -32,9 +32,51 @@ def bucket(id: bytes, *, interval: float, tolerance: float) -> Bucket:  # noqa: 
     return Bucket(id=id, emission_interval=interval * HOUR, burst_tolerance=tolerance * HOUR)
 
 
+ADDRESS = bucket(b"address", interval=1, tolerance=9)
+PAIR = bucket(b"pair", interval=1, tolerance=0)
+NAME = bucket(b"name", interval=1, tolerance=3)
+PLENTY = bucket(b"plenty", interval=0, tolerance=9)
+
+
+def login_buckets(
+    *networks: Bucket, pairs: Sequence[Bucket] = (PAIR,), name: Bucket = NAME
+) -> LoginBuckets:
+    def named(id: bytes) -> Bucket:  # noqa: A002
+        return replace(PLENTY, id=id)
+
+    return LoginBuckets(
+        networks=networks or (ADDRESS,),
+        networks_and_name=pairs,
+        name=name,
+        log_ins=named(b"log-ins"),
+        device=named(b"device"),
+        device_log_ins=named(b"device log-ins"),
+        failures=named(b"failures"),
+    )
+
+
+async def consume_one(connection: AsyncConnection, each: Bucket) -> Consumption:
+    return await consume(connection, [each], reserved_for=HOUR)
+
+
+async def log_in(connection: AsyncConnection, buckets: LoginBuckets) -> Consumption:
+    """Consume an attempt from an unknown device."""
+    return await consume_login(
+        connection, buckets, device_hash=None, user_id=None, device_lifetime=1, reserved_for=HOUR
+    )
+
+
 async def tats(connection: AsyncConnection) -> dict[bytes, datetime]:
     rows = await connection.execute(text("SELECT bucket, tat FROM rate_limit"))
     return {row.bucket: row.tat for row in rows}
+
+
+def refunds(consumption: Consumption) -> list[Charge]:
+    return [replace(each, refunded=each.consumed) for each in consumption.charges]
+
+
+def charged(consumption: Consumption) -> list[bytes]:
+    return [each.bucket for each in consumption.charges]
 
 
 @pytest.mark.parametrize("years_ago", [0, 1])
@@ -43,114 +85,201 @@ async def test_a_bucket_allows_its_burst_however_long_it_was_unused(
 ) -> None:
     thrice = bucket(b"address", interval=1, tolerance=2)
     async with database.connect() as connection:
-        await consume(connection, NAME)
+        await consume_one(connection, NAME)
         if years_ago:
-            await consume(connection, thrice)
+            await consume_one(connection, thrice)
             await connection.execute(text("UPDATE rate_limit SET tat = now() - interval '1 year'"))
         for _ in range(3):
-            assert await consume(connection, thrice) == [thrice]
-        with pytest.raises(LimitExceeded) as refusal:
-            await consume(connection, thrice)
-        assert refusal.value.retry_after == pytest.approx(HOUR, abs=60)
+            consumption = await consume_one(connection, thrice)
+            assert consumption.is_allowed
+            assert consumption.charges == [Charge(b"address", HOUR)]
+        refused = await consume_one(connection, thrice)
+        assert not refused.is_allowed
+        assert refused.charges == []
+        assert refused.blocked_for == pytest.approx(HOUR, abs=60)
 
 
 @pytest.mark.parametrize(
-    ("address", "pair", "name", "wait"),
+    ("address", "pair", "name", "hours"),
     [
         (bucket(b"a", interval=0, tolerance=9), bucket(b"p", interval=1, tolerance=1), 2, 1),
         (bucket(b"a", interval=0, tolerance=9), bucket(b"p", interval=3, tolerance=3), 2, 2),
         (bucket(b"a", interval=5, tolerance=5), bucket(b"p", interval=1, tolerance=9), 1, 5),
+        (bucket(b"a", interval=1, tolerance=1), bucket(b"p", interval=3, tolerance=3), 2, 2),
     ],
-    ids=["the pair allows first", "the name allows first", "the address is exhausted"],
+    ids=[
+        *("the pair allows first", "the name allows first", "the address is exhausted"),
+        "the address allows first",
+    ],
 )
-async def test_retry_after_is_that_of_the_earliest_bucket_and_of_the_address(
-    database: Database, address: Bucket, pair: Bucket, name: float, wait: float
+async def test_an_attempt_is_blocked_until_the_address_and_one_of_the_others_allow_it(
+    database: Database, address: Bucket, pair: Bucket, name: float, hours: float
 ) -> None:
-    buckets = LoginBuckets(
-        address=address, address_and_name=pair, name=bucket(b"n", interval=name, tolerance=name)
-    )
+    named = bucket(b"n", interval=name, tolerance=name)
+    buckets = login_buckets(address, pairs=[pair], name=named)
     async with database.connect() as connection:
         for _ in range(2):
-            await consume_login(connection, buckets)
-        with pytest.raises(LimitExceeded) as refusal:
-            await consume_login(connection, buckets)
-        assert refusal.value.retry_after == pytest.approx(wait * HOUR, abs=60)
+            assert (await log_in(connection, buckets)).is_allowed
+        refused = await log_in(connection, buckets)
+        assert not refused.is_allowed
+        assert refused.blocked_for == pytest.approx(hours * HOUR, abs=60)
 
 
-async def test_an_exhausted_address_consumes_neither_name_nor_pair(
-    database: Database,
-) -> None:
+async def test_a_refused_attempt_consumes_nothing(database: Database) -> None:
     once = bucket(b"address", interval=1, tolerance=0)
+    exhausted = login_buckets(pairs=[PAIR], name=replace(PAIR, id=b"name"))
     async with database.connect() as connection:
-        await consume(connection, once)
-        with pytest.raises(LimitExceeded):
-            await consume_login(
-                connection, LoginBuckets(address=once, address_and_name=PAIR, name=NAME)
-            )
+        await consume_one(connection, once)
+        await log_in(connection, login_buckets(once))
         assert (await tats(connection)).keys() == {b"address"}
+        await connection.execute(text("DELETE FROM rate_limit"))
+        await log_in(connection, exhausted)
+        before = await tats(connection)
+        assert not (await log_in(connection, exhausted)).is_allowed
+        assert await tats(connection) == before
 
 
 async def test_a_pair_with_an_attempt_is_enough_when_the_name_is_exhausted(
     database: Database,
 ) -> None:
-    often = bucket(b"address", interval=1, tolerance=9)
     once = bucket(b"name", interval=1, tolerance=0)
     async with database.connect() as connection:
-        await consume(connection, once)
-        buckets = LoginBuckets(address=often, address_and_name=PAIR, name=once)
-        assert await consume_login(connection, buckets) == [often, PAIR]
+        await consume_one(connection, once)
+        consumption = await log_in(connection, login_buckets(name=once))
+        assert consumption.is_allowed
+        assert charged(consumption) == [b"address", b"log-ins", b"pair"]
+
+
+async def test_every_network_must_allow_an_attempt_of_the_pair(database: Database) -> None:
+    none = bucket(b"name", interval=1, tolerance=0)
+    wider = bucket(b"wider pair", interval=1, tolerance=0)
+    networks = (ADDRESS, replace(ADDRESS, id=b"wider"))
+    async with database.connect() as connection:
+        for exhausted in (none, wider):
+            await consume_one(connection, exhausted)
+        refused = await log_in(connection, login_buckets(*networks, pairs=[PAIR, wider], name=none))
+        assert not refused.is_allowed
 
 
 async def test_a_refund_restores_one_emission_interval_of_its_bucket(database: Database) -> None:
     async with database.connect() as connection:
-        consumed = await consume(connection, ADDRESS)
-        await consume(connection, ADDRESS)
-        await consume(connection, NAME)
+        consumed = await consume_one(connection, ADDRESS)
+        await consume_one(connection, ADDRESS)
+        await consume_one(connection, NAME)
         before = await tats(connection)
-        await refund(connection, consumed)
+        await settle(connection, refunds(consumed))
         after = await tats(connection)
     assert (before[b"address"] - after[b"address"]).total_seconds() == HOUR
     assert before[b"name"] == after[b"name"]
 
 
 async def test_an_attempt_is_judged_by_the_time_it_locks_the_bucket(database: Database) -> None:
+    twice = bucket(b"address", interval=1, tolerance=1)
     async with database.transaction() as slow, database.connect() as quick:
         await slow.execute(text("SELECT now()"))
-        await consume(quick, ADDRESS)
-        await consume(slow, ADDRESS)
-        with pytest.raises(LimitExceeded):
-            await consume(slow, ADDRESS)
+        await consume_one(quick, twice)
+        assert (await consume_one(slow, twice)).is_allowed
+        assert not (await consume_one(slow, twice)).is_allowed
 
 
-async def test_only_consumed_buckets_are_refunded(database: Database) -> None:
-    frequent = Bucket(id=b"address", emission_interval=1.0, burst_tolerance=HOUR)
-    buckets = LoginBuckets(address=frequent, address_and_name=PAIR, name=NAME)
+async def test_an_attempt_that_finds_room_and_loses_it_consumes_a_part(
+    database: Database, database_url: str
+) -> None:
+    """Which is refunded; the next one sees that there is no room."""
+    once = bucket(b"name", interval=1, tolerance=0)
+    buckets = login_buckets(pairs=[replace(once, id=b"pair")], name=once)
     async with database.connect() as connection:
-        first = await consume_login(connection, buckets)
-        second = await consume_login(connection, buckets)
-        assert [first, second] == [[frequent, PAIR, NAME], [frequent, NAME]]
-        await refund(connection, second)
+        await log_in(connection, buckets)
+        await connection.execute(text("UPDATE rate_limit SET tat = now()"))
+        used_up = "UPDATE rate_limit SET tat = now() + interval '1 hour' WHERE bucket <> 'address'"
+        with held(database_url, used_up, end="COMMIT"):
+            losing = asyncio.create_task(log_in(connection, buckets))
+            await asyncio.to_thread(wait_for_lock_waiters, database_url)
+        lost = await losing
+        assert not lost.is_allowed
+        assert charged(lost) == [b"address", b"log-ins"]
+
+
+async def test_only_consumed_buckets_are_charged(database: Database) -> None:
+    frequent = Bucket(id=b"address", emission_interval=1.0, burst_tolerance=HOUR)
+    buckets = login_buckets(frequent)
+    async with database.connect() as connection:
+        first = await log_in(connection, buckets)
+        second = await log_in(connection, buckets)
+        assert charged(first) == [b"address", b"log-ins", b"pair", b"name"]
+        assert charged(second) == [b"address", b"log-ins", b"name"]
+        await settle(connection, refunds(second))
         for _ in range(3):
-            assert await consume_login(connection, buckets) == [frequent, NAME]
-        with pytest.raises(LimitExceeded):
-            await consume_login(connection, buckets)
+            assert (await log_in(connection, buckets)).is_allowed
+        assert not (await log_in(connection, buckets)).is_allowed
+
+
+async def test_an_attempt_blocked_by_attempts_in_flight_only_may_wait(database: Database) -> None:
+    once = bucket(b"address", interval=1, tolerance=0)
+    async with database.connect() as connection:
+        in_flight = await consume_one(connection, once)
+        blocked = await consume_one(connection, once)
+        assert (blocked.is_allowed, blocked.blocked_by_reservations) == (False, True)
+        await settle(connection, in_flight.charges)
+        blocked = await consume_one(connection, once)
+        assert (blocked.is_allowed, blocked.blocked_by_reservations) == (False, False)
+
+
+async def test_an_attempt_blocked_by_a_failure_does_not_wait(database: Database) -> None:
+    twice = bucket(b"address", interval=1, tolerance=1)
+    async with database.connect() as connection:
+        failed = await consume_one(connection, twice)
+        await settle(connection, failed.charges)
+        await consume_one(connection, twice)
+        await connection.execute(text("UPDATE rate_limit SET tat = tat + interval '1 hour'"))
+        blocked = await consume_one(connection, twice)
+        assert (blocked.is_allowed, blocked.blocked_by_reservations) == (False, False)
+
+
+async def test_a_reservation_ends_with_its_time(database: Database) -> None:
+    once = bucket(b"address", interval=1, tolerance=0)
+    async with database.connect() as connection:
+        await consume(connection, [once], reserved_for=0)
+        assert not (await consume_one(connection, once)).blocked_by_reservations
+        await connection.execute(text("UPDATE rate_limit SET tat = now()"))
+        await consume_one(connection, once)
+        reserved = await connection.execute(text("SELECT reserved FROM rate_limit"))
+        assert reserved.scalar_one() == timedelta(hours=1)
+
+
+async def test_failures_beyond_twice_their_limit_are_not_counted(database: Database) -> None:
+    limit = bucket(b"failures", interval=1, tolerance=4)
+    async with database.connect() as connection:
+        consumption = await consume_one(connection, PLENTY)
+        for _ in range(20):
+            await settle_failure(connection, consumption.charges, limit)
+        ahead = text("SELECT tat - now() FROM rate_limit WHERE bucket = 'failures'")
+        found = (await connection.execute(ahead)).scalar_one()
+    assert found.total_seconds() == pytest.approx(9 * HOUR, abs=60)
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_a_refund_locks_its_buckets_in_the_order_they_are_given(
+async def test_buckets_are_locked_in_the_order_they_are_given(
     database: Database, database_url: str, order: int
 ) -> None:
-    """Whatever their order in the table; log-ins lock them in the same order."""
+    """Whatever their order in the table; all statements lock them in the same order."""
     buckets = [ADDRESS, PAIR, NAME]
+    charges = [Charge(each.id, HOUR, HOUR) for each in buckets]
     async with database.connect() as connection, database.connect() as another:
         for each in buckets[::order]:
-            await consume(connection, each)
+            await consume_one(connection, each)
+        await connection.execute(text("UPDATE rate_limit SET tat = now()"))
         # These ways to join the tables have the right order by chance.
         for join in ("nestloop", "mergejoin"):
             await connection.execute(text(f"SET enable_{join} = off"))
-        with held(database_url, "SELECT FROM rate_limit WHERE bucket = 'address' FOR UPDATE"):
-            refunding = asyncio.create_task(refund(connection, buckets))
-            await asyncio.to_thread(wait_for_lock_waiters, database_url)
-            others = "SELECT FROM rate_limit WHERE bucket <> 'address' FOR UPDATE NOWAIT"
-            await another.execute(text(others))
-        await refunding
+        for statement in (
+            settle(connection, charges),
+            settle_failure(connection, charges, PLENTY),
+            consume(connection, buckets, reserved_for=1),
+        ):
+            with held(database_url, "SELECT FROM rate_limit WHERE bucket = 'address' FOR UPDATE"):
+                running = asyncio.create_task(statement)
+                await asyncio.to_thread(wait_for_lock_waiters, database_url)
+                others = "SELECT FROM rate_limit WHERE bucket <> 'address' FOR UPDATE NOWAIT"
+                await another.execute(text(others))
+            await running

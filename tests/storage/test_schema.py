@@ -13,8 +13,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from service.storage.database import DatabaseUnavailable
 from service.storage.schema import (
     MIGRATIONS,
+    LockPatience,
     UnknownRevision,
     is_behind,
     migrate,
@@ -23,7 +25,7 @@ from service.storage.schema import (
 )
 from service.storage.session_lookups import FIND_ONE
 from service.storage.tables import metadata
-from tests.databases import TestServer, execute, fetch
+from tests.databases import TestServer, execute, fetch, locked, wait_for_lock_waiters
 
 NEWEST_REVISION = revisions()[-1]
 
@@ -42,7 +44,9 @@ def tables_in(url: str) -> set[str]:
 def test_migrating_creates_the_tables(empty_database: str) -> None:
     move = asyncio.run(migrate(empty_database))
     assert (move.before, move.after) == (None, NEWEST_REVISION)
-    assert tables_in(empty_database) == {"user", "key", "session", "rate_limit", "alembic_version"}
+    assert tables_in(empty_database) == {
+        *("user", "key", "session", "device", "rate_limit", "imported", "alembic_version")
+    }
 
 
 def test_migrating_again_changes_nothing(database_url: str) -> None:
@@ -89,9 +93,35 @@ def test_a_failed_migration_leaves_the_schema_unchanged(empty_database: str) -> 
     assert tables_in(empty_database) == {"session"}
 
 
-def test_an_unknown_revision_is_refused(database_url: str) -> None:
+@pytest.mark.parametrize("revision", ["9999", "", "head-1", "+1", "00"])
+def test_an_unknown_revision_is_refused(database_url: str, revision: str) -> None:
     with pytest.raises(UnknownRevision):
-        asyncio.run(migrate(database_url, "9999"))
+        asyncio.run(migrate(database_url, revision))
+
+
+def test_a_database_of_a_later_version_is_left_alone(database_url: str) -> None:
+    execute(database_url, "UPDATE alembic_version SET version_num = '9999'")
+    for revision in ("head", "base"):
+        with pytest.raises(UnknownRevision):
+            asyncio.run(migrate(database_url, revision))
+    assert "session" in tables_in(database_url)
+
+
+def test_a_migration_that_waits_for_a_lock_gives_way(database_url: str) -> None:
+    """Requests for the table queue behind it."""
+    patience = LockPatience(timeout=0.05, attempts=2, pause=0)
+    with locked(database_url, "session"), pytest.raises(DatabaseUnavailable, match="holds a lock"):
+        asyncio.run(migrate(database_url, "base", patience=patience))
+    assert "session" in tables_in(database_url)
+
+
+def test_a_migration_tries_again_until_the_lock_is_free(database_url: str) -> None:
+    patience = LockPatience(timeout=0.05, attempts=100_000, pause=0)
+    with ThreadPoolExecutor(1) as pool:
+        with locked(database_url, "session"):
+            move = pool.submit(asyncio.run, migrate(database_url, "base", patience=patience))
+            wait_for_lock_waiters(database_url)
+        assert move.result().after is None
 
 
 def test_migration_files_are_named_after_their_revisions() -> None:
@@ -102,6 +132,7 @@ def test_migration_files_are_named_after_their_revisions() -> None:
 def test_a_schema_is_behind_before_the_newest_revision_only() -> None:
     assert is_behind(None)
     assert not is_behind(NEWEST_REVISION)
+    assert is_behind("0001")
     assert not is_behind("of a later version")
 
 

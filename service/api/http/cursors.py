@@ -6,7 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from service.auth.errors import InvalidField, ValidationFailed
+from service.auth.errors import FieldCode, InvalidField, ValidationFailed
 from service.model.sessions import ListedSession
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,5 +25,5 @@ def parse_cursor(text: str) -> tuple[datetime, UUID]:
         raw = urlsafe_b64decode(text.encode("ascii"))
         return _EPOCH + int.from_bytes(raw[:8]) * _MICROSECOND, UUID(bytes=raw[8:])
     except (ValueError, OverflowError) as error:
-        invalid = InvalidField("not_allowed", "Cursor must be the `next` of another page.")
+        invalid = InvalidField(FieldCode.NOT_ALLOWED, "Cursor must be the `next` of another page.")
         raise ValidationFailed([invalid.of("cursor")]) from error

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from functools import cache
+from time import monotonic
 from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
@@ -20,10 +21,20 @@ from litestar.typing import FieldDefinition
 from msgspec import Struct
 from msgspec.structs import FieldInfo
 
-from service.api.http.errors import BodyTimeout, MalformedJSON, UnsupportedMediaType
+from service.api.http.errors import (
+    BodyTimeout,
+    InvalidRequest,
+    MalformedJSON,
+    UnsupportedMediaType,
+)
 from service.api.http.litestar_workarounds import receive_body
 from service.api.http.state import FieldParsers, state_of
-from service.auth.errors import FieldError, InvalidField, ValidationFailed
+from service.auth.errors import FieldCode, FieldError, InvalidField, ValidationFailed
+from service.model.deadline import postpone_deadline
+from service.settings.permitted import permitted
+
+# Digits of an integer that are converted. Python's own limit is 4,300; it can be configured.
+MAX_DIGITS = 640
 
 # The fields of a struct never change, and are needed for every body.
 fields_of = cache(msgspec.structs.fields)
@@ -71,20 +82,34 @@ class StrictJSON(AbstractDTO[BodyT], Generic[BodyT]):
 async def require_json_body(request: Request[Any, Any, Any]) -> None:
     """Receive the body; Litestar's ``before_request`` hook.
 
-    A ``charset`` is ignored: JSON is UTF-8 (RFC 8259). Raises `UnsupportedMediaType`,
-    `MalformedJSON`, `BodyTimeout` and `BodyIncomplete`.
+    Raises `UnsupportedMediaType`, `MalformedJSON`, `BodyTimeout` and `InvalidRequest`.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0]
-    if media_type.strip().lower() != "application/json":
-        raise UnsupportedMediaType
+    require_json_type(request)
+    started = monotonic()
     try:
         # Granian limits the time of headers only, by decision (emmett-framework/granian#728).
         async with asyncio.timeout(state_of(request).body_timeout):
             body = await receive_body(request)
     except TimeoutError as error:
         raise BodyTimeout from error
+    postpone_deadline(monotonic() - started)
     if not body:
         raise MalformedJSON("The body is empty.")
+
+
+def require_json_type(request: Request[Any, Any, Any]) -> None:
+    """Check the headers of a body. Raises `UnsupportedMediaType` and `InvalidRequest`.
+
+    A ``charset`` is ignored: JSON is UTF-8, and has no such parameter (RFC 8259, section 11).
+    """
+    media_types = request.headers.getall("content-type", [])
+    if len(media_types) > 1:
+        # Which one counts would depend on who reads them: the service, or a proxy before it.
+        raise InvalidRequest("The request has several `Content-Type` headers.")
+    media_type = media_types[0].partition(";")[0] if media_types else ""
+    codings = {coding.lower() for coding in request.headers.getall("content-encoding", [])}
+    if media_type.strip().lower() != "application/json" or codings - {"identity"}:
+        raise UnsupportedMediaType
 
 
 def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
@@ -102,7 +127,7 @@ def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
         except InvalidField as error:
             errors.append(error.of(field.name))
     errors += [
-        FieldError(field=name, code="unknown_field", message="Unknown field.")
+        FieldError(field=name, code=FieldCode.UNKNOWN_FIELD, message="Unknown field.")
         for name in sorted(members.keys() - {field.name for field in fields})
     ]
     errors += model.check(values)
@@ -118,7 +143,10 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
     """
     try:
         document = json.loads(
-            raw.decode(), object_pairs_hook=_unique_members, parse_constant=_reject_constant
+            raw.decode(),
+            object_pairs_hook=_unique_members,
+            parse_constant=_reject_constant,
+            parse_int=_parse_integer,
         )
         json.dumps(document, ensure_ascii=False).encode()
     except RecursionError as error:
@@ -141,6 +169,14 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _parse_integer(digits: str) -> int | float:
+    """Return an integer; infinity for one that is too long for Python (CVE-2020-10735).
+
+    It is a number nevertheless, and no field takes one of that size.
+    """
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
+
+
 def _reject_constant(constant: str) -> NoReturn:
     raise MalformedJSON(f"{constant} is not JSON.")
 
@@ -149,14 +185,14 @@ def _convert_field(field: FieldInfo, members: dict[str, Any], parsers: FieldPars
     """Return the value of a field. Raises `InvalidField`."""
     if field.name not in members:
         if field.required:
-            raise InvalidField("required", f"{_label(field)} is required.")
+            raise InvalidField(FieldCode.REQUIRED, f"{_label(field)} is required.")
         return field.default
     value = members[field.name]
     parse = parsers.get(field.type)
     if parse is None:
         return _convert(value, field)
     if not isinstance(value, str):
-        raise InvalidField("wrong_type", f"{_label(field)} must be a string.")
+        raise InvalidField(FieldCode.WRONG_TYPE, f"{_label(field)} must be a string.")
     return parse(value)
 
 
@@ -164,8 +200,10 @@ def _convert(value: Any, field: FieldInfo) -> Any:
     try:
         return msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
-        code = "not_allowed" if isinstance(value, str) else "wrong_type"
-        raise InvalidField(code, f"{_label(field)}: {error}.") from error
+        code = FieldCode.NOT_ALLOWED if isinstance(value, str) else FieldCode.WRONG_TYPE
+        rule = permitted(field.type)
+        message = f"{_label(field)}: {error}." if rule is None else f"{_label(field)} {rule}."
+        raise InvalidField(code, message) from error
 
 
 def _label(field: FieldInfo) -> str:

@@ -16,7 +16,8 @@ from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from service.api.http.errors import BodyIncomplete
+from service.api.http.errors import InvalidRequest
+from service.api.http.json_response import encode_json
 
 
 class FastRoute(HTTPRouteHandler):
@@ -51,7 +52,7 @@ class JSONBody:
     __slots__ = ("_body",)
 
     def __init__(self, struct: msgspec.Struct) -> None:
-        self._body = msgspec.json.encode(struct)
+        self._body = encode_json(struct)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
@@ -74,7 +75,7 @@ def options_response(*methods: str) -> Response[None]:
 
 
 async def receive_body(request: Request[Any, Any, Any]) -> bytes:
-    """Return the body of a request. Raises `BodyIncomplete`.
+    """Return the body of a request. Raises `InvalidRequest`.
 
     Litestar takes a client that disconnects, and invalid chunked encoding, for a defect of the
     server (`InternalServerException`). No upstream issue is known; 3.0.0b0 does so too.
@@ -82,7 +83,7 @@ async def receive_body(request: Request[Any, Any, Any]) -> bytes:
     try:
         return await request.body()
     except InternalServerException as error:
-        raise BodyIncomplete from error
+        raise InvalidRequest("The body ended early, or its chunked encoding is invalid.") from error
 
 
 def documented_header(name: str, description: str) -> ResponseHeader:

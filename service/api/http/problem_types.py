@@ -9,10 +9,12 @@ from __future__ import annotations
 from msgspec import Struct
 
 from service.api.http.errors import (
-    BodyIncomplete,
     BodyTimeout,
+    HostRejected,
+    InvalidRequest,
     MalformedJSON,
     OriginRejected,
+    PreflightRejected,
     UnsupportedMediaType,
 )
 from service.auth import errors
@@ -24,7 +26,8 @@ class ProblemType(Struct, frozen=True, kw_only=True):
     """A type of error (RFC 9457).
 
     ``when`` is for the documents, ``detail`` for the client. ``covers_status``: it is also the
-    problem of exceptions of the framework that have its status. ``is_logged``: as a warning.
+    problem of exceptions of the framework that have its status. ``is_logged``: each is, as a
+    warning, unless there are too many.
     """
 
     code: str
@@ -65,12 +68,22 @@ VALIDATION_FAILED = ProblemType(
 )
 BAD_REQUEST = ProblemType(
     code="bad_request",
-    raised_as=BodyIncomplete,
+    raised_as=InvalidRequest,
     covers_status=True,
     status=400,
     title="Bad request",
     detail="The request is not valid HTTP.",
-    when="the request is not valid HTTP, because of its `Host` or its chunked encoding for example",
+    when="the request is not valid HTTP: without `Host`, with two of it or of `Content-Type`, "
+    "with invalid chunked encoding for example",
+)
+HOST_REJECTED = ProblemType(
+    code="host_rejected",
+    raised_as=HostRejected,
+    is_logged=True,
+    status=400,
+    title="Host rejected",
+    detail="The service does not answer to this `Host`; see OSTIARY_ALLOWED_HOSTS.",
+    when="the service does not answer to the name in `Host`; see `OSTIARY_ALLOWED_HOSTS`",
 )
 INVALID_CREDENTIALS = ProblemType(
     code=errors.InvalidCredentials.code,
@@ -87,7 +100,7 @@ NOT_AUTHENTICATED = ProblemType(
     status=401,
     title="Not authenticated",
     detail="Not logged in, or the session has ended.",
-    when="there is no live session; a cookie that was sent is cleared",
+    when="there is no live session",
     headers=CHALLENGE,
 )
 ORIGIN_REJECTED = ProblemType(
@@ -97,7 +110,17 @@ ORIGIN_REJECTED = ProblemType(
     status=403,
     title="Origin rejected",
     detail="Pages of this origin may not send this request.",
-    when="a browser sends an unsafe method from an origin that is not allowed",
+    when="a browser sends an unsafe method, or a preflight, from an origin that is not allowed",
+)
+PREFLIGHT_REJECTED = ProblemType(
+    code="preflight_rejected",
+    raised_as=PreflightRejected,
+    is_logged=True,
+    status=403,
+    title="Preflight rejected",
+    detail="The method or a header of the request is not allowed.",
+    when="a page of an allowed origin wants to send a method or a header that is not allowed; "
+    "see `OSTIARY_CORS_ALLOWED_HEADERS`",
 )
 NOT_FOUND = ProblemType(
     code=errors.NoSuchSession.code,
@@ -154,8 +177,8 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     raised_as=UnsupportedMediaType,
     status=415,
     title="Unsupported media type",
-    detail="The body must be application/json.",
-    when="the body is not `application/json`",
+    detail="The body must be application/json, without a content coding.",
+    when="the body is not `application/json`, or is compressed",
 )
 RATE_LIMITED = ProblemType(
     code=errors.RateLimited.code,
@@ -175,6 +198,7 @@ INTERNAL_ERROR = ProblemType(
 OVERLOADED = ProblemType(
     code=errors.Overloaded.code,
     raised_as=errors.Overloaded,
+    is_logged=True,
     status=503,
     title="Overloaded",
     detail="Too many passwords are waiting to be hashed; nothing was changed.",
@@ -188,20 +212,39 @@ DATABASE_UNAVAILABLE = ProblemType(
     status=503,
     title="Database unavailable",
     detail="The database does not answer; it is unknown whether anything was changed.",
-    when="the database does not answer; it is unknown whether anything was changed",
+    when="the database does not answer in time, or takes no writes; it is unknown whether anything "
+    "was changed",
     headers=RETRY_SOON,
 )
 SCHEMA_BEHIND = ProblemType(
     code=errors.SchemaBehind.code,
     raised_as=errors.SchemaBehind,
+    is_logged=True,
     status=503,
     title="Schema behind",
     detail="The database lacks migrations; run `ostiary migrate`.",
-    when="the database lacks migrations (`GET /readyz` only)",
+    when="the database lacks migrations of this version",
+    headers=RETRY_SOON,
+)
+HASHING_UNAVAILABLE = ProblemType(
+    code=errors.HashingUnavailable.code,
+    raised_as=errors.HashingUnavailable,
+    is_logged=True,
+    status=503,
+    title="Hashing unavailable",
+    detail="No hash process works; nobody can log in.",
+    when="no hash process works, so nobody can log in (`GET /readyz` only)",
     headers=RETRY_SOON,
 )
 
 PROBLEM_TYPES = tuple(each for each in list(globals().values()) if isinstance(each, ProblemType))
+
+
+def field_codes_table() -> str:
+    """Return the codes of field errors as a Markdown table."""
+    rows = ["| code | meaning |", "| --- | --- |"]
+    rows += [f"| `{each.value}` | {each.meaning} |" for each in errors.FieldCode]
+    return "\n".join(rows)
 
 
 def problems_table() -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import structlog
-from litestar import Request, Response
+from litestar import Request
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from service.api.http.errors import MalformedJSON
+from service.api.http.errors import InvalidRequest, MalformedJSON, Rejected
+from service.api.http.json_response import JSONResponse
+from service.api.http.printable import printable
 from service.api.http.problem_types import (
     CLOSE,
     INTERNAL_ERROR,
@@ -17,7 +19,8 @@ from service.api.http.problem_types import (
     PROBLEM_TYPES,
     ProblemType,
 )
-from service.api.http.response_headers import request_id_of
+from service.api.http.response_headers import request_id_of, with_head
+from service.api.http.state import state_of
 from service.auth.errors import FieldError, RateLimited, ValidationFailed
 
 MEDIA_TYPE = "application/problem+json"
@@ -45,22 +48,21 @@ class Problem(Struct, frozen=True, kw_only=True):
     ] = UNSET
 
 
-def problem_response(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+def problem_response(request: Request[Any, Any, Any], error: Exception) -> JSONResponse[Problem]:
     """Return the response of an exception; an unexpected one is logged and answered with 500."""
     kind = problem_type_of(error)
     request_id = request_id_of(request.scope)
     if kind is INTERNAL_ERROR:
         log.error(kind.code, request_id=request_id, exc_info=error)
-    elif kind.is_logged:
-        reason = {"reason": str(error)} if str(error) else {}
-        log.warning(kind.code, request_id=request_id, **reason)
-    return Response(
+    else:
+        record_refusal(request, kind, error)
+    return JSONResponse(
         Problem(
             type=kind.urn,
             title=kind.title,
             status=kind.status,
             code=kind.code,
-            detail=str(error) if isinstance(error, MalformedJSON) else kind.detail,
+            detail=detail_of(error, kind),
             request_id=request_id,
             errors=error.errors if isinstance(error, ValidationFailed) else UNSET,
         ),
@@ -68,6 +70,25 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> Respo
         media_type=MEDIA_TYPE,
         headers=headers_of(error, kind) | (CLOSE if has_unread_body(request) else {}),
     )
+
+
+def record_refusal(request: Request[Any, Any, Any], kind: ProblemType, error: Exception) -> None:
+    """Count a refused request, and log it if its problem type is logged."""
+    logged: dict[str, str | None] | None = None
+    if kind.is_logged:
+        logged = {"request_id": request_id_of(request.scope)}
+        if str(error):
+            logged["reason"] = printable(" ".join(str(error).split()))
+        if isinstance(error, Rejected):
+            logged |= error.logged
+    state = state_of(request)
+    state.refusals.record(kind.code, state.client_addresses.of(request.scope), logged)
+
+
+def detail_of(error: Exception, kind: ProblemType) -> str:
+    """Return what is wrong with this request, where the exception says it."""
+    is_specific = isinstance(error, InvalidRequest | MalformedJSON | Rejected)
+    return printable(str(error)) if is_specific and str(error) else kind.detail
 
 
 def problem_type_of(error: Exception) -> ProblemType:
@@ -92,5 +113,5 @@ def headers_of(error: Exception, kind: ProblemType) -> dict[str, str]:
     if isinstance(error, RateLimited):
         return {"Retry-After": str(error.retry_after)}
     if isinstance(error, MethodNotAllowedException):
-        return {"Allow": (error.headers or {}).get("allow", "")}
+        return {"Allow": with_head((error.headers or {}).get("allow", ""))}
     return kind.headers

@@ -8,6 +8,7 @@ from litestar import Request
 from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 
+from service.api.http.printable import printable
 from service.api.http.response_headers import request_id_of
 from service.api.http.state import state_of
 from service.model.request_context import Device, RequestContext
@@ -22,7 +23,7 @@ async def provide_request_context(request: Request[Any, Any, Any]) -> RequestCon
     """Return the context of a request, as Litestar's dependency ``context``."""
     user_agent = request.headers.get("user-agent")
     device = Device(
-        user_agent=user_agent and user_agent.replace("\0", "")[:MAX_USER_AGENT_LENGTH],
+        user_agent=user_agent and printable(user_agent)[:MAX_USER_AGENT_LENGTH],
         address=state_of(request).client_addresses.of(request.scope),
     )
     return RequestContext(device=device, request_id=request_id_of(request.scope))

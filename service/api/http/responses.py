@@ -10,6 +10,7 @@ from litestar.openapi.spec import Example
 from service.api.http.litestar_workarounds import documented_header
 from service.api.http.problem_types import (
     BAD_REQUEST,
+    HOST_REJECTED,
     INTERNAL_ERROR,
     MALFORMED_JSON,
     ORIGIN_REJECTED,
@@ -30,7 +31,7 @@ EXAMPLE_ERRORS = [
     }
 ]
 
-ALWAYS_POSSIBLE = (BAD_REQUEST, INTERNAL_ERROR)
+ALWAYS_POSSIBLE = (BAD_REQUEST, HOST_REJECTED, INTERNAL_ERROR)
 BODY_PROBLEMS = (
     MALFORMED_JSON,
     VALIDATION_FAILED,
@@ -42,7 +43,11 @@ BODY_PROBLEMS = (
 
 SESSION_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 
-SETS_COOKIE = documented_header("Set-Cookie", "The session cookie, with the transport `cookie`.")
+SETS_COOKIE = documented_header(
+    "Set-Cookie",
+    "The session cookie and, if the session was opened, the device cookie, with the transport "
+    "`cookie`.",
+)
 RENEWS_COOKIE = documented_header(
     "Set-Cookie", "The session cookie, if this request renewed the session."
 )

@@ -9,6 +9,8 @@ from litestar.connection import ASGIConnection
 from msgspec import Struct
 
 from service.api.http.client_address import ClientAddresses
+from service.api.http.device_cookie import DeviceCookie
+from service.api.http.refusals import Refusals
 from service.api.http.session_cookie import SessionCookie
 from service.bootstrap import Services
 
@@ -21,11 +23,13 @@ class APIState(Struct, frozen=True, kw_only=True):
 
     services: Services
     session_cookie: SessionCookie
+    device_cookie: DeviceCookie
     client_addresses: ClientAddresses
     field_parsers: FieldParsers
     allowed_origins: frozenset[str]
     body_timeout: float
     openapi_document: dict[str, Any]
+    refusals: Refusals
 
 
 def state_of(connection: ASGIConnection[Any, Any, Any, Any]) -> APIState:

@@ -10,6 +10,9 @@ from msgspec import Struct
 from service.api.http.session_cookie import SessionCookie
 from service.auth.tokens import Token
 
+# Each token of a request is looked up. Browsers that are not deceived send one.
+MAX_TOKENS = 16
+
 
 class Transport(StrEnum):
     """How a token travels."""
@@ -19,34 +22,53 @@ class Transport(StrEnum):
 
 
 class Credential(Struct, frozen=True):
-    """The credential of a request. ``token`` is ``None`` if it is not a well-formed token."""
+    """The credential of a request: well-formed tokens, of which one may open its session."""
 
     transport: Transport
-    token: Token | None
+    tokens: list[Token]
 
 
-def credential_of(scope: Scope, cookie: SessionCookie) -> Credential | None:
-    """Return the credential of a request. ``Authorization`` takes precedence over the cookie.
+def credential_of(scope: Scope, cookie: SessionCookie) -> Credential:
+    """Return the credential of a request. A bearer token takes precedence over the cookie.
 
-    Two ``Authorization`` headers, or two different cookies of the name, are a credential without a
-    token: one of them may have been planted.
+    ``Authorization`` with another scheme, or none, is meant for a proxy or another program: the
+    cookie decides. Two bearer tokens are none (RFC 9110, section 5.3). Of several cookies each
+    counts.
     """
-    bearers: list[bytes] = []
-    cookies: set[bytes] = set()
+    bearers, cookies = _tokens_in(scope, cookie)
+    if bearers:
+        token = bearers[0] if len(bearers) == 1 else None
+        return Credential(Transport.BEARER, [] if token is None else [token])
+    return Credential(Transport.COOKIE, cookies if len(cookies) <= 1 else _distinct(cookies))
+
+
+def carried_tokens(scope: Scope, cookie: SessionCookie) -> list[Token]:
+    """Return all well-formed tokens of a request, wherever they are: at most `MAX_TOKENS`."""
+    bearers, cookies = _tokens_in(scope, cookie)
+    return _distinct([*(token for token in bearers if token is not None), *cookies])
+
+
+def _tokens_in(scope: Scope, cookie: SessionCookie) -> tuple[list[Token | None], list[Token]]:
+    """Return the bearer tokens, ``None`` for malformed ones, and those of cookies."""
+    bearers: list[Token | None] = []
+    cookies: list[Token] = []
     for name, value in scope["headers"]:
         if name == b"authorization":
-            bearers.append(value)
+            scheme, _, text = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                bearers.append(Token.parse(text.strip(b" ").decode("latin-1")))
         elif name == b"cookie":
-            cookies.update(cookie.values_in(value))
-    if bearers:
-        scheme, _, value = bearers[0].partition(b" ")
-        is_bearer = len(bearers) == 1 and scheme.lower() == b"bearer"
-        return Credential(Transport.BEARER, _parse_token(value.strip(b" ")) if is_bearer else None)
-    if cookies:
-        token = _parse_token(cookies.pop()) if len(cookies) == 1 else None
-        return Credential(Transport.COOKIE, token)
-    return None
+            cookies += cookie.tokens_in(value)
+    return bearers, cookies
 
 
-def _parse_token(value: bytes) -> Token | None:
-    return Token.parse(value.decode("latin-1"))
+def _distinct(tokens: list[Token]) -> list[Token]:
+    """Return each token once: the stronger kind of one that is there as both.
+
+    More than `MAX_TOKENS` are no mistake, but an attack: none of them counts.
+    """
+    distinct: dict[str, Token] = {}
+    for token in tokens:
+        if token.text not in distinct or not token.by_legacy_cookie:
+            distinct[token.text] = token
+    return list(distinct.values()) if len(distinct) <= MAX_TOKENS else []

@@ -2,8 +2,13 @@
 
 The rule follows Go's ``http.CrossOriginProtection``: an allowed ``Origin`` is accepted; otherwise
 ``Sec-Fetch-Site`` decides or, without it, whether ``Origin`` matches ``Host``. A request with
-neither header does not come from a browser, or only from one that sends no cookies with it. Go
-trusts more: ``Origin: null`` or a malformed origin is always refused here.
+neither header does not come from a browser, or only from one that sends no cookies with it.
+
+``Sec-Fetch-Site`` comes from the browser itself, and no page can change it. It is ``same-origin``
+only if every redirect on the way was, so ``Origin: null`` beside it is that of our own page under
+the referrer policy ``no-referrer``. Sandboxed frames and ``data:`` URLs are ``cross-site``. Beside
+``none``, by which browsers mark what no page has started, Go accepts any origin; here only none at
+all or one of http and https.
 
 Log-in is protected as well (login CSRF): a page of another site must not log its visitors in to an
 account of its own.
@@ -17,10 +22,11 @@ from urllib.parse import urlsplit
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from service.api.http.cors import loggable_origin
 from service.api.http.errors import OriginRejected
 from service.api.http.state import state_of
 
-SAFE_SITES = frozenset({b"same-origin", b"none"})
+_DEFAULT_PORTS = {"http": b":80", "https": b":443"}
 
 
 async def reject_cross_origin(
@@ -31,14 +37,16 @@ async def reject_cross_origin(
     Routes with safe methods change nothing but the expiry of an idle session, and do without it:
     Litestar 2 copies a route for each guard of each request (see `litestar_workarounds`).
     """
-    if not is_trusted_origin(connection.scope["headers"], state_of(connection).allowed_origins):
-        raise OriginRejected
+    headers = connection.scope["headers"]
+    if not is_trusted_origin(headers, state_of(connection).allowed_origins):
+        origins = [value for name, value in headers if name == b"origin"]
+        raise OriginRejected(origin=", ".join(map(loggable_origin, origins[:2])) or None)
 
 
 def is_trusted_origin(headers: Any, allowed_origins: frozenset[str]) -> bool:
     """Return whether a request with these raw headers may send an unsafe method.
 
-    ``Origin: null``, a malformed origin and two ``Origin`` headers are never trusted.
+    A malformed origin, and two ``Origin`` or ``Sec-Fetch-Site`` headers, are never trusted.
     """
     found: dict[bytes, list[bytes]] = {b"origin": [], b"sec-fetch-site": [], b"host": []}
     for name, value in headers:
@@ -47,22 +55,36 @@ def is_trusted_origin(headers: Any, allowed_origins: frozenset[str]) -> bool:
     origins, sites = found[b"origin"], found[b"sec-fetch-site"]
     if len(origins) > 1 or len(sites) > 1:
         return False
-    origin = _parse_origin(origins[0]) if origins else None
-    if origins and origin is None:
-        return False
+    origin = origins[0].decode("latin-1") if origins else None
     if origin in allowed_origins:
         return True
+    is_web = origin is None or _is_web_origin(origin)
     if sites:
-        return sites[0] in SAFE_SITES
-    return origin is None or [urlsplit(origin).netloc.encode()] == found[b"host"]
+        return (sites[0] == b"same-origin" and (is_web or origin == "null")) or (
+            sites[0] == b"none" and is_web
+        )
+    return origin is None or (is_web and _is_of_host(origin, found[b"host"]))
 
 
-def _parse_origin(raw: bytes) -> str | None:
-    """Return an origin as browsers serialise it (RFC 6454, section 6.1); ``None`` for others."""
-    text = raw.decode("latin-1")
+def _is_web_origin(text: str) -> bool:
+    """Return whether a text is an origin of http or https, as browsers serialise it."""
     try:
         parts = urlsplit(text)
     except ValueError:
-        return None
-    is_origin = parts.scheme in {"http", "https"} and parts.netloc and "@" not in parts.netloc
-    return text if is_origin and text == f"{parts.scheme}://{parts.netloc}" else None
+        return False
+    return (
+        parts.scheme in _DEFAULT_PORTS
+        and bool(parts.netloc)
+        and "@" not in parts.netloc
+        and text == f"{parts.scheme}://{parts.netloc}"
+    )
+
+
+def _is_of_host(origin: str, hosts: list[bytes]) -> bool:
+    """Return whether an origin has the host and the port of the only ``Host``.
+
+    Browsers leave the default port out; a proxy may add it.
+    """
+    scheme, _, authority = origin.partition("://")
+    netloc = authority.encode("latin-1")
+    return hosts in ([netloc], [netloc + _DEFAULT_PORTS[scheme]])

@@ -11,17 +11,14 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
 from service.api.http.state import state_of
-from service.api.security.credentials import Credential, Transport, credential_of
-from service.auth.errors import NotAuthenticated
-from service.auth.sessions import LiveSession, Sessions
-from service.auth.tokens import Token
+from service.api.security.credentials import Transport, credential_of
+from service.auth.sessions import LiveSession
 
 
 class Authentication(Struct, frozen=True):
-    """The live session of a request, and the credential that proved it."""
+    """The live session of a request, and how its token travelled."""
 
     live: LiveSession
-    token: Token
     transport: Transport
 
 
@@ -33,25 +30,12 @@ async def require_session(
 ) -> None:
     """Set ``auth`` of a request to its `Authentication`. Raises `NotAuthenticated`.
 
-    A cookie without a live session is cleared; one whose session was renewed is set again.
+    The cookie of a session that was renewed is set again. One without a live session is not
+    cleared: this response may overtake another one that has just set a new cookie.
     """
     scope, state = connection.scope, state_of(connection)
     credential = credential_of(scope, state.session_cookie)
-    try:
-        authentication = await authenticate(credential, state.services.sessions)
-    except NotAuthenticated:
-        if credential is not None and credential.transport is Transport.COOKIE:
-            state.session_cookie.clear(scope)
-        raise
-    live = authentication.live
-    if live.renewed and authentication.transport is Transport.COOKIE:
-        state.session_cookie.set(scope, authentication.token, live.session)
-    scope["auth"] = authentication
-
-
-async def authenticate(credential: Credential | None, sessions: Sessions) -> Authentication:
-    """Return the live session that a credential opens. Raises `NotAuthenticated`."""
-    if credential is None or credential.token is None:
-        raise NotAuthenticated
-    live = await sessions.authenticate(credential.token)
-    return Authentication(live, credential.token, credential.transport)
+    live = await state.services.sessions.authenticate(credential.tokens)
+    if live.renewed and credential.transport is Transport.COOKIE:
+        state.session_cookie.set(scope, live.token, live.session, live.session.renewed_at)
+    scope["auth"] = Authentication(live, credential.transport)

@@ -1,78 +1,116 @@
-"""The hasher: a bounded queue of passwords before the hash processes."""
+"""The hasher: passwords are hashed and verified in processes of their own."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-from collections import deque
-from collections.abc import Collection, Sequence
-from time import monotonic
+from collections.abc import Sequence
 
-from service.auth.errors import Overloaded
-from service.auth.hashing.jobs import Hash, Job, Result, Verification, Verify
-from service.auth.hashing.process import HashProcess
+import structlog
+from msgspec import Struct
+
+from service.auth.hashing.fair_queue import SERVICE, Requester
+from service.auth.hashing.jobs import Hash, Hashed, Verified, Verify
+from service.auth.hashing.pool import HashPool
 from service.auth.hashing.program import argon2_hasher
-from service.auth.hashing.schemes import parse_password_hash
+from service.auth.hashing.schemes import is_verifiable, parse_password_hash
+from service.auth.hashing.verify_times import VerifyTimes
 from service.auth.passwords import Password
 from service.model.users import PasswordHash
-from service.settings.passwords import Argon2Cost
+from service.settings.passwords import Argon2Cost, HashingSettings
 
-# The verification times that are kept for each scheme, and those that one measurement takes.
-KEPT_TIMES = 64
+# The verification times that one measurement takes.
 MEASURED_TIMES = 5
 
 # The password that measurements verify; whether it matches is ignored.
-MEASURED_TEXT = "measured"
+MEASURED = Password("measured")
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Verification(Struct, frozen=True, kw_only=True):
+    """Whether a password matches a hash, and the hash that is to replace it, if any.
+
+    ``seconds`` is the time it took, without the wait for a process.
+    """
+
+    matches: bool
+    new_hash: PasswordHash | None = None
+    seconds: float = 0.0
 
 
 class Hasher:
     """Hashes and verifies passwords in ``processes`` processes of low priority.
 
-    At most ``queue_length`` passwords wait, and queueing and hashing together take at most
-    ``timeout`` seconds; beyond either, `Overloaded` is raised.
+    Each job waits its turn, which is shared fairly among requesters. Those for which there is no
+    place, or no result in time, raise `Overloaded`.
     """
 
-    def __init__(
-        self, cost: Argon2Cost, *, processes: int, queue_length: int, timeout: float
-    ) -> None:
-        self._capacity = processes + queue_length
-        self._timeout = timeout
-        self._closed = False
-        self._idle = [HashProcess(cost) for _ in range(processes)]
-        self._all = tuple(self._idle)
-        self._slots = asyncio.Semaphore(processes)
+    def __init__(self, cost: Argon2Cost, settings: HashingSettings, *, processes: int) -> None:
+        self._cost = cost
+        self._pool = HashPool(cost, settings, processes)
+        self._max_refusal_time = float(settings.queue_timeout)
+        self._times = VerifyTimes()
         # Verified where there is no hash: one of a random password, with the same cost.
         self._dummy_hash = parse_password_hash(argon2_hasher(cost).hash(os.urandom(16)))
-        self._times: dict[str, deque[float]] = {}
 
-    async def hash(self, password: Password) -> PasswordHash:
+    @property
+    def is_alive(self) -> bool:
+        """Whether hashing works, however busy it is; also before anything was hashed."""
+        return self._pool.is_alive
+
+    async def hash(self, password: Password, requester: Requester = SERVICE) -> PasswordHash:
         """Return a hash of a password that RFC 8265 allows. Raises `Overloaded`."""
         if password.prepared is None:
             raise ValueError("the password has no prepared form")
-        text = str(await self._execute(Hash(password.prepared)))
-        return PasswordHash(text, self._dummy_hash.scheme)
+        expected = self._times.expected(self._dummy_hash.scheme)
+        executed = await self._pool.execute(Hash(password.prepared), requester, expected=expected)
+        if not isinstance(executed.result, Hashed):
+            raise TypeError("not the result of hashing")
+        return PasswordHash(executed.result.password_hash, self._dummy_hash.scheme)
 
-    async def verify(self, password_hash: PasswordHash | None, password: Password) -> Verification:
-        """Verify a password. Without a hash nothing matches, after the same work.
+    async def verify(
+        self,
+        password_hash: PasswordHash | None,
+        password: Password,
+        requester: Requester = SERVICE,
+        *,
+        renew: bool = False,
+    ) -> Verification:
+        """Verify a password. Raises `Overloaded`.
 
-        A password that RFC 8265 does not allow never needs a rehash. Raises `Overloaded`.
+        Without a hash, or with one that no password matches, the same work is done. With ``renew``,
+        a hash that matches and is of another scheme is made again, if that is safe.
         """
-        used = password_hash or self._dummy_hash
-        job = Verify(used.text, password.forms, password.text)
-        # Only the time of one form is that of the scheme.
-        timed_scheme = used.scheme if len(password.forms) == 1 else None
-        verification = await self._execute(job, timed_scheme=timed_scheme)
-        if not isinstance(verification, Verification):
+        used = self._usable(password_hash)
+        job = Verify(
+            password_hash=used.text,
+            forms=password.forms,
+            prepared=password.prepared,
+            text=password.text,
+            renew=renew and used is password_hash,
+        )
+        expected = self._times.expected(used.scheme) * len(job.forms)
+        executed = await self._pool.execute(job, requester, expected=expected)
+        if not isinstance(executed.result, Verified):
             raise TypeError("not the result of a verification")
+        new_hash = executed.result.new_hash
+        # Only the time of one form is that of the scheme.
+        if executed.was_warm and len(job.forms) == 1 and new_hash is None:
+            self._times.keep(used.scheme, executed.seconds)
         return Verification(
-            matches=verification.matches and password_hash is not None,
-            needs_rehash=verification.needs_rehash and password.prepared is not None,
+            matches=executed.result.matches and used is password_hash,
+            new_hash=None if new_hash is None else parse_password_hash(new_hash),
+            seconds=executed.seconds,
         )
 
-    @property
-    def p90_verify_time(self) -> float:
-        """90th percentile of the verification time of the slowest scheme, in seconds."""
-        return max((percentile_90(times) for times in self._times.values()), default=0.0)
+    def refusal_time(self, password: Password | None = None) -> float:
+        """Return the seconds that a refusal of a password has to take, without waiting.
+
+        It is what all its forms take with the slowest scheme in use (90th percentile), or one form
+        if there is no password; within bounds.
+        """
+        runs = 1 if password is None else len(password.forms)
+        return min(self._times.p90 * runs, self._max_refusal_time)
 
     async def measure(self, hashes: Sequence[PasswordHash]) -> None:
         """Measure the schemes of these hashes and of the current cost, and forget all others.
@@ -83,52 +121,19 @@ class Hasher:
         parsed = (parse_password_hash(each.text) for each in hashes)
         samples = {each.scheme: each for each in (*parsed, self._dummy_hash)}
         for sample in samples.values():
+            if self._usable(sample) is not sample:
+                log.warning("password_hashes_unusable", scheme=sample.scheme)
+                continue
             for _ in range(MEASURED_TIMES):
-                await self.verify(sample, Password(MEASURED_TEXT))
-        self._times = {scheme: times for scheme, times in self._times.items() if scheme in samples}
+                await self.verify(sample, MEASURED)
+        self._times.forget_others(samples)
 
     async def close(self) -> None:
         """Finish the passwords under way, refuse those that wait, and stop the processes."""
-        self._closed = True
-        for _ in self._all:
-            await self._slots.acquire()
-        await asyncio.gather(*(process.stop() for process in self._all))
-        for _ in self._all:
-            self._slots.release()
+        await self._pool.close()
 
-    async def _execute(self, job: Job, *, timed_scheme: str | None = None) -> Result:
-        if self._capacity == 0:
-            raise Overloaded
-        self._capacity -= 1
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._slots.acquire()
-                # Shielded: the result of an abandoned job must not be read as that of the next.
-                execution = asyncio.ensure_future(self._execute_in_slot(job, timed_scheme))
-                return await asyncio.shield(execution)
-        except TimeoutError as error:
-            raise Overloaded from error
-        finally:
-            self._capacity += 1
-
-    async def _execute_in_slot(self, job: Job, timed_scheme: str | None) -> Result:
-        process = self._idle.pop()
-        try:
-            if self._closed:
-                raise Overloaded
-            was_warm, started = process.is_warm, monotonic()
-            result = await process.execute(job)
-            if was_warm and timed_scheme is not None:
-                self._keep_time(timed_scheme, monotonic() - started)
-            return result
-        finally:
-            self._idle.append(process)
-            self._slots.release()
-
-    def _keep_time(self, scheme: str, seconds: float) -> None:
-        self._times.setdefault(scheme, deque(maxlen=KEPT_TIMES)).append(seconds)
-
-
-def percentile_90(values: Collection[float]) -> float:
-    """Return the 90th percentile of at least one value."""
-    return sorted(values)[len(values) * 9 // 10]
+    def _usable(self, password_hash: PasswordHash | None) -> PasswordHash:
+        """Return a hash that can be verified, else the dummy."""
+        if password_hash is not None and is_verifiable(password_hash.text, self._cost):
+            return password_hash
+        return self._dummy_hash

@@ -6,11 +6,12 @@ form                            algorithm                                       
 ``s2:salt:hex``                 scrypt, N=16384 r=16 p=1, 64 bytes                    Lucia v2
 ``salt:hex``, 32 hex digits     the same                                              oslo
 ``salt:hex``, any other salt    scrypt with r=8                                       Lucia v1
-``$2a$…``, ``$2b$…``, ``$2y$…`` bcrypt                                                many
+``$2a$…``, ``$2b$…``, ``$2y$…`` bcrypt, cost 4 to 14                                  many
 ==============================  ====================================================  ============
 
-As in the originals, the salt is its UTF-8 text, not decoded, and the password is in form NFKC. The
-Argon2id hashes of oslo have the same form as Ostiary's and are verified in the same way.
+As in the originals, the salt of scrypt is its UTF-8 text, not decoded, and its password is in form
+NFKC; that of bcrypt is hashed as it was typed. The Argon2id hashes of oslo have the same form as
+Ostiary's and are verified in the same way.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from unicodedata import normalize
 
 import bcrypt
 
-_SCRYPT = re.compile(r"(?P<version>s2:)?(?P<salt>[^:$]+):(?P<key>[0-9a-f]{128})")
+_SCRYPT = re.compile(r"(?P<version>s2:)?(?P<salt>[^:$]{1,256}):(?P<key>[0-9a-f]{128})")
 _OSLO_SALT = re.compile(r"[0-9a-f]{32}")
-_BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}")
+
+# The salt has 16 bytes, so the last of its 22 characters has two bits only; others are refused by
+# the library. Cost 14 takes a second; each one more doubles it, and 31 takes a day.
+_BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-4])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 
 # bcrypt ignores the rest; the library refuses longer passwords, which others truncate.
 _BCRYPT_MAX_BYTES = 72
@@ -33,7 +37,7 @@ _SCRYPT_MAX_MEMORY = 64 * 1024 * 1024
 
 
 def is_legacy(password_hash: str) -> bool:
-    """Return whether `verify_legacy` can verify the hash."""
+    """Return whether `verify_legacy` can verify the hash, at a cost within bounds."""
     return legacy_scheme(password_hash) is not None
 
 
@@ -54,6 +58,19 @@ def verify_legacy(password_hash: str, text: str) -> bool:
         return _verify_scrypt(password_hash, normalize("NFKC", text).encode())
     except UnicodeEncodeError:
         return False
+
+
+def renewable_form(password_hash: str, text: str, prepared: str | None) -> str | None:
+    """Return the string to make a new hash of, once ``text`` matches a legacy hash.
+
+    Whatever logs in with the old hash must do so with the new one. Every spelling of which NFKC is
+    the same matches an scrypt hash, so the new hash is made of that form. A bcrypt hash tells only
+    what the first 72 bytes are: a shorter password is the whole one, any other may be the beginning
+    of it, and keeps its hash (``None``).
+    """
+    if _SCRYPT.fullmatch(password_hash):
+        return normalize("NFKC", text)
+    return prepared if len(text.encode()) < _BCRYPT_MAX_BYTES else None
 
 
 def _block_size(scrypt: re.Match[str]) -> int:

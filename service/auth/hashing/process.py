@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
@@ -15,37 +16,62 @@ from service.settings.passwords import Argon2Cost
 # Maximum length of a result, in bytes.
 MAX_LINE_LENGTH = 64 * 1024
 
+# Maximum time for an idle process to end by itself, in seconds.
+STOP_TIMEOUT = 1.0
+
 
 class HashProcessDied(Exception):
-    """A process ended during a job, killed by a kernel that was out of memory for example."""
+    """A process could not be started, ended during a job, or was killed since the job took long."""
 
 
 class HashProcess:
     """A process that runs `service.auth.hashing.program`; started on demand.
 
     It is warm once it has executed a job: the first one takes as long as the start of the process.
+    ``has_failed`` says whether the last job, if there was one, had no result.
     """
 
-    def __init__(self, cost: Argon2Cost) -> None:
+    def __init__(self, cost: Argon2Cost, time_limit: float) -> None:
         self.is_warm = False
+        self.has_failed = False
         self._cost = cost
+        self._time_limit = time_limit
         self._process: Process | None = None
+        self._is_stopped = False
 
     async def execute(self, job: Job) -> Result:
         """Return the result of a job. If the process dies, tries once more with a new one.
 
-        Raises `HashProcessDied`.
+        A job that takes longer than the time limit is ended: its process is killed, and replaced
+        for the next job. Raises `HashProcessDied`.
         """
+        self.has_failed = True
+        try:
+            async with asyncio.timeout(self._time_limit):
+                result = await self._execute(job)
+        except TimeoutError as error:
+            await self._kill()
+            raise HashProcessDied("a job exceeded its time limit") from error
+        self.has_failed = False
+        return result
+
+    async def stop(self) -> None:
+        """Let the process end; kill it if it does not, or executes a job."""
+        self._is_stopped = True
+        if self._process is None or self._process.stdin is None:
+            return
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._process.wait()
+        except TimeoutError:
+            await self._kill()
+
+    async def _execute(self, job: Job) -> Result:
         try:
             return await self._try(job)
         except HashProcessDied:
             return await self._try(job)
-
-    async def stop(self) -> None:
-        """Let the process end, and wait for it."""
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
-            await self._process.wait()
 
     async def _try(self, job: Job) -> Result:
         process = await self._started()
@@ -54,26 +80,40 @@ class HashProcess:
         line = b""
         with suppress(ConnectionError):
             process.stdin.write(msgspec.json.encode(job) + b"\n")
-            await process.stdin.drain()
             line = await process.stdout.readline()
         if not line:
             await process.wait()
-            raise HashProcessDied
+            raise HashProcessDied("a process ended during a job")
         self.is_warm = True
         result: Result = msgspec.json.decode(line, type=Result)
         return result
 
     async def _started(self) -> Process:
+        if self._is_stopped:
+            raise HashProcessDied("the processes are stopped")
         if self._process is None or self._process.returncode is not None:
             self.is_warm = False
-            self._process = await asyncio.create_subprocess_exec(
-                # -P: the working directory may contain another package named "service".
-                *(sys.executable, "-P", "-m", "service.auth.hashing.program"),
-                msgspec.json.encode(self._cost).decode(),
-                stdin=PIPE,
-                stdout=PIPE,
-                limit=MAX_LINE_LENGTH,
-                # A session of its own: Ctrl-C does not reach it, and see `program.lower_priority`.
-                start_new_session=True,
-            )
+            try:
+                self._process = await self._start()
+            except OSError as error:
+                raise HashProcessDied(f"a process cannot be started: {error}") from error
         return self._process
+
+    async def _start(self) -> Process:
+        return await asyncio.create_subprocess_exec(
+            # -P: the working directory may contain another package named "service".
+            *(sys.executable, "-P", "-m", "service.auth.hashing.program"),
+            *(msgspec.json.encode(self._cost).decode(), str(os.getpid())),
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=MAX_LINE_LENGTH,
+            # A session of its own: Ctrl-C does not reach it, and see `program.lower_priority`.
+            start_new_session=True,
+        )
+
+    async def _kill(self) -> None:
+        process = self._process
+        if process is not None and process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

@@ -1,27 +1,32 @@
 """The program of a hash process: it hashes and verifies passwords, one at a time.
 
 Each line of standard input is a job, each line of standard output its result, both in JSON. The
-process ends when its standard input is closed, as it is when the service ends in whatever way.
+process ends with the one that started it, in whatever way that ends, even amid a job.
 
 `docs/architecture.md` explains why hashing has processes of its own.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import argon2
 import msgspec
-from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from argon2.exceptions import Argon2Error, VerifyMismatchError
 
-from service.auth.hashing.jobs import Hash, Job, Result, Verification, Verify
-from service.auth.hashing.legacy_hashes import is_legacy, verify_legacy
+from service.auth.hashing.jobs import Failed, Hash, Hashed, Job, Result, Verified, Verify
+from service.auth.hashing.legacy_hashes import is_legacy, renewable_form, verify_legacy
 from service.settings.passwords import Argon2Cost
 
 NICENESS = 10
+
+# The number of the option, in prctl(2).
+PR_SET_PDEATHSIG = 1
 
 
 def argon2_hasher(cost: Argon2Cost) -> argon2.PasswordHasher:
@@ -32,29 +37,57 @@ def argon2_hasher(cost: Argon2Cost) -> argon2.PasswordHasher:
 
 
 def execute(job: Job, hasher: argon2.PasswordHasher) -> Result:
-    """Return the result of a job."""
+    """Return the result of a job. Nothing that a hash contains ends the program."""
     if isinstance(job, Hash):
-        return hasher.hash(job.password)
-    if is_legacy(job.password_hash):
-        matches = verify_legacy(job.password_hash, job.text)
-        return Verification(matches, needs_rehash=matches)
-    return _verify_argon2(job, hasher)
-
-
-def _verify_argon2(job: Verify, hasher: argon2.PasswordHasher) -> Verification:
-    for position, form in enumerate(job.forms):
-        if _matches(hasher, job.password_hash, form):
-            outdated = hasher.check_needs_rehash(job.password_hash)
-            return Verification(matches=True, needs_rehash=outdated or position > 0)
-    return Verification(matches=False)
-
-
-def _matches(hasher: argon2.PasswordHasher, password_hash: str, form: str) -> bool:
+        return _hash(job.password, hasher)
     try:
-        argon2.extract_parameters(password_hash)
+        return _verify(job, hasher)
+    except (Argon2Error, ValueError, MemoryError):
+        return Verified(matches=False)
+
+
+def _hash(password: str, hasher: argon2.PasswordHasher) -> Hashed | Failed:
+    try:
+        return Hashed(hasher.hash(password))
+    except (Argon2Error, MemoryError) as error:
+        return Failed(str(error) or type(error).__name__)
+
+
+def _verify(job: Verify, hasher: argon2.PasswordHasher) -> Verified:
+    """Verify a hash, with as many runs of every scheme before a password is refused."""
+    legacy = is_legacy(job.password_hash)
+    for form in job.forms:
+        if legacy:
+            matches = verify_legacy(job.password_hash, job.text)
+        else:
+            matches = _matches_argon2(hasher, job.password_hash, form)
+        if matches:
+            return Verified(matches=True, new_hash=_renewed(job, form, hasher))
+    return Verified(matches=False)
+
+
+def _matches_argon2(hasher: argon2.PasswordHasher, password_hash: str, form: str) -> bool:
+    try:
         return hasher.verify(password_hash, form)
-    except (VerifyMismatchError, InvalidHashError, UnicodeEncodeError):
+    except VerifyMismatchError:
         return False
+
+
+def _renewed(job: Verify, matched: str, hasher: argon2.PasswordHasher) -> str | None:
+    """Return the hash that is to replace one that matches; ``None`` if it may stay.
+
+    An Argon2 hash is made again of the form that matched: so whatever logged in before still does.
+    """
+    if not job.renew:
+        return None
+    form: str | None = matched
+    if is_legacy(job.password_hash):
+        form = renewable_form(job.password_hash, job.text, job.prepared)
+    elif not hasher.check_needs_rehash(job.password_hash):
+        return None
+    # The old hash stays if none can be made.
+    renewed = None if form is None else _hash(form, hasher)
+    return renewed.password_hash if isinstance(renewed, Hashed) else None
 
 
 def lower_priority() -> None:
@@ -68,15 +101,30 @@ def lower_priority() -> None:
     os.nice(NICENESS)
 
 
+def end_with(parent: int) -> None:
+    """Let the kernel kill this process when the one that started it ends.
+
+    Without it a hash under way would be finished first, and a process that is stopped would stay.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit()
+
+
 def main() -> None:
-    """Execute jobs until standard input is closed."""
+    """Execute jobs until standard input is closed, or nobody reads their results."""
+    cost, parent = sys.argv[1:]
+    end_with(int(parent))
     lower_priority()
-    hasher = argon2_hasher(msgspec.json.decode(sys.argv[1], type=Argon2Cost))
+    hasher = argon2_hasher(msgspec.json.decode(cost, type=Argon2Cost))
     decode = msgspec.json.Decoder(Job).decode
-    for line in sys.stdin.buffer:
-        result = execute(decode(line), hasher)
-        sys.stdout.buffer.write(msgspec.json.encode(result) + b"\n")
-        sys.stdout.buffer.flush()
+    with suppress(BrokenPipeError):
+        for line in sys.stdin.buffer:
+            # Unbuffered: a result that cannot be written must not be tried again at exit.
+            os.write(
+                sys.stdout.fileno(), msgspec.json.encode(execute(decode(line), hasher)) + b"\n"
+            )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""The cookie by which a device is recognised (RFC 6265)."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from time import time
+
+from litestar.types import Scope
+
+from service.api.http.response_headers import queue_cookie
+from service.auth.devices import DeviceToken
+from service.settings.devices import DeviceSettings
+from service.settings.values import SameSite
+
+
+class DeviceCookie:
+    """The cookie that carries a device token.
+
+    It is never shared with other hosts, whatever the session cookie is: only this service reads it.
+    """
+
+    def __init__(self, settings: DeviceSettings, *, samesite: SameSite, secure: bool) -> None:
+        self.name = f"__Host-{settings.cookie_name}" if secure else settings.cookie_name
+        self._prefix = f"{self.name}=".encode()
+        self._seconds = int(settings.lifetime)
+        self._attributes = "; HttpOnly; Path=/; SameSite=" + samesite.capitalize()
+        if secure:
+            self._attributes += "; Secure"
+
+    def set(self, scope: Scope, token: DeviceToken) -> None:
+        """Set the cookie with the response."""
+        # `Expires` too: without it some clients send the value in quotes (RFC 6265, 4.1.1).
+        expires = formatdate(time() + self._seconds, usegmt=True)
+        queue_cookie(
+            scope,
+            f"{self.name}={token.text}; Max-Age={self._seconds}; Expires={expires}"
+            f"{self._attributes}",
+        )
+
+    def of(self, scope: Scope) -> DeviceToken | None:
+        """Return the first device token among the cookies of a request."""
+        for name, header in scope["headers"]:
+            if name == b"cookie":
+                for pair in header.split(b";"):
+                    if (value := pair.strip()).startswith(self._prefix):
+                        text = value[len(self._prefix) :].strip(b'"').decode("latin-1")
+                        if token := DeviceToken.parse(text):
+                            return token
+        return None

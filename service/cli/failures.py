@@ -1,0 +1,78 @@
+"""Failures: every one that can be foreseen is told in a line, with exit code 1."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import click
+
+from service.auth.errors import AuthError, SchemaBehind, ValidationFailed
+from service.auth.hashing.process import HashProcessDied
+from service.cli.terminal import escape_unknown_characters, printable
+from service.storage.database import DatabaseUnavailable, StatementRefused
+from service.storage.privileges import NoSuchRole
+from service.storage.schema import UnknownRevision
+
+
+class ReportingGroup(click.Group):
+    """A command with subcommands, which reports the failures of all of them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand."""
+        escape_unknown_characters()
+        with reporting_failures():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def reporting_failures() -> Iterator[None]:
+    """Print a failure, and exit with code 1. A defect still has its traceback."""
+    try:
+        yield
+    except Exception as error:
+        message = next((tell(error) for kind, tell in MESSAGES if isinstance(error, kind)), None)
+        if message is None:
+            raise
+        fail(message)
+
+
+def fail(message: str) -> NoReturn:
+    """Print a message to standard error and exit with code 1."""
+    click.echo("\n".join(printable(line) for line in message.split("\n")), err=True)
+    sys.exit(1)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _os_error(error: OSError) -> str | None:
+    if error.errno == errno.EPIPE:  # Nobody reads the output any more; click ends quietly.
+        return None
+    place = "" if error.filename is None else f"{error.filename}: "
+    return f"{place}{error.strerror or _line(error)}"
+
+
+MESSAGES: list[tuple[type[Exception], Callable[[Any], str | None]]] = [
+    (
+        SchemaBehind,
+        lambda _: "The database lacks migrations of this version: run `ostiary migrate` first.",
+    ),
+    (DatabaseUnavailable, lambda error: f"The database is unavailable: {_line(error)}"),
+    (StatementRefused, lambda error: f"The database refused a statement: {error.reason}"),
+    (UnknownRevision, lambda error: f"This version has no such revision: {_line(error)}"),
+    (
+        NoSuchRole,
+        lambda error: (
+            f"The database has no role {error}; create it first: CREATE ROLE {error} LOGIN …"
+        ),
+    ),
+    (HashProcessDied, lambda _: "The process that hashes passwords was killed."),
+    (ValidationFailed, lambda error: "\n".join(each.message for each in error.errors)),
+    (AuthError, lambda error: error.message),
+    (OSError, _os_error),
+]

@@ -1,0 +1,30 @@
+"""User names."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, Struct
+
+from service.settings.values import Words
+
+
+class UsernameSettings(Struct, frozen=True, kw_only=True):
+    """Which user names are kept for the operator."""
+
+    prefix: ClassVar[str] = ""
+
+    reserved_usernames: Annotated[
+        Words,
+        Meta(
+            description="User names that only `ostiary user create` gives, and not sign-up; nor "
+            "does it give names that look like them (`4dm1n`, `ad.min`). Existing users are not "
+            "affected. The list replaces the default; `-` reserves none."
+        ),
+    ] = Words.parse(
+        "abuse,account,accounts,admin,administrator,administrators,admins,anonymous,billing,"
+        "contact,everyone,guest,help,helpdesk,hostmaster,info,login,logout,mail,moderator,"
+        "nobody,noreply,null,official,operator,ostiary,owner,password,postmaster,register,root,"
+        "sales,security,service,signup,staff,superuser,support,sysadmin,system,team,undefined,"
+        "user,username,webmaster"
+    )

@@ -1,0 +1,99 @@
+"""Log-ins with hashes of other systems, and with hash processes that fail."""
+
+from __future__ import annotations
+
+import hashlib
+
+import bcrypt
+import httpx
+import psutil
+import pytest
+
+from tests.databases import execute, fetch_value
+from tests.factories import log_in, sign_up
+from tests.services import Service, family_of, wait_for
+
+FULL_WIDTH = "\N{FULLWIDTH LATIN SMALL LETTER A} good password"
+SALT = b"$2b$04$CCCCCCCCCCCCCCCCCCCCC."
+
+
+def sign_up_with_hash(service: Service, client: httpx.Client, password_hash: str) -> None:
+    """Sign Alice up, and give her a hash that came from elsewhere."""
+    sign_up(client)
+    client.cookies.clear()
+    execute(service.database_url, "UPDATE key SET password_hash = $1", password_hash)
+
+
+@pytest.mark.parametrize(
+    "password_hash",
+    [
+        "$2b$31$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
+        "$2b$04$CCCCCCCCCCCCCCCCCCCCCz7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
+        "$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+        "$argon2id$v=19$m=64,t=1,p=1$!!!$###",
+        "$argon2i$v=19$m=64,t=4294967295,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
+        "nonsense",
+    ],
+)
+def test_a_hash_that_cannot_be_verified_is_refused_like_an_unknown_name(
+    service: Service, client: httpx.Client, password_hash: str
+) -> None:
+    sign_up_with_hash(service, client, password_hash)
+    known, unknown = log_in(client, "Alice"), log_in(client, "Nobody")
+    assert known.status_code == unknown.status_code == 401
+    assert {**known.json(), "request_id": ""} == {**unknown.json(), "request_id": ""}
+    assert sign_up(client, "Bobby").status_code == 201
+
+
+def test_whoever_knows_what_bcrypt_covers_does_not_lock_the_owner_out(
+    service: Service, client: httpx.Client
+) -> None:
+    owners = "a long sentence that only its owner knows: " * 2
+    sign_up_with_hash(service, client, bcrypt.hashpw(owners.encode()[:72], SALT).decode())
+    for password in (owners[:72], owners[:72] + "garbage", owners):
+        client.cookies.clear()
+        assert log_in(client, password=password).status_code == 200
+    stored = fetch_value(service.database_url, "SELECT password_hash FROM key")
+    assert stored.startswith("$2b$")
+
+
+def test_a_password_of_lucias_typed_once_in_full_width_is_still_known_in_its_usual_form(
+    service: Service, client: httpx.Client
+) -> None:
+    key = hashlib.scrypt(b"a good password", salt=b"salt", n=16384, r=8, p=1, maxmem=2**26)
+    sign_up_with_hash(service, client, f"salt:{key.hex()}")
+    for password in (FULL_WIDTH, "a good password", FULL_WIDTH):
+        client.cookies.clear()
+        assert log_in(client, password=password).status_code == 200
+    stored = fetch_value(service.database_url, "SELECT password_hash FROM key")
+    assert stored.startswith("$argon2id$")
+
+
+def hash_processes(service: Service) -> list[psutil.Process]:
+    return [each for each in family_of(service.process) if is_hash_process(each)]
+
+
+def is_hash_process(process: psutil.Process) -> bool:
+    return "service.auth.hashing.program" in process.cmdline()
+
+
+@pytest.mark.own_service
+def test_a_service_whose_hash_process_hangs_stops_and_leaves_nothing(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    family = family_of(service.process)
+    for process in hash_processes(service):
+        process.suspend()
+    service.process.terminate()
+    wait_for(lambda: not service.is_running(), "the service has stopped")
+    wait_for(lambda: not any(map(is_running, family[1:])), "no process is left")
+    assert "Killing" not in service.log.read_text()
+    assert "Traceback" not in service.log.read_text()
+
+
+def is_running(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

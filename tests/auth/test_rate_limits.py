@@ -1,0 +1,192 @@
+"""How attempts wait, and slow down, as far as HTTP does not show it without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from uuid import UUID
+
+import pytest
+
+from service.auth.devices import DeviceToken
+from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
+from service.auth.hashing.hasher import Hasher
+from service.auth.rate_limits import RateLimiter
+from service.model.request_context import Device, RequestContext
+from service.settings.passwords import Argon2Cost, HashingSettings
+from service.settings.rate_limits import RateLimitSettings
+from service.settings.values import Duration, Rate
+from service.storage.database import Database
+from tests.databases import execute, fetch_value
+from tests.services import PATIENCE
+
+ALICE = UUID(int=1)
+TOKEN = DeviceToken.issue()
+
+LIMITS = RateLimitSettings(
+    log_in_failures_per_address=Rate.parse("20/10m"),
+    log_in_failures_total=Rate.parse("10/10m"),
+    log_in_max_delay=Duration.parse("8s"),
+)
+
+
+@pytest.fixture
+async def hasher() -> AsyncIterator[Hasher]:
+    hasher = Hasher(Argon2Cost(time_cost=1, memory_kib=64), HashingSettings(), processes=1)
+    yield hasher
+    await hasher.close()
+
+
+@pytest.fixture
+def limiter(database: Database, hasher: Hasher) -> RateLimiter:
+    return RateLimiter(database, hasher, LIMITS, timeout=PATIENCE, device_lifetime=3600)
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    found: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        found.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return found
+
+
+@pytest.fixture
+async def known_device(database_url: str) -> DeviceToken:
+    add = """
+    WITH u AS (INSERT INTO "user" (id) VALUES ($1) RETURNING id)
+    INSERT INTO device (hash, user_id) SELECT $2, id FROM u
+    """
+    await asyncio.to_thread(execute, database_url, add, ALICE, TOKEN.hash)
+    return TOKEN
+
+
+async def attempt(
+    limiter: RateLimiter,
+    address: str,
+    name: str,
+    *,
+    device: DeviceToken | None = None,
+    error: type[Exception] | None = InvalidCredentials,
+) -> None:
+    """Fail to log in, or succeed if there is no ``error``."""
+    context = RequestContext(device=Device(address=ip_address(address)))
+    async with limiter.login_attempt(name, context, user_id=ALICE, device=device):
+        if error is not None:
+            raise error
+
+
+async def fail(
+    limiter: RateLimiter, address: str, name: str, device: DeviceToken | None = None
+) -> bool:
+    """Fail to log in. Returns whether there was an attempt."""
+    try:
+        await attempt(limiter, address, name, device=device)
+    except RateLimited:
+        return False
+    except InvalidCredentials:
+        return True
+    return False
+
+
+def delays(slept: list[float]) -> list[float]:
+    """Return the delays; refusals sleep too, until verifying would be over."""
+    found = [each for each in slept if each > 0]
+    slept.clear()
+    return found
+
+
+async def test_failures_of_all_users_slow_further_attempts_down(
+    limiter: RateLimiter, slept: list[float]
+) -> None:
+    """The delay grows with the failures in excess of their limit, up to a maximum."""
+    for n in range(10):
+        assert await fail(limiter, f"203.0.113.{n}", f"name{n}")
+    assert delays(slept) == []
+    for n in range(30):
+        assert await fail(limiter, f"198.51.100.{n}", f"name{n}")
+    found = delays(slept)
+    growing = [0.8 * number for number in range(1, 10)]
+    assert found == pytest.approx([*growing, *[8] * 21], abs=0.1)
+
+
+async def exceed(limiter: RateLimiter, database_url: str, *, excess: float) -> None:
+    """Make the failures of all users exceed their limit by this part of a period."""
+    await fail(limiter, "203.0.113.1", "name")
+    statement = "UPDATE rate_limit SET tat = now() + make_interval(secs => 540 + 600 * $1)"
+    await asyncio.to_thread(execute, database_url, statement, excess)
+
+
+async def test_failures_of_all_users_make_attempts_more_expensive(
+    limiter: RateLimiter, database_url: str, slept: list[float]
+) -> None:
+    await exceed(limiter, database_url, excess=1)
+    assert [await fail(limiter, "198.51.100.1", f"name{n}") for n in range(3)] == [
+        *(True, True, False)
+    ]
+    assert delays(slept)[-2:] == [pytest.approx(8, abs=0.1), pytest.approx(8, abs=0.1)]
+
+
+async def test_known_devices_are_neither_slowed_down_nor_charged(
+    limiter: RateLimiter, database_url: str, slept: list[float], known_device: DeviceToken
+) -> None:
+    await exceed(limiter, database_url, excess=1)
+    slept.clear()
+    for _ in range(5):
+        assert await fail(limiter, "198.51.100.1", "alice", known_device)
+    assert delays(slept) == []
+
+
+async def test_failures_on_known_devices_do_not_slow_others_down(
+    limiter: RateLimiter, slept: list[float], known_device: DeviceToken
+) -> None:
+    for n in range(40):
+        assert await fail(limiter, "198.51.100.1", f"name{n}", known_device)
+    for n in range(3):
+        assert await fail(limiter, f"203.0.113.{n}", "alice")
+    assert delays(slept) == []
+
+
+async def test_a_success_is_not_counted_among_the_failures_of_all_users(
+    limiter: RateLimiter, slept: list[float]
+) -> None:
+    for n in range(15):
+        await attempt(limiter, f"203.0.113.{n}", "alice", error=None)
+    assert delays(slept) == []
+
+
+@pytest.mark.parametrize("error", [Overloaded, RuntimeError])
+async def test_an_attempt_whose_password_was_not_verified_is_refunded(
+    limiter: RateLimiter, database_url: str, error: type[Exception]
+) -> None:
+    """Whatever the reason: a full queue, a hash process that died, a database that is gone."""
+    for _ in range(25):
+        with pytest.raises(error):
+            await attempt(limiter, "192.0.2.1", "alice", error=error)
+    left = "SELECT count(*) FROM rate_limit WHERE tat > now() + interval '1 second'"
+    assert await asyncio.to_thread(fetch_value, database_url, left) == 0
+    assert await fail(limiter, "192.0.2.1", "alice")
+
+
+async def test_an_attempt_that_waits_in_vain_is_refused_for_overload(
+    database: Database, hasher: Hasher
+) -> None:
+    once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
+    limiter = RateLimiter(database, hasher, once, timeout=0, device_lifetime=3600)
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    async with limiter.login_attempt("alice", context, user_id=ALICE, device=None):
+        with pytest.raises(Overloaded):
+            await attempt(limiter, "192.0.2.1", "bobby")
+
+
+async def test_a_reservation_ends_with_the_failure(database: Database, hasher: Hasher) -> None:
+    """Who comes later is refused at once."""
+    once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
+    limiter = RateLimiter(database, hasher, once, timeout=0, device_lifetime=3600)
+    assert await fail(limiter, "192.0.2.1", "alice")
+    with pytest.raises(RateLimited) as refusal:
+        await attempt(limiter, "192.0.2.1", "alice")
+    assert 590 < refusal.value.retry_after <= 600

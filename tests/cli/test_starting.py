@@ -1,0 +1,43 @@
+"""What is reported before ``ostiary serve`` starts, and makes anything."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from service.server import supervisor
+from tests.cli.running import run
+from tests.services import reserved_port
+
+
+def test_a_port_in_use_is_reported_before_anything_is_made(empty_directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = run("serve", OSTIARY_DATA_DIR=str(empty_directory), OSTIARY_PORT=str(port))
+    assert result.returncode == 1
+    assert result.stderr == f"Cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+    assert not empty_directory.exists()
+
+
+def test_too_few_open_files_are_reported_before_anything_is_made(
+    empty_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "raise_limit", lambda: 64)
+    with reserved_port() as port:
+        result = run("serve", OSTIARY_DATA_DIR=str(empty_directory), OSTIARY_PORT=str(port))
+    assert result.returncode == 1
+    assert result.stderr.startswith("The limit of open files is 64, but a worker needs ")
+    assert result.stderr.count("\n") == 1
+    assert not empty_directory.exists()
+
+
+def test_a_data_directory_that_is_a_file_is_reported_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_text("mine")
+    for command in (["user", "list"], ["migrate"]):
+        result = run(*command, OSTIARY_DATA_DIR=str(file))
+        assert result.returncode == 1
+        assert result.stderr == f"{file} is not a directory: set OSTIARY_DATA_DIR.\n"
+    assert file.read_text() == "mine"

@@ -1,0 +1,95 @@
+"""A connection that ended while it was idle costs nobody an error."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.settings.database import DatabaseOptions
+from service.storage.database import Database, DatabaseUnavailable, translating_errors
+from service.storage.session_lookups import SessionLookups
+from tests.databases import execute
+
+# Each has ended when the statement returns.
+TERMINATE_CONNECTIONS = """
+SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+async def one(connection: AsyncConnection) -> int:
+    result: int = (await connection.execute(text("SELECT 1"))).scalar_one()
+    return result
+
+
+async def test_a_look_up_is_tried_again_if_its_connection_was_cut(database_url: str) -> None:
+    lookups = SessionLookups(database_url, DatabaseOptions())
+    await lookups.find(uuid4())
+    # The event loop waits meanwhile: the service cannot know yet.
+    execute(database_url, TERMINATE_CONNECTIONS)
+    assert await lookups.find(uuid4()) is None
+    await lookups.close()
+
+
+async def test_a_read_is_tried_again_if_its_connection_was_cut(
+    database: Database, database_url: str
+) -> None:
+    await database.read(one)
+    execute(database_url, TERMINATE_CONNECTIONS)
+    assert await database.read(one) == 1
+
+
+async def test_a_write_is_not_tried_again(database: Database, database_url: str) -> None:
+    """It may have taken effect."""
+    await database.read(one)
+    execute(database_url, TERMINATE_CONNECTIONS)
+    with pytest.raises(DatabaseUnavailable):
+        async with database.connect() as connection:
+            await connection.execute(text("DELETE FROM session"))
+
+
+async def test_a_write_takes_no_connection_that_is_known_to_be_cut(
+    database: Database, database_url: str
+) -> None:
+    await database.read(one)
+    await asyncio.to_thread(execute, database_url, TERMINATE_CONNECTIONS)
+    async with database.connect() as connection:
+        await connection.execute(text("DELETE FROM session"))
+
+
+async def test_a_connection_to_a_server_that_became_read_only_is_not_used_again(
+    database: Database,
+) -> None:
+    async with database.connect() as connection:
+        await connection.execute(text("SET default_transaction_read_only = on"))
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        async with database.connect() as connection:
+            await connection.execute(text("DELETE FROM session"))
+    async with database.connect() as connection:
+        await connection.execute(text("DELETE FROM session"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InternalClientError("unexpected protocol state"),
+        asyncpg.TooManyConnectionsError("sorry, too many clients already"),
+        asyncpg.InsufficientPrivilegeError("permission denied for table session"),
+        asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"),
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+        asyncpg.CrashShutdownError("terminating connection"),
+        asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
+        asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"),
+        asyncpg.InvalidCachedStatementError("cached plan must not change result type"),
+        ConnectionResetError("connection reset by peer"),
+        TimeoutError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_the_service_cannot_help_is_an_unavailable_database(error: Exception) -> None:
+    with pytest.raises(DatabaseUnavailable), translating_errors():
+        raise error
