@@ -156,7 +156,7 @@ def main() -> None:
         command = [sys.executable, "-m", "service", "migrate"]
         subprocess.run(command, env=environment(url), stdout=sys.stderr, check=True)
         with (
-            serving(url, None, OSTIARY_WORKERS=str(workers), **SETTINGS),
+            serving(url, None, checkout=ROOT, OSTIARY_WORKERS=str(workers), **SETTINGS),
             httpx.Client(base_url=URL, timeout=TIMEOUT, trust_env=False) as client,
         ):
             tokens = Path(name) / "tokens"

@@ -219,6 +219,7 @@ def test_a_current_cost_beyond_the_bounds_is_verified() -> None:
 @pytest.mark.parametrize(
     "password_hash",
     [lucia_v1("x"), *(each for _, each in FOREIGN[-3:]), argon2_hasher(CHEAP).hash("x")],
+    ids=lambda password_hash: password_hash[:9],
 )
 def test_a_refusal_takes_as_many_runs_of_any_scheme_as_the_password_has_forms(
     monkeypatch: pytest.MonkeyPatch, password_hash: str, forms: list[str]
