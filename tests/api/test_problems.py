@@ -248,15 +248,13 @@ def test_an_internal_error_is_logged_and_its_details_are_hidden(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
-    # No operator compares the text with a time.
-    alter = "ALTER TABLE session ALTER COLUMN idle_expires_at TYPE text"
-    execute(service.database_url, alter)
+    # No operator compares a text with a time.
+    execute(service.database_url, "ALTER TABLE session ALTER COLUMN idle_expires_at TYPE text")
     body = assert_problem(client.get("/me"), 500, "internal_error")
     assert "operator" not in json.dumps(body)
-    assert "idle_expires_at" not in json.dumps(body)
     log = service.log.read_text()
     assert body["request_id"] in log
-    assert "idle_expires_at" in log
+    assert "operator does not exist" in log
 
 
 @pytest.mark.own_service
