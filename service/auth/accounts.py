@@ -52,8 +52,9 @@ class Accounts:
         """
         if current_token is not None and await self._sessions.find(current_token) is not None:
             raise AlreadyAuthenticated
+        requester = requester_of(context, credentials.username.name)
+        self._hasher.require_place(requester)
         async with self._rate_limiter.sign_up_attempt(context):
-            requester = requester_of(context, credentials.username.name)
             password_hash = await self._hasher.hash(credentials.password, requester)
         async with self._database.transaction() as connection:
             key = await add_user(connection, credentials.username, password_hash)
@@ -76,9 +77,10 @@ class Accounts:
         """
         # What cannot be a user name is looked up like an unknown one.
         name = username.name or ""
+        requester = requester_of(context, name)
+        self._hasher.require_place(requester)
         key = await self._find_key(name)
         user_id = None if key is None else key.user.id
-        requester = requester_of(context, name)
         async with self._rate_limiter.login_attempt(name, context, user_id=user_id):
             key, new_hash = await self._verify(key, password, requester, renew=True)
         if new_hash is not None:
