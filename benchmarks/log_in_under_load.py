@@ -18,7 +18,7 @@ import httpx
 from candidate import free_port
 from load import HERE, require_wrk, wrk
 from machine import machine
-from servers import environment, postgresql, serving
+from servers import ROOT, environment, postgresql, serving
 
 PORT = free_port()
 URL = f"http://127.0.0.1:{PORT}"
@@ -162,7 +162,7 @@ def main() -> None:
         command = [sys.executable, "-m", "service", "migrate"]
         subprocess.run(command, env=environment(url), stdout=sys.stderr, check=True)
         with (
-            serving(url, OSTIARY_WORKERS=str(workers), **SETTINGS),
+            serving(url, None, checkout=ROOT, OSTIARY_WORKERS=str(workers), **SETTINGS),
             httpx.Client(base_url=URL, timeout=TIMEOUT, trust_env=False) as client,
         ):
             tokens = Path(name) / "tokens"
