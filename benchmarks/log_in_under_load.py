@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,20 +16,21 @@ from statistics import median
 
 import httpx
 from candidate import free_port
-from load import require_wrk, wrk
+from load import HERE, require_wrk, wrk
 from machine import machine
-from servers import environment, postgresql, serving
+from servers import ROOT, environment, postgresql, serving
 
 PORT = free_port()
 URL = f"http://127.0.0.1:{PORT}"
 RIGHT, WRONG = "correct horse battery staple", "wrong horse battery staple"
 VICTIMS, FLOODED = 50, 6
+CALM_LOG_INS = 20
 FLOOD_CONNECTIONS, ME_CONNECTIONS = 60, 8
 BUSY_LOOPS = 2
 OK = 200
 
 # Seconds: of a measurement of /me, between two log-ins, and until a log-in has failed.
-ME_SECONDS, PAUSE, TIMEOUT = 8, 0.3, 15
+ME_SECONDS, PAUSE, TIMEOUT = 8, 0.1, 15
 
 # The worst case: no limit stops the flood. The clients' addresses are in X-Forwarded-For.
 SETTINGS = {
@@ -46,10 +47,10 @@ Row = tuple[str, str, str]
 class LogIns:
     """Log-ins of users, one after the other, each from an address of their own."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, count: int = CALM_LOG_INS) -> None:
         self.seconds: list[float] = []
         self.failed: list[int] = []
-        for number in range(VICTIMS):
+        for number in range(count):
             started = time.monotonic()
             status = log_in(client, f"victim{number}", f"203.0.113.{number}").status_code
             if status == OK:
@@ -102,18 +103,21 @@ def busy_machine() -> Iterator[None]:
             loop.wait()
 
 
-def flooded(password: str, client: httpx.Client, tokens: Path) -> tuple[LogIns, float, list[int]]:
-    """Return the log-ins of others and the p99 of /me in a flood, and how that was answered."""
-    seconds = ME_SECONDS + 5 + int(VICTIMS * (PAUSE + 0.5))
-    flood_of = ("flood.lua", f"{URL}/login", FLOOD_CONNECTIONS, seconds, password, str(FLOODED))
-    with ThreadPoolExecutor(1) as pool:
-        flood = pool.submit(wrk, *flood_of)
-        time.sleep(2)
-        p99 = p99_of_me(tokens)
-        log_ins = LogIns(client)
-        if flood.done():
-            print("The flood ended before the log-ins did.", file=sys.stderr)
-        return log_ins, p99, flood.result()
+@contextmanager
+def flood(password: str, answers: list[int]) -> Iterator[None]:
+    """Log in from one address on many connections; ``answers`` gets the number of each status."""
+    command = ["wrk", "-t1", f"-c{FLOOD_CONNECTIONS}", "-d1h", "--timeout", f"{TIMEOUT}s"]
+    command += ["-s", str(HERE / "flood.lua"), f"{URL}/login", "--", password, str(FLOODED)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            time.sleep(2)
+            yield
+        finally:
+            # wrk ends as if its time were over.
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate()
+    (line,) = [line for line in output.splitlines() if line.startswith("RESULT")]
+    answers += map(int, line.split()[1:])
 
 
 def measure(client: httpx.Client, tokens: Path) -> list[Row]:
@@ -125,7 +129,9 @@ def measure(client: httpx.Client, tokens: Path) -> list[Row]:
     rows.append((f"a log-in beside {BUSY_LOOPS} busy loops", str(busy), "median below 0.5 s"))
     rows.append(("the same : calm", f"{busy.median / calm.median:.1f}", ""))
     for kind, password in (("right", RIGHT), ("wrong", WRONG)):
-        log_ins, p99, answers = flooded(password, client, tokens)
+        answers: list[int] = []
+        with flood(password, answers):
+            p99, log_ins = p99_of_me(tokens), LogIns(client, VICTIMS)
         what = f"in a flood of {kind} passwords from one address"
         within = f"{log_ins.within(2)} of {VICTIMS} within 2 s; {log_ins}"
         rows.append((f"somebody else's log-in {what}", within, f"{VICTIMS} of {VICTIMS}"))

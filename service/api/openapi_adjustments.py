@@ -51,9 +51,9 @@ def _enumerate_problem_codes(schemas: Document) -> None:
     schemas["FieldCode"] = {
         "title": "FieldCode",
         "description": "The codes of this version. "
-        + "; ".join(f"`{each}`: {each.meaning}" for each in FieldCode),
+        + "; ".join(f"`{each.value}`: {each.meaning}" for each in FieldCode),
         "type": "string",
-        "enum": list(FieldCode),
+        "enum": [each.value for each in FieldCode],
     }
     _open_enumeration(schemas["Problem"]["properties"], "code", "ProblemCode")
     _open_enumeration(schemas["FieldError"]["properties"], "code", "FieldCode")

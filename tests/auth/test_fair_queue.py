@@ -89,9 +89,10 @@ def test_a_full_queue_drops_the_newest_of_whoever_has_most() -> None:
     mine, first, second = turn("home", "owner"), turn("flood", "x"), turn("flood", "y")
     for each in (first, mine, second):
         assert queue.add(each) is None
-    another = turn("office", "another")
+    another, newest = turn("office", "another"), turn("flood", "z")
+    assert queue.has_place_for(another)
+    assert not queue.has_place_for(newest)
     assert queue.add(another) is second
-    newest = turn("flood", "z")
     assert queue.add(newest) is newest
     assert set(queue) == {first, mine, another}
 

@@ -394,8 +394,11 @@ async def test_a_full_queue_has_a_place_for_somebody_else(hasher: Hasher) -> Non
         for n in range(4)
     ]
     await asyncio.sleep(0)
+    hasher.require_place(Requester(b"home", "owner"))
     owner = asyncio.create_task(hasher.verify(None, WRONG, Requester(b"home", "owner")))
     await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        hasher.require_place(Requester(b"flood", "another"))
     suspended.resume()
     assert not (await owner).matches
     results = await asyncio.gather(*flood, return_exceptions=True)

@@ -92,6 +92,16 @@ class FairQueue:
         self._waiting.remove(excess)
         return excess
 
+    def has_place_for(self, turn: Turn) -> bool:
+        """Return whether a turn that is added would stay."""
+        if len(self._waiting) < self._length:
+            return True
+        before = self._waiting
+        self._waiting = list(before)
+        excess = self.add(turn)
+        self._waiting = before
+        return excess is not turn
+
     def take(self) -> Turn | None:
         """Remove the turn that is next, and count its cost; ``None`` if there is none."""
         if not self._waiting:
@@ -140,6 +150,10 @@ class SharedQueue:
     def add(self, turn: Turn) -> Turn | None:
         """Add a turn. Returns the one that has to leave if its queue is full, perhaps itself."""
         return self._queues[turn.requester.is_known].add(turn)
+
+    def has_place_for(self, turn: Turn) -> bool:
+        """Return whether a turn that is added would stay."""
+        return self._queues[turn.requester.is_known].has_place_for(turn)
 
     def take(self) -> Turn | None:
         """Remove the turn that is next; ``None`` if there is none."""

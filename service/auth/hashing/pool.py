@@ -71,6 +71,12 @@ class HashPool:
             self._log_refusal()
             raise Overloaded from error
 
+    def require_place(self, requester: Requester) -> None:
+        """Raise `Overloaded` if a job would have no place, before anything else is done for it."""
+        if not self._idle and not self._queue.has_place_for(Turn(requester, 0.0)):
+            self._log_refusal()
+            raise Overloaded
+
     async def close(self) -> None:
         """Refuse the jobs that wait, finish those under way, and stop the processes."""
         self._is_closed = True
