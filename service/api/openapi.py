@@ -123,7 +123,9 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     document = described.openapi_schema.to_schema()
     remove_example_ids(document)
     adjust(document, success_examples())
-    return document
+    # Defaults are instances of the fields' types: plain JSON is left.
+    plain: dict[str, Any] = json.loads(json.dumps(document))
+    return plain
 
 
 def security_schemes(cookie: str) -> dict[str, SecurityScheme | Reference]:
