@@ -53,7 +53,7 @@ class Accounts:
         if current_token is not None and await self._sessions.find(current_token) is not None:
             raise AlreadyAuthenticated
         requester = requester_of(context, credentials.username.name)
-        self._hasher.require_place(requester)
+        await self._hasher.require_place(requester)
         async with self._rate_limiter.sign_up_attempt(context):
             password_hash = await self._hasher.hash(credentials.password, requester)
         async with self._database.transaction() as connection:
@@ -78,7 +78,7 @@ class Accounts:
         # What cannot be a user name is looked up like an unknown one.
         name = username.name or ""
         requester = requester_of(context, name)
-        self._hasher.require_place(requester)
+        await self._hasher.require_place(requester)
         key = await self._find_key(name)
         user_id = None if key is None else key.user.id
         async with self._rate_limiter.login_attempt(name, context, user_id=user_id):
