@@ -58,7 +58,7 @@ class Accounts:
             if await self._sessions.find(token) is not None:
                 raise AlreadyAuthenticated
         requester = requester_of(context, credentials.username.name)
-        self._hasher.require_place(requester)
+        await self._hasher.require_place(requester)
         async with self._rate_limiter.sign_up_attempt(context):
             password_hash = await self._hasher.hash(credentials.password, requester)
         async with self._database.transaction() as connection:
@@ -86,7 +86,7 @@ class Accounts:
         name = username.name or ""
         if device is None:
             # Whether a device is known, and has a place of its own, only the database can tell.
-            self._hasher.require_place(requester_of(context, name))
+            await self._hasher.require_place(requester_of(context, name))
         key = await self._find_key(name)
         user_id = None if key is None else key.user.id
         limits = self._rate_limiter.login_attempt(name, context, user_id=user_id, device=device)

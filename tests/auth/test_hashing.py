@@ -384,7 +384,9 @@ async def test_somebody_else_is_next_in_a_flood_from_one_address(hasher: Hasher)
     assert done.index("owner") <= 2
 
 
-async def test_a_full_queue_has_a_place_for_somebody_else(hasher: Hasher) -> None:
+async def test_a_full_queue_has_a_place_for_somebody_else(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await hasher.hash(RIGHT)
     suspended = process_of(hasher)
     suspended.suspend()
@@ -394,11 +396,12 @@ async def test_a_full_queue_has_a_place_for_somebody_else(hasher: Hasher) -> Non
         for n in range(4)
     ]
     await asyncio.sleep(0)
-    hasher.require_place(Requester(b"home", "owner"))
+    await hasher.require_place(Requester(b"home", "owner"))
     owner = asyncio.create_task(hasher.verify(None, WRONG, Requester(b"home", "owner")))
     await asyncio.sleep(0)
+    monkeypatch.setattr(pool, "REFUSAL_PAUSE", 0)
     with pytest.raises(Overloaded):
-        hasher.require_place(Requester(b"flood", "another"))
+        await hasher.require_place(Requester(b"flood", "another"))
     suspended.resume()
     assert not (await owner).matches
     results = await asyncio.gather(*flood, return_exceptions=True)

@@ -58,12 +58,12 @@ class Hasher:
         """Whether hashing works, however busy it is; also before anything was hashed."""
         return self._pool.is_alive
 
-    def require_place(self, requester: Requester) -> None:
+    async def require_place(self, requester: Requester) -> None:
         """Raise `Overloaded` if a password would be refused now.
 
         A flood costs less if it is refused before the database is asked.
         """
-        self._pool.require_place(requester)
+        await self._pool.require_place(requester)
 
     async def hash(self, password: Password, requester: Requester = SERVICE) -> PasswordHash:
         """Return a hash of a password that RFC 8265 allows. Raises `Overloaded`."""

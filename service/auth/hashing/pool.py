@@ -18,6 +18,9 @@ from service.settings.passwords import Argon2Cost, HashingSettings
 # Maximum time that `HashPool.close` leaves to the jobs under way, in seconds.
 CLOSE_TIMEOUT = 2.0
 
+# How long a refusal is delayed, in seconds.
+REFUSAL_PAUSE = 1.0
+
 # Minimum time between two log lines that say that passwords are refused, in seconds.
 LOG_INTERVAL = 10.0
 
@@ -71,10 +74,14 @@ class HashPool:
             self._log_refusal()
             raise Overloaded from error
 
-    def require_place(self, requester: Requester) -> None:
-        """Raise `Overloaded` if a job would have no place, before anything else is done for it."""
+    async def require_place(self, requester: Requester) -> None:
+        """Raise `Overloaded` if a job would have no place, before anything else is done for it.
+
+        The refusal is paused: whoever tries again at once would keep the processors from hashing.
+        """
         if not self._idle and not self._queue.has_place_for(Turn(requester, 0.0)):
             self._log_refusal()
+            await asyncio.sleep(REFUSAL_PAUSE)
             raise Overloaded
 
     async def close(self) -> None:
