@@ -48,7 +48,7 @@ HOUR = 3600.0
 HASTE = 1000
 
 # Nothing is verified, so refusals need not take as long as verifying.
-NO_HASHER = cast("Hasher", SimpleNamespace(p90_verify_time=0.0))
+NO_HASHER = cast("Hasher", SimpleNamespace(refusal_time=lambda: 0.0))
 
 
 class Pattern(Struct, frozen=True, kw_only=True):
@@ -164,7 +164,7 @@ class Simulation:
 
     async def _prepare(self) -> None:
         async with self._database.transaction() as connection:
-            await connection.execute(text('TRUNCATE "user", key, session, device, rate_limit'))
+            await connection.execute(text('TRUNCATE "user", rate_limit CASCADE'))
             await connection.execute(text('INSERT INTO "user" (id) VALUES (:id)'), {"id": OWNER})
             await connection.execute(
                 text("INSERT INTO device (hash, user_id) VALUES (:hash, :user_id)"),

@@ -28,6 +28,8 @@ class Proxy:
         self._is_silent = False
         self._refusals = 0.0
         self.connections = 0
+        # How often bytes were held back.
+        self.held = 0
         self.port = 0
 
     @property
@@ -108,16 +110,16 @@ class Proxy:
         self._gates.add(gate)
         self._writers |= {to_client, to_server}
         for source, target in ((client, to_server), (server, to_client)):
-            task = self._loop.create_task(_pump(source, target, gate))
+            task = self._loop.create_task(self._pump(source, target, gate))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-
-async def _pump(
-    source: asyncio.StreamReader, target: asyncio.StreamWriter, gate: asyncio.Event
-) -> None:
-    with suppress(OSError):
-        while data := await source.read(65536):
-            await gate.wait()
-            target.write(data)
-    target.close()
+    async def _pump(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, gate: asyncio.Event
+    ) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                self.held += not gate.is_set()
+                await gate.wait()
+                target.write(data)
+        target.close()

@@ -323,7 +323,7 @@ def test_every_setting_is_documented() -> None:
         ("OSTIARY_LOG_FORMAT", "xml", "must be text or json"),
         ("OSTIARY_LOG_LEVEL", "loud", "must be debug, info, warning or error"),
         ("OSTIARY_DATABASE_PGBOUNCER", "perhaps", "must be true or false"),
-        ("OSTIARY_COOKIE_NAME", "a b", "must match"),
+        ("OSTIARY_COOKIE_NAME", "a b", "must be 1 to 64"),
     ],
 )
 def test_a_mistake_names_the_permitted_values(variable: str, text: str, mistake: str) -> None:

@@ -13,7 +13,7 @@ import click
 from service.auth.errors import AuthError, SchemaBehind, ValidationFailed
 from service.auth.hashing.process import HashProcessDied
 from service.cli.terminal import escape_unknown_characters, printable
-from service.storage.database import DatabaseUnavailable, StatementRefused
+from service.storage.errors import INSUFFICIENT_PRIVILEGE, DatabaseUnavailable, StatementRefused
 from service.storage.privileges import NoSuchRole
 from service.storage.schema import UnknownRevision
 
@@ -50,6 +50,12 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def _unavailable(error: DatabaseUnavailable) -> str:
+    if error.sqlstate == INSUFFICIENT_PRIVILEGE:
+        return f"The database refused a statement: {_line(error)}"
+    return f"The database is unavailable: {_line(error)}"
+
+
 def _os_error(error: OSError) -> str | None:
     if error.errno == errno.EPIPE:  # Nobody reads the output any more; click ends quietly.
         return None
@@ -62,7 +68,7 @@ MESSAGES: list[tuple[type[Exception], Callable[[Any], str | None]]] = [
         SchemaBehind,
         lambda _: "The database lacks migrations of this version: run `ostiary migrate` first.",
     ),
-    (DatabaseUnavailable, lambda error: f"The database is unavailable: {_line(error)}"),
+    (DatabaseUnavailable, _unavailable),
     (StatementRefused, lambda error: f"The database refused a statement: {error.reason}"),
     (UnknownRevision, lambda error: f"This version has no such revision: {_line(error)}"),
     (

@@ -27,7 +27,7 @@ class CookieName(str):
     def __new__(cls, text: str) -> Self:
         """Validate a name. Raises `ValueError`."""
         if _NAME.fullmatch(text) is None:
-            raise ValueError("must be 1 to 64 ASCII letters, digits, `_` or `-`")
+            raise ValueError("must be 1 to 64 ASCII letters, digits, underscores or hyphens")
         if match := _PREFIX.match(text):
             raise ValueError(
                 f"must not begin with `{match[0]}`: leave it out, for in production the service "

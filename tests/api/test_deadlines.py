@@ -142,8 +142,10 @@ def test_requests_get_past_a_connection_that_is_stuck(
         ThreadPoolExecutor(1) as pool,
     ):
         mine = new_session(client)
+        assert client.get("/me", headers=mine).status_code == 200  # opens a connection
         proxy.silence(new=False)
         stuck = pool.submit(client.get, "/me", headers=mine)
+        wait_for(lambda: proxy.held, "the look-up is stuck")
         wait_for(lambda: client.get("/me", headers=mine).status_code == 200, "another is answered")
         assert not stuck.done()
         proxy.cut()

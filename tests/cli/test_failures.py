@@ -141,7 +141,8 @@ def test_a_data_directory_that_cannot_be_used_is_told(
     file.touch()
     directory = str(file) if place == "a file" else "/proc/ostiary"
     line = failure(*command, OSTIARY_DATA_DIR=directory)
-    assert line.startswith(f"Cannot use the data directory {directory}: ")
+    assert line.startswith(directory)
+    assert "set OSTIARY_DATA_DIR" in line.lower().replace("ostiary_data_dir", "OSTIARY_DATA_DIR")
 
 
 def test_development_migrates_by_itself(empty_database: str) -> None:
@@ -161,7 +162,7 @@ def test_a_schema_of_a_later_version_is_used(database_url: str) -> None:
     assert run("user", "list", DATABASE_URL=database_url).returncode == 0
     execute(database_url, "ALTER TABLE key RENAME COLUMN display_name TO shown_name")
     line = failure("user", "list", DATABASE_URL=database_url)
-    assert line.startswith("The database refused a statement: column")
+    assert line.startswith("The database lacks migrations")
 
 
 def test_a_missing_embedded_server_is_told(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from tests.factories import cookie, sign_up, token_of
 from tests.service_pool import ServicePool
 from tests.services import PATIENCE, Service
 
-HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 # Answered by more than the buffers of both ends can hold.
-MUCH = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 60
+MUCH = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 60
 
 
 def connect(service: Service) -> socket.socket:
