@@ -17,6 +17,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from service.backoff import Backoff
 from service.server.granian_workarounds import signals_blocked
+from service.server.unix_sockets import connect
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -85,7 +86,8 @@ class Supervisor(MPServer):
     def _start_worker(self, index: int, spawn_target: Any, target_loader: Any) -> WorkerProcess:
         # Closed here when the worker has it: it is to end with the worker.
         with self.open_socket() as self._sso, signals_blocked():
-            self._shd = socket_holder(self._sso.fileno(), False, self.backlog)  # noqa: FBT003
+            is_unix = self._sso.family is socket.AF_UNIX
+            self._shd = socket_holder(self._sso.fileno(), is_unix, self.backlog)
             worker = self._spawn_worker(index, spawn_target, target_loader)
             # Not `WorkerProcess.start`, which starts a thread that waits for its end.
             worker.inner.start()
@@ -125,10 +127,15 @@ class Supervisor(MPServer):
             del self._due[index]
             self.wrks[index] = self._start_worker(index, spawn_target, target_loader)
 
+    def _connect(self) -> socket.socket:
+        if self.bind_uds is not None:
+            return connect(self.bind_uds, timeout=1)
+        return socket.create_connection((self.bind_addr, self.bind_port), timeout=1)
+
     def _announce(self) -> None:
         while not self.interrupt_signal:
             try:
-                socket.create_connection((self.bind_addr, self.bind_port), timeout=1).close()
+                self._connect().close()
             except OSError:
                 time.sleep(ANNOUNCE_INTERVAL)
             else:

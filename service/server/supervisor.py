@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import structlog
 from granian import loops
@@ -21,6 +22,7 @@ from service.server.open_files import (
 )
 from service.server.sockets import SocketAddress, require_free, resolve, shared_socket
 from service.server.supervising import Supervisor
+from service.server.unix_sockets import require_free_path, shared_unix_socket, unix_path
 from service.server.worker import SHUTDOWN_TIMEOUT, create_worker_app
 from service.settings import Settings
 
@@ -42,20 +44,28 @@ class CannotServe(Exception):
     """The service cannot listen on its address, or has too few open files."""
 
 
-def require_resources(settings: Settings) -> tuple[SocketAddress, int]:
+def require_resources(settings: Settings) -> tuple[SocketAddress | Path, int]:
     """Check what serving needs, and raise the limit of open files. Raises `CannotServe`.
 
     Return the address to listen on, and the number of connections of each worker.
     """
     host, port = settings.server.host, settings.server.port
     try:
-        address = resolve(host, port)
-        require_free(address)
-        return address, max_connections(settings, raise_limit())
+        return _require_free(host, port), max_connections(settings, raise_limit())
     except OSError as error:
-        raise CannotServe(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+        place = host if unix_path(host) else f"{host}:{port}"
+        raise CannotServe(f"Cannot listen on {place}: {error.strerror}.") from error
     except TooFewOpenFiles as error:
         raise CannotServe(str(error)) from error
+
+
+def _require_free(host: str, port: int) -> SocketAddress | Path:
+    if path := unix_path(host):
+        require_free_path(path)
+        return path
+    address = resolve(host, port)
+    require_free(address)
+    return address
 
 
 def serve(settings: Settings, database_url: str, on_listening: Callable[[], None]) -> None:
@@ -69,8 +79,9 @@ def serve(settings: Settings, database_url: str, on_listening: Callable[[], None
     loops.register(Loops.auto)(new_event_loop)
     server = Supervisor(
         "ostiary",
-        address=address[1][0],
+        address="" if isinstance(address, Path) else address[1][0],
         port=settings.server.port,
+        uds=address if isinstance(address, Path) else None,
         interface=Interfaces.ASGI,
         workers=settings.server.effective_workers,
         loop=Loops.auto,
@@ -87,7 +98,11 @@ def serve(settings: Settings, database_url: str, on_listening: Callable[[], None
         log_dictconfig=LOGGING_CONFIG,
     )
     server.on_listening = on_listening
-    server.open_socket = partial(shared_socket, address, settings.server.client_timeout)
+    server.open_socket = (
+        shared_unix_socket(address)
+        if isinstance(address, Path)
+        else partial(shared_socket, address, settings.server.client_timeout)
+    )
     server.serve(
         target_loader=partial(create_worker_app, settings, database_url), wrap_loader=False
     )

@@ -24,7 +24,9 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
 
     prefix: ClassVar[str] = ""
 
-    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    host: Annotated[str, Meta(description="Address or name to listen on, or `unix:/path`.")] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, Meta(description="Port to listen on.", ge=1, le=65535)] = 8000
     head_timeout: Annotated[
         Duration,
@@ -77,6 +79,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
         A loopback address has the name `localhost`, as pages in development have it: for a browser,
         `localhost` and `127.0.0.1` are different sites, which do not share cookies.
         """
+        if self.host.startswith("unix:"):
+            return self.host
         host = self.host.strip("[]")
         if _is_local(host):
             return f"http://localhost:{self.port}"
