@@ -140,12 +140,14 @@ class Accounts:
     async def delete(self, live: LiveSession, password: Password, context: RequestContext) -> None:
         """Delete the user with all keys and sessions; the user name becomes available.
 
-        Raises `InvalidCredentials`, `RateLimited` and `Overloaded`.
+        Raises `InvalidCredentials`, also if the password was changed meanwhile, `RateLimited` and
+        `Overloaded`.
         """
         requester = requester_of(context, str(live.user.id), is_known=True)
-        await self._confirm_password(live, password, context, requester)
+        key = await self._confirm_password(live, password, context, requester)
         async with self._database.connect() as connection:
-            await storage.delete_user(connection, live.user.id)
+            if not await storage.delete_user_of_key(connection, key):
+                raise InvalidCredentials
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
 
     async def _confirm_password(

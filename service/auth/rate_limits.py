@@ -34,6 +34,7 @@ from service.auth.devices import DeviceToken
 from service.auth.errors import DatabaseUnavailable, InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
 from service.auth.uniform_timing import uniform_timing
+from service.model.deadline import at_least, deadline
 from service.model.request_context import Address, RequestContext
 from service.model.sessions import Session
 from service.settings.rate_limits import RateLimitSettings
@@ -56,12 +57,17 @@ UNLIMITED = {"emission_interval": 0.0, "burst_tolerance": 86400.0}
 FIRST_PAUSE = 0.02
 MAX_PAUSE = 0.3
 
-# How many attempts may wait for others, in each process.
+# How many attempts may wait for others, in each process, and how often all of them together look
+# again, lest they keep the connections from those they wait for.
 MAX_WAITING = 256
+MAX_LOOKS_PER_SECOND = 100
 
 # For how long an attempt counts as in flight beyond the time it may wait for a hash process: then
 # its process has died.
 RESERVATION_MARGIN = 5.0
+
+# What a refund is granted, in seconds, if the time of its request is over.
+REFUND_TIME = 1.0
 
 
 class Attempt(Struct, kw_only=True):
@@ -194,7 +200,7 @@ class RateLimiter:
         try:
             yield
         except Exception:
-            await self._settle(attempt.refunds)
+            await self._refund(attempt)
             raise
 
     @asynccontextmanager
@@ -230,7 +236,7 @@ class RateLimiter:
     async def _settling(self, attempt: Attempt, failures: Bucket | None) -> AsyncIterator[None]:
         """Settle an attempt by the outcome of the body.
 
-        Without an outcome, because the client has gone for example, nothing is refunded.
+        Without an outcome, because the service stops for example, nothing is refunded.
         """
         try:
             yield
@@ -241,9 +247,8 @@ class RateLimiter:
                 await self._settle_failure(attempt.charges, failures)
             raise
         except Exception:
-            # Told nothing about the password. If the database is the reason, it expires.
-            with suppress(DatabaseUnavailable):
-                await self._settle(attempt.refunds)
+            # Told nothing about the password.
+            await self._refund(attempt)
             raise
         if not attempt.is_settled:
             await self._settle(attempt.success)
@@ -253,7 +258,7 @@ class RateLimiter:
 
         Raises `RateLimited`, and `Overloaded` if those have no outcome in time.
         """
-        deadline = monotonic() + self._timeout
+        until = min(monotonic() + self._timeout, deadline())
         pause = FIRST_PAUSE
         while True:
             async with self._database.connect() as connection:
@@ -266,20 +271,20 @@ class RateLimiter:
                     delay=self._delay(consumed),
                 )
             if consumed.charges:
-                await self._settle(Attempt(charges=consumed.charges).refunds)
+                await self._refund(Attempt(charges=consumed.charges))
             if consumed.blocked_for and not consumed.blocked_by_reservations:
                 raise RateLimited(max(1, math.ceil(consumed.blocked_for)))
-            await self._wait_for_others(pause, deadline)
+            await self._wait_for_others(pause, until)
             pause = min(2 * pause, MAX_PAUSE)
 
-    async def _wait_for_others(self, pause: float, deadline: float) -> None:
-        """Wait for a moment. Raises `Overloaded` after the deadline, or if too many wait."""
-        if self._waiting >= MAX_WAITING or monotonic() > deadline:
+    async def _wait_for_others(self, pause: float, until: float) -> None:
+        """Wait for a moment. Raises `Overloaded` if it would last too long, or too many wait."""
+        seconds = time_to_next_look(pause, self._waiting + 1)
+        if self._waiting >= MAX_WAITING or monotonic() + seconds > until:
             raise Overloaded
         self._waiting += 1
         try:
-            # At different times, not all at once.
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(seconds)
         finally:
             self._waiting -= 1
 
@@ -293,6 +298,11 @@ class RateLimiter:
             return await storage.consume(connection, buckets, reserved_for=time)
 
         return consume
+
+    async def _refund(self, attempt: Attempt) -> None:
+        """Give an attempt back. If the database is why it failed, its reservation expires."""
+        with suppress(DatabaseUnavailable), at_least(REFUND_TIME):
+            await self._settle(attempt.refunds)
 
     async def _settle(self, charges: list[Charge]) -> None:
         async with self._database.connect() as connection:
@@ -327,6 +337,14 @@ class RateLimiter:
             device_log_ins=_bucket(log_ins, "any log-in on", device_hash, user_name),
             failures=_bucket(limits.log_in_failures_total, "all log-ins"),
         )
+
+
+def time_to_next_look(pause: float, waiting: int) -> float:
+    """Return for how long one of so many attempts that wait sleeps, ``pause`` at least on average.
+
+    They look at different times, not all at once.
+    """
+    return max(pause, waiting / MAX_LOOKS_PER_SECOND) * random.uniform(0.5, 1.5)  # noqa: S311
 
 
 def _bucket(rate: Rate, *subject: str | bytes, times: int = 1) -> Bucket:

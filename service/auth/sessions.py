@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
 from service.auth.devices import DeviceToken
-from service.auth.errors import InvalidCredentials, NoSuchSession, NotAuthenticated
+from service.auth.errors import (
+    DatabaseUnavailable,
+    InvalidCredentials,
+    NoSuchSession,
+    NotAuthenticated,
+)
 from service.auth.tokens import Token
 from service.model.request_context import Device, RequestContext
 from service.model.sessions import (
@@ -31,6 +37,8 @@ from service.storage import sessions as storage
 from service.storage.database import Database
 from service.storage.rate_limits import Charge
 from service.storage.session_lookups import SessionLookups
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # More log-ins of one user than can be under way at once: a log-in does not see the sessions of
 # those that commit while it is counting. So many below the limit, it begins to be enforced.
@@ -242,8 +250,17 @@ class Sessions:
         raise NotAuthenticated
 
     async def _enforce_limit(self, user_id: UUID, context: RequestContext) -> None:
-        async with self._database.connect() as connection:
-            ended = await endings.end_oldest_sessions(connection, user_id, self._max_per_user)
+        """End the sessions beyond the limit.
+
+        The new session is open, and its token known to nobody if the log-in failed now. If the
+        database is unavailable, the next log-in ends them.
+        """
+        try:
+            async with self._database.connect() as connection:
+                ended = await endings.end_oldest_sessions(connection, user_id, self._max_per_user)
+        except DatabaseUnavailable as error:
+            log.warning("session_limit_not_enforced", user_id=str(user_id), reason=str(error))
+            return
         record_all(Event.SESSION_LIMIT_EXCEEDED, context, ended)
 
     async def _renew(self, token: Token, user: User) -> LiveSession:

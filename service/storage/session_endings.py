@@ -10,15 +10,17 @@ from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, delete, func,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.sessions import EndedSession, SecretHash
+from service.storage.sessions import NOW
 from service.storage.tables import device, session
 
 # The ids of sessions with the hashes of their secrets, from tokens.
 CarriedSecrets: TypeAlias = Sequence[tuple[UUID, SecretHash]]
 
-NOW = func.now()
+# The order in which all statements lock sessions, so that no two of them wait in a circle. It is
+# that of the index, in which a foreign key deletes those of a user as well.
+LOCK_ORDER = (session.c.user_id, session.c.created_at, session.c.id)
 
-# The sessions whose tokens a request carries, by the ids and the hashes of the secrets. They are
-# locked in the order of their ids: requests that carry the same ones do not wait in a circle.
+# The sessions whose tokens a request carries, by the ids and the hashes of the secrets.
 #
 # They are sent as text: for arrays of other types asyncpg queries the catalogue, once on each
 # connection.
@@ -41,7 +43,7 @@ CARRIED_LIVE_SESSIONS = (
         and_(session.c.id == _carried.c.id, session.c.secret_hash == _carried.c.secret_hash),
     )
     .where(session.c.idle_expires_at > NOW)
-    .order_by(session.c.id)
+    .order_by(*LOCK_ORDER)
     .with_for_update(of=session)
 )
 
@@ -81,6 +83,13 @@ async def end_session_of_user(connection: AsyncConnection, session_id: UUID, use
 _kept_device = (
     select(session.c.device_hash).where(session.c.id == bindparam("kept_id")).scalar_subquery()
 )
+# The one that is kept is locked too: a password change goes on to change its secret.
+_live_sessions_of_user = (
+    select(session.c.id)
+    .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
+    .order_by(*LOCK_ORDER)
+    .with_for_update()
+)
 _other_devices = (
     delete(device)
     .where(device.c.user_id == bindparam("owner_id"), device.c.hash.is_distinct_from(_kept_device))
@@ -88,11 +97,7 @@ _other_devices = (
 )
 END_OTHER_SESSIONS = (
     delete(session)
-    .where(
-        session.c.user_id == bindparam("owner_id"),
-        session.c.id != bindparam("kept_id"),
-        session.c.idle_expires_at > NOW,
-    )
+    .where(session.c.id.in_(_live_sessions_of_user), session.c.id != bindparam("kept_id"))
     .add_cte(_other_devices)
 )
 
@@ -108,9 +113,7 @@ async def end_other_sessions(connection: AsyncConnection, user_id: UUID, kept_id
 
 _all_devices = delete(device).where(device.c.user_id == bindparam("owner_id")).cte("forgotten")
 END_ALL_SESSIONS = (
-    delete(session)
-    .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
-    .add_cte(_all_devices)
+    delete(session).where(session.c.id.in_(_live_sessions_of_user)).add_cte(_all_devices)
 )
 
 
@@ -122,7 +125,9 @@ async def end_all_sessions(connection: AsyncConnection, user_id: UUID) -> int:
 
 # A batch at a time, for the time limit of a statement.
 END_ANY_SESSIONS = delete(session).where(
-    session.c.id.in_(select(session.c.id).limit(bindparam("max_rows")))
+    session.c.id.in_(
+        select(session.c.id).order_by(*LOCK_ORDER).limit(bindparam("max_rows")).with_for_update()
+    )
 )
 
 
@@ -132,7 +137,7 @@ async def end_any_sessions(connection: AsyncConnection, max_rows: int) -> int:
 
 
 # Sent after the session that is one too many was committed: of simultaneous log-ins the last one
-# sees the sessions of all. The oldest is locked first, so that they do not wait in a circle.
+# sees the sessions of all.
 _beyond_the_newest = (
     select(session.c.id)
     .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
@@ -145,7 +150,7 @@ END_OLDEST_SESSIONS = (
         session.c.id.in_(
             select(session.c.id)
             .where(session.c.id.in_(_beyond_the_newest))
-            .order_by(session.c.created_at, session.c.id)
+            .order_by(*LOCK_ORDER)
             .with_for_update()
         )
     )

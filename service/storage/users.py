@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, delete, insert, select
+from sqlalchemy import Row, bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.users import Key, PasswordHash, Provider, User
 from service.storage.keys import DISPLAY_NAME, add_key
-from service.storage.tables import user
+from service.storage.tables import key, user
 
 ADD_USER = insert(user).values(id=bindparam("id")).returning(user.c.created_at)
 
@@ -75,12 +75,37 @@ async def lock_user(connection: AsyncConnection, user_id: UUID) -> None:
     await connection.execute(LOCK_USER, {"user_id": user_id})
 
 
-DELETE_USER = delete(user).where(user.c.id == bindparam("user_id"))
+# The keys are locked first, as a log-in does, which locks the user in the end, by foreign keys:
+# otherwise the two would wait in a circle.
+_keys_to_delete = (
+    select(key.c.password_hash)
+    .where(key.c.user_id == bindparam("user_id"))
+    .order_by(key.c.provider, key.c.name)
+    .with_for_update()
+    .cte("locked")
+)
+DELETE_USER = delete(user).where(
+    user.c.id == bindparam("user_id"),
+    select(func.count()).select_from(_keys_to_delete).scalar_subquery() >= 0,
+)
+DELETE_USER_WITH_PASSWORD = delete(user).where(
+    user.c.id == bindparam("user_id"),
+    bindparam("verified_hash", type_=key.c.password_hash.type).in_(select(_keys_to_delete)),
+)
 
 
 async def delete_user(connection: AsyncConnection, user_id: UUID) -> bool:
     """Delete a user with all keys and sessions. Returns whether there was one."""
     result = await connection.execute(DELETE_USER, {"user_id": user_id})
+    return result.rowcount == 1
+
+
+async def delete_user_of_key(connection: AsyncConnection, verified: Key) -> bool:
+    """Delete the user of a key, if the password is still the one that was read. Returns whether."""
+    verified_hash = None if verified.password_hash is None else verified.password_hash.text
+    result = await connection.execute(
+        DELETE_USER_WITH_PASSWORD, {"user_id": verified.user.id, "verified_hash": verified_hash}
+    )
     return result.rowcount == 1
 
 

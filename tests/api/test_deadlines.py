@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.databases import execute, locked, name_of, wait_until
+from tests.databases import execute, held, locked, name_of, wait_until
 from tests.factories import PASSWORD, bearer, log_in, sign_up
 from tests.proxy import Proxy
 from tests.services import NO_LIMITS, Service, family_of, running, wait_for
@@ -118,6 +118,8 @@ def test_a_hash_process_that_hangs_does_not_hold_a_log_in_beyond_its_deadline(
         service.client() as client,
     ):
         sign_up(client)
+        # Not on a known device, which has limits of its own.
+        client.cookies.clear()
         hash_process = next(filter(hashes, family_of(service.process)))
         hash_process.send_signal(signal.SIGSTOP)
         try:
@@ -127,6 +129,24 @@ def test_a_hash_process_that_hangs_does_not_hold_a_log_in_beyond_its_deadline(
             hash_process.send_signal(signal.SIGCONT)
         # The attempt was given back, although its request had no time left.
         wait_for(lambda: log_in(client).status_code == 200, "the attempt was given back")
+
+
+def test_a_log_in_whose_session_is_open_is_answered_although_the_limit_cannot_be_enforced(
+    database_url: str, tmp_path: Path
+) -> None:
+    environment = {"OSTIARY_REQUEST_TIMEOUT": "1s", "OSTIARY_SESSIONS_PER_USER": "1"}
+    with (
+        running(database_url, tmp_path / "service.log", environment) as service,
+        service.client() as client,
+    ):
+        sign_up(client)
+        client.cookies.clear()
+        with held(database_url, "SELECT FROM session FOR UPDATE"):
+            mine = log_in(client, transport="bearer")
+        assert mine.status_code == 200
+        assert "session_limit_not_enforced" in service.logged()
+        token = bearer(mine.json()["session"]["token"])
+        assert client.get("/me", headers=token).status_code == 200
 
 
 def hashes(process: psutil.Process) -> bool:

@@ -9,10 +9,18 @@ from uuid import UUID
 
 import pytest
 
+from service.auth import rate_limits
 from service.auth.devices import DeviceToken
 from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
-from service.auth.rate_limits import RateLimiter
+from service.auth.rate_limits import (
+    FIRST_PAUSE,
+    MAX_LOOKS_PER_SECOND,
+    MAX_WAITING,
+    RateLimiter,
+    time_to_next_look,
+)
+from service.model.deadline import start_deadline
 from service.model.request_context import Device, RequestContext
 from service.settings.passwords import Argon2Cost, HashingSettings
 from service.settings.rate_limits import RateLimitSettings
@@ -180,6 +188,29 @@ async def test_an_attempt_that_waits_in_vain_is_refused_for_overload(
     async with limiter.login_attempt("alice", context, user_id=ALICE, device=None):
         with pytest.raises(Overloaded):
             await attempt(limiter, "192.0.2.1", "bobby")
+
+
+async def test_no_attempt_waits_beyond_the_deadline_of_its_request(
+    database: Database, hasher: Hasher, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "time_to_next_look", lambda *_: 2 * PATIENCE)
+    once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
+    limiter = RateLimiter(database, hasher, once, timeout=3 * PATIENCE, device_lifetime=3600)
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    start_deadline(PATIENCE)
+    async with limiter.login_attempt("alice", context, user_id=ALICE, device=None):
+        with pytest.raises(Overloaded):
+            await attempt(limiter, "192.0.2.1", "bobby")
+    assert 2 * PATIENCE not in slept
+
+
+@pytest.mark.parametrize("waiting", [1, 20, MAX_WAITING])
+def test_attempts_that_wait_leave_the_database_to_others(waiting: int) -> None:
+    """However many wait, together they look again so many times in a second at most."""
+    times = [time_to_next_look(FIRST_PAUSE, waiting) for _ in range(1000)]
+    assert len(set(times)) > 1
+    mean = sum(times) / len(times)
+    assert waiting / mean < 1.1 * MAX_LOOKS_PER_SECOND
 
 
 async def test_a_reservation_ends_with_the_failure(database: Database, hasher: Hasher) -> None:
