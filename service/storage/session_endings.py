@@ -10,12 +10,11 @@ from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, delete, func,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.sessions import EndedSession, SecretHash
+from service.storage.sessions import NOW
 from service.storage.tables import device, session
 
 # The ids of sessions with the hashes of their secrets, from tokens.
 CarriedSecrets: TypeAlias = Sequence[tuple[UUID, SecretHash]]
-
-NOW = func.now()
 
 # The sessions whose tokens a request carries, by the ids and the hashes of the secrets. They are
 # locked in the order of their ids: requests that carry the same ones do not wait in a circle.
