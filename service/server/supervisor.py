@@ -54,6 +54,8 @@ def require_resources(settings: Settings) -> tuple[SocketAddress, int]:
         return address, max_connections(settings, raise_limit())
     except OSError as error:
         raise CannotServe(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+    except UnicodeError as error:
+        raise CannotServe(f"Cannot listen on {host}:{port}: not a host name.") from error
     except TooFewOpenFiles as error:
         raise CannotServe(str(error)) from error
 
