@@ -27,6 +27,14 @@ def start_and_die(directory: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def arguments_of(process: psutil.Process) -> list[str]:
+    """Return the arguments of a process; none if it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def test_stopping_leaves_no_process_and_keeps_the_data(
     empty_directory: Path,
 ) -> None:
@@ -108,6 +116,17 @@ def test_a_killed_server_is_started_again_without_loss(
     assert fetch_value(server.url(), "SELECT number FROM kept") == 7
     server.stop()
     assert servers_in(used_directory) == []
+
+
+def test_a_server_that_is_started_again_needs_no_further_guardian(used_directory: Path) -> None:
+    server = EmbeddedPostgres(used_directory)
+    server.start()
+    for _ in range(2):
+        server._start_guardian()
+    lock = str(used_directory / "users.lock")
+    guardians = [each for each in psutil.process_iter() if lock in arguments_of(each)]
+    server.stop()
+    assert len(guardians) == 1
 
 
 def test_an_interrupted_initialisation_is_repeated(empty_directory: Path) -> None:

@@ -79,7 +79,10 @@ def provide_database(settings: Settings) -> Iterator[tuple[str, str]]:
     try:
         yield embedded.url(), str(embedded.directory)
     finally:
-        embedded.stop()
+        try:
+            embedded.stop()
+        except EmbeddedPostgresFailed as error:
+            fail(str(error))
 
 
 def require_schema(settings: Settings, url: str) -> None:

@@ -51,6 +51,7 @@ class EmbeddedPostgres:
         self._sockets = socket_directory(self.directory)
         self._users: IO[str] | None = None
         self._keeper: Keeper | None = None
+        self._has_guardian = False
 
     def url(self, database: str = SUPERUSER) -> str:
         """Return the URL of a database; the server listens on a Unix socket only."""
@@ -80,6 +81,7 @@ class EmbeddedPostgres:
             return
         with self._start_lock(), self._users as users:
             self._users = None
+            self._has_guardian = False
             if _is_last_user(users):
                 if self._is_running():
                     self._run(*self._stop_command())
@@ -141,7 +143,12 @@ class EmbeddedPostgres:
         )
 
     def _start_guardian(self) -> None:
-        """Start a process that stops the server if all that use it are killed."""
+        """Start a process that stops the server if all that use it are killed.
+
+        It waits for this process to leave: one will do, however often the server is started.
+        """
+        if self._has_guardian:
+            return
         account = self._account
         ids = ("", "") if account is None else (str(account.pw_uid), str(account.pw_gid))
         subprocess.run(
@@ -156,6 +163,7 @@ class EmbeddedPostgres:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self._has_guardian = True
 
     def _stop_command(self) -> tuple[str, ...]:
         return str(PROGRAMS / "pg_ctl"), "stop", "-D", str(self._data), "-m", "fast", "-w"

@@ -167,7 +167,7 @@ async def _connect(url: str) -> asyncpg.Connection[asyncpg.Record]:
     try:
         with translating_source_errors():
             return await asyncpg.connect(url)
-    except ValueError:
+    except (ValueError, OverflowError):
         # The message, and the exception itself, may show a part of the password.
         raise SourceUnreadable("its URL cannot be read") from None
 

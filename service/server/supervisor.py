@@ -55,6 +55,8 @@ def require_resources(settings: Settings) -> tuple[SocketAddress | Path, int]:
     except OSError as error:
         place = host if unix_path(host) else f"{host}:{port}"
         raise CannotServe(f"Cannot listen on {place}: {error.strerror}.") from error
+    except UnicodeError as error:
+        raise CannotServe(f"Cannot listen on {host}:{port}: not a host name.") from error
     except TooFewOpenFiles as error:
         raise CannotServe(str(error)) from error
 

@@ -211,4 +211,4 @@ async def bulk_load(url: str, *, dry_run: bool) -> AsyncIterator[BulkLoad]:
                 await transaction.rollback()
     finally:
         with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            await connection.close(timeout=5)
+            await connection.close()

@@ -38,6 +38,9 @@ CLOSE_TIMEOUT = 2.0
 FAILURES = (
     OSError,
     TimeoutError,
+    # Of asyncpg and Python: a host, a port or an option that cannot be one.
+    ValueError,
+    OverflowError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,

@@ -164,6 +164,13 @@ def test_other_names_are_refused_in_development(host: str) -> None:
     assert not allows(host)
 
 
+def test_a_host_longer_than_a_name_can_be_is_neither_allowed_nor_remembered() -> None:
+    rule = AllowedHosts(HostNames(), is_production=True)
+    assert rule.allow(b"a" * 253 + b".:65535")
+    assert not rule.allow(b"a" * 261)
+    assert rule._allow.cache_info().currsize == 1
+
+
 def test_production_allows_any_name_unless_told_otherwise() -> None:
     assert allows("anything.example:443", is_production=True)
     assert not allows("anything.example", "auth.example.com", is_production=True)

@@ -264,12 +264,16 @@ async def test_a_job_past_its_time_limit_ends_with_its_process_which_is_replaced
 
 async def test_a_busy_hasher_is_alive(hasher: Hasher) -> None:
     assert hasher.is_alive
-    await hasher.hash(RIGHT)
+    starting = asyncio.create_task(hasher.hash(RIGHT))
+    while not starting.done():
+        assert hasher.is_alive
+        await asyncio.sleep(0)
     process = process_of(hasher)
     process.suspend()
     working, waiting = (asyncio.create_task(hasher.hash(RIGHT)) for _ in range(2))
-    await asyncio.sleep(0)
-    assert hasher.is_alive
+    for _ in range(100):  # More turns of the loop than the process needs to be given the job.
+        await asyncio.sleep(0)
+        assert hasher.is_alive
     process.resume()
     await asyncio.gather(working, waiting)
 

@@ -283,6 +283,7 @@ def test_an_existing_user_keeps_the_name(
         ("sqlite:////nowhere/lucia.db", "there is no file /nowhere/lucia.db"),
         ("sqlite:///README.md", "not a database"),
         ("postgresql://127.0.0.1:1/lucia", "Connect call failed"),
+        ("postgresql://127.0.0.1:99999/lucia", "its URL cannot be read"),
     ],
 )
 def test_an_invalid_source_is_reported(database_url: str, source: str, reason: str) -> None:

@@ -41,3 +41,12 @@ def test_a_data_directory_that_is_a_file_is_reported_in_one_line(tmp_path: Path)
         assert result.returncode == 1
         assert result.stderr == f"{file} is not a directory: set OSTIARY_DATA_DIR.\n"
     assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("host", ["..", "a" * 70, "256.1.1.1"])
+def test_what_is_no_host_to_listen_on_is_told(empty_directory: Path, host: str) -> None:
+    result = run("serve", "--host", host, OSTIARY_DATA_DIR=str(empty_directory))
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"Cannot listen on {host}:")
+    assert not empty_directory.exists()

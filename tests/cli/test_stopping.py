@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from service.cli.context import provide_database
+from service.settings import Settings
 from tests.cli.running import Command
 from tests.cli.test_serve import answers, serving, started
 from tests.databases import servers_in
@@ -77,3 +79,15 @@ def test_a_worker_that_dies_again_and_again_is_replaced_each_time(service: Servi
         wait_for(lambda: answers(client), "the third worker answers")
     assert service.log.read_text().count("worker_died") == 2
     assert "SIGKILL" in service.log.read_text()
+
+
+def test_an_embedded_server_that_does_not_stop_is_told(
+    used_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PGCTLTIMEOUT", "1")
+    with pytest.raises(SystemExit), provide_database(Settings(data_dir=used_directory)):
+        (server,) = servers_in(used_directory)
+        server.suspend()
+    server.resume()
+    assert capsys.readouterr().err.startswith("pg_ctl failed: ")
+    wait_for(lambda: servers_in(used_directory) == [], "the embedded server has stopped")

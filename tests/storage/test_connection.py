@@ -38,6 +38,22 @@ def url_of(*ports: int, database_url: str) -> str:
     return f"postgresql://postgres@{hosts}/{name_of(database_url)}"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("postgresql://127.0.0.1:99999/ostiary", "postgresql:///ostiary?host=/tmp&port=abc"),
+        *(
+            "postgresql://../ostiary",
+            f"postgresql://{'a' * 70}/ostiary",
+            "postgresql://%00/ostiary",
+        ),
+    ],
+)
+async def test_a_host_or_a_port_that_cannot_be_one_is_a_failure_to_connect(url: str) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await connect(url, QUICK)
+
+
 async def test_a_silent_host_leaves_time_for_the_next_one(database_url: str) -> None:
     with silent_host() as silent, Proxy(database_url).running() as proxy:
         url = url_of(silent.getsockname()[1], proxy.port, database_url=database_url)

@@ -20,8 +20,9 @@ Network: TypeAlias = IPv4Network | IPv6Network
 MAX_KNOWN_PEERS = 1024
 MAX_WARNINGS = 16
 
-# name=value or name="value" (RFC 7239, section 4); a quoted value may contain `;`, `,` and `=`.
-_PAIR = re.compile(rb'([!#-\'*+.^-z|~\w-]+)=("(?:[^"\\]|\\.)*"|[^";,]*)')
+# name=value or name="value" (RFC 7239, section 4); a quoted value may contain `;`, `,` and `=`. A
+# name is tried at its beginning only: at each of its characters, a long one would take seconds.
+_PAIR = re.compile(rb"""(?<![!#-'*+.^-z|~\w-])([!#-'*+.^-z|~\w-]++)=("(?:[^"\\]|\\.)*"|[^";,]*)""")
 # A longer element of `Forwarded` is not read, nor what is further left.
 MAX_ELEMENT_LENGTH = 2048
 # 192.0.2.1:4711, [2001:db8::1], [2001:db8::1]:4711: the address is in the first or second group.
@@ -128,17 +129,18 @@ def _forwarded_elements(header: bytes) -> Iterator[bytes]:
     """Iterate over the elements of a ``Forwarded`` header, last first, without empty ones.
 
     A comma in a quoted string separates nothing. The header is read from the right: what a client
-    put into it, an open quotation for example, must not change what a proxy appended.
+    put into it, an open quotation for example, must not change what a proxy appended. It ends at an
+    element that is too long to be read.
     """
     element = b""
     for part in reversed(header.split(b",")):
         element = part + b"," + element if element else part
+        if len(element) > MAX_ELEMENT_LENGTH:
+            return
         if element.replace(b'\\"', b"").count(b'"') % 2 == 0:
             if element.strip():
                 yield element
             element = b""
-        elif len(element) > MAX_ELEMENT_LENGTH:
-            return
 
 
 def _forwarded_for(element: bytes) -> Address | None:

@@ -15,7 +15,8 @@ from service.settings.hosts import HostNames
 # Values of `Host` whose decision is remembered.
 MAX_KNOWN_HOSTS = 1024
 
-MAX_LOGGED_LENGTH = 255
+# Maximum length of a value of `Host`: a name has at most 253 characters, its port five (RFC 1035).
+MAX_LENGTH = 260
 
 _HOST = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?P<port>:[0-9]*)?")
 
@@ -26,10 +27,14 @@ class AllowedHosts:
     def __init__(self, names: HostNames, *, is_production: bool) -> None:
         self._names = names
         self._any = "*" in names or (is_production and not names)
-        self.allow = lru_cache(MAX_KNOWN_HOSTS)(self._allow)
+        self._allow = lru_cache(MAX_KNOWN_HOSTS)(self._decide)
 
-    def _allow(self, host: bytes) -> bool:
+    def allow(self, host: bytes) -> bool:
         """Return whether the service answers to a value of ``Host``, with or without a port."""
+        # Longer ones are not remembered either: they would fill the memory.
+        return len(host) <= MAX_LENGTH and self._allow(host)
+
+    def _decide(self, host: bytes) -> bool:
         found = _HOST.fullmatch(host.decode("latin-1"))
         if found is None:
             return False
@@ -52,7 +57,7 @@ def loggable_host(host: bytes) -> str | None:
     """
     text = host.decode("latin-1")
     is_host = _HOST.fullmatch(text) is not None and ("." in text or ":" in text)
-    return text[:MAX_LOGGED_LENGTH] if is_host else None
+    return text[:MAX_LENGTH] if is_host else None
 
 
 def _is_address(kind: type[IPv4Address | IPv6Address], text: str) -> bool:

@@ -28,7 +28,7 @@ class HashProcess:
     """A process that runs `service.auth.hashing.program`; started on demand.
 
     It is warm once it has executed a job: the first one takes as long as the start of the process.
-    ``has_failed`` says whether the last job, if there was one, had no result.
+    ``has_failed`` says whether the last job that ended, if there was one, had no result.
     """
 
     def __init__(self, cost: Argon2Cost, time_limit: float) -> None:
@@ -45,14 +45,16 @@ class HashProcess:
         A job that takes longer than the time limit is ended: its process is killed, and replaced
         for the next job. Raises `HashProcessDied`.
         """
-        self.has_failed = True
+        has_failed = True
         try:
             async with asyncio.timeout(self._time_limit):
                 result = await self._execute(job)
+            has_failed = False
         except TimeoutError as error:
             await self._kill()
             raise HashProcessDied("a job exceeded its time limit") from error
-        self.has_failed = False
+        finally:
+            self.has_failed = has_failed
         return result
 
     async def stop(self) -> None:
