@@ -120,8 +120,8 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
     device_token: Annotated[
         str | UnsetType,
         Meta(
-            description="With the transport `bearer`, when the session was opened: keep it when "
-            "the session ends, and send it with the next log-in."
+            description="With the transport `bearer`, when the session was opened and no cookie "
+            "has it: keep it when the session ends, and send it with the next log-in."
         ),
     ] = UNSET
 

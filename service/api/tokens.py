@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Request
 from msgspec import UNSET
 
+from service.api.devices import is_in_cookie
 from service.api.http.state import state_of
 from service.api.schemas import Authenticated, authenticated
 from service.api.security import credentials
@@ -26,7 +27,8 @@ def issue_token(
 ) -> Authenticated:
     """Send the token of a session in the cookie or in the body, never in both. Returns the body.
 
-    The device's token is sent in the same way.
+    The device's token is sent in the same way, but for one that came in a cookie: scripts must not
+    see that.
     """
     state, device = state_of(request), opened.device
     if transport is Transport.COOKIE:
@@ -40,7 +42,7 @@ def issue_token(
         opened.session,
         fresh=True,
         token=opened.token.text,
-        device_token=UNSET if device is None else device.text,
+        device_token=UNSET if device is None or is_in_cookie(request, device) else device.text,
     )
 
 

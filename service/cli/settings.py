@@ -25,9 +25,10 @@ def settings(*, json: bool) -> None:
 
 
 def _table(in_use: list[SettingInUse]) -> str:
-    rows = [("variable", "value", "from")]
-    rows += [(each.name, printable(each.value) or "-", each.source) for each in in_use]
+    rows = [("variable", "from", "value")]
+    rows += [(each.name, each.source, printable(each.value) or "-") for each in in_use]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    # The values come last: some are long.
     return "\n".join(
-        f"{name:{widths[0]}}  {value:{widths[1]}}  {source}" for name, value, source in rows
+        f"{name:{widths[0]}}  {source:{widths[1]}}  {value}" for name, source, value in rows
     )

@@ -156,6 +156,15 @@ def test_a_bearer_client_has_its_device_token_in_the_body(
     assert not is_known(service, "A" * 43)
 
 
+def test_a_device_token_that_came_in_a_cookie_is_not_shown_to_scripts(
+    client: httpx.Client,
+) -> None:
+    sign_up(client)
+    session = log_in(client, transport="bearer").json()["session"]
+    assert "token" in session
+    assert "device_token" not in session
+
+
 def test_a_device_token_is_in_the_cookie_only(client: httpx.Client) -> None:
     response = sign_up(client)
     assert "device_token" not in response.json()["session"]

@@ -37,13 +37,13 @@ def test_secrets_are_hidden(tmp_path: Path) -> None:
             assert "sesame" not in result.stdout + result.stderr
             source = name if name.endswith("_FILE") else "environment"
             assert [line.split() for line in result.stdout.splitlines() if secret in line] == [
-                [secret, "(hidden)", source]
+                [secret, source, "(hidden)"]
             ]
 
 
 def test_a_service_link_is_ignored_with_a_warning() -> None:
     result = run("settings", OSTIARY_PORT="tcp://10.0.0.7:8000", OSTIARY_SERVICE_HOST="10.0.0.7")
-    assert ["OSTIARY_PORT", "8000", "default"] in [
+    assert ["OSTIARY_PORT", "default", "8000"] in [
         line.split() for line in result.stdout.splitlines()
     ]
     assert "service_links_ignored" in result.stderr
