@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 
 from litestar import Litestar
 
@@ -91,7 +91,8 @@ def api_state(settings: Settings, services: Services) -> APIState:
         field_parsers=field_parsers(settings),
         allowed_origins=settings.http.allowed_origins,
         body_timeout=settings.server.client_timeout,
-        openapi_document=openapi_document(settings),
+        # Made when it is first asked for: that takes longer than the start of a worker.
+        openapi_document=cache(partial(openapi_document, settings)),
         refusals=Refusals(),
     )
 

@@ -64,7 +64,7 @@ class DocsController(Controller):
     @get("/openapi.json")
     async def get_document(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
         """Return the OpenAPI document of this service."""
-        return state_of(request).openapi_document
+        return state_of(request).openapi_document()
 
     @get("/docs", media_type=MediaType.HTML)
     async def get_page(self, request: Request[Any, Any, Any]) -> Response[str]:

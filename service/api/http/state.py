@@ -28,7 +28,7 @@ class APIState(Struct, frozen=True, kw_only=True):
     field_parsers: FieldParsers
     allowed_origins: frozenset[str]
     body_timeout: float
-    openapi_document: dict[str, Any]
+    openapi_document: Callable[[], dict[str, Any]]
     refusals: Refusals
 
 
