@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from service.auth.passwords import common_passwords
 from service.server import supervisor
 from service.settings import Settings
 from service.settings.variables import read_settings
@@ -92,6 +93,7 @@ def running(
     database_url: str, log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[Service]:
     """Run the service on a free port, in a process forked from this one, which has it loaded."""
+    common_passwords()  # once, not in each process that is forked
     with reserved_port() as port:
         settings = read_settings(
             {

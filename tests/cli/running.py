@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 
 import pytest
 
+from service.auth.passwords import common_passwords
 from service.cli.main import main
 from tests.services import FRUGAL, PATIENCE
 
@@ -39,6 +40,7 @@ class Command:
         stdout: int,
         stderr: int,
     ) -> None:
+        common_passwords()  # once, not in each process that is forked
         self._process = get_context("fork").Process(
             target=_run, args=(arguments, variables, (stdin, stdout, stderr))
         )
