@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing.connection import wait
 from pathlib import Path
 
 import httpx
 import psutil
 
+from service.app import create_app
 from service.auth.passwords import common_passwords
 from service.server import supervisor
 from service.settings import Settings
@@ -88,12 +90,22 @@ class Service:
         return self.log.read_bytes()[self._log_offset :].decode()
 
 
+@cache
+def load_everything() -> None:
+    """Load once what each process that is forked from this one would have to load.
+
+    Litestar imports Pydantic, if it is there, when the first application is created.
+    """
+    common_passwords()
+    create_app(Settings(), "postgresql:///")
+
+
 @contextmanager
 def running(
     database_url: str, log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[Service]:
     """Run the service on a free port, in a process forked from this one, which has it loaded."""
-    common_passwords()  # once, not in each process that is forked
+    load_everything()
     with reserved_port() as port:
         settings = read_settings(
             {

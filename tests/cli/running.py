@@ -14,9 +14,8 @@ from tempfile import TemporaryFile
 
 import pytest
 
-from service.auth.passwords import common_passwords
 from service.cli.main import main
-from tests.services import FRUGAL, PATIENCE
+from tests.services import FRUGAL, PATIENCE, load_everything
 
 OSTIARY = [sys.executable, "-m", "service"]
 REPOSITORY = Path(__file__).parents[2]
@@ -40,7 +39,7 @@ class Command:
         stdout: int,
         stderr: int,
     ) -> None:
-        common_passwords()  # once, not in each process that is forked
+        load_everything()
         self._process = get_context("fork").Process(
             target=_run, args=(arguments, variables, (stdin, stdout, stderr))
         )
