@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -98,6 +99,8 @@ def load_everything() -> None:
     """
     common_passwords()
     create_app(Settings(), "postgresql:///")
+    # The garbage collection at the start of a worker need not traverse what pytest has loaded.
+    gc.freeze()
 
 
 @contextmanager
