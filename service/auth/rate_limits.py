@@ -34,6 +34,7 @@ from service.auth.devices import DeviceToken
 from service.auth.errors import DatabaseUnavailable, InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
 from service.auth.uniform_timing import uniform_timing
+from service.model.deadline import at_least
 from service.model.request_context import Address, RequestContext
 from service.model.sessions import Session
 from service.settings.rate_limits import RateLimitSettings
@@ -62,6 +63,9 @@ MAX_WAITING = 256
 # For how long an attempt counts as in flight beyond the time it may wait for a hash process: then
 # its process has died.
 RESERVATION_MARGIN = 5.0
+
+# Seconds for the refund of an attempt that waited until the deadline of its request.
+REFUND_TIME = 1.0
 
 
 class Attempt(Struct, kw_only=True):
@@ -194,7 +198,7 @@ class RateLimiter:
         try:
             yield
         except Exception:
-            await self._settle(attempt.refunds)
+            await self._refund(attempt)
             raise
 
     @asynccontextmanager
@@ -241,9 +245,8 @@ class RateLimiter:
                 await self._settle_failure(attempt.charges, failures)
             raise
         except Exception:
-            # Told nothing about the password. If the database is the reason, it expires.
-            with suppress(DatabaseUnavailable):
-                await self._settle(attempt.refunds)
+            # Told nothing about the password.
+            await self._refund(attempt)
             raise
         if not attempt.is_settled:
             await self._settle(attempt.success)
@@ -266,7 +269,7 @@ class RateLimiter:
                     delay=self._delay(consumed),
                 )
             if consumed.charges:
-                await self._settle(Attempt(charges=consumed.charges).refunds)
+                await self._refund(Attempt(charges=consumed.charges))
             if consumed.blocked_for and not consumed.blocked_by_reservations:
                 raise RateLimited(max(1, math.ceil(consumed.blocked_for)))
             await self._wait_for_others(pause, deadline)
@@ -297,6 +300,11 @@ class RateLimiter:
     async def _settle(self, charges: list[Charge]) -> None:
         async with self._database.connect() as connection:
             await storage.settle(connection, charges)
+
+    async def _refund(self, attempt: Attempt) -> None:
+        """Give an attempt back, after the deadline too; without a database it expires."""
+        with suppress(DatabaseUnavailable), at_least(REFUND_TIME):
+            await self._settle(attempt.refunds)
 
     async def _settle_failure(self, charges: list[Charge], failures: Bucket) -> None:
         async with self._database.connect() as connection:
