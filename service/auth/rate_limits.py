@@ -308,6 +308,11 @@ class RateLimiter:
         async with self._database.connect() as connection:
             await storage.settle(connection, charges)
 
+    async def _refund(self, attempt: Attempt) -> None:
+        """Give an attempt back, after the deadline too; without a database it expires."""
+        with suppress(DatabaseUnavailable), at_least(REFUND_TIME):
+            await self._settle(attempt.refunds)
+
     async def _settle_failure(self, charges: list[Charge], failures: Bucket) -> None:
         async with self._database.connect() as connection:
             await storage.settle_failure(connection, charges, failures)

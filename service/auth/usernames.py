@@ -27,9 +27,10 @@ MAX_UNPREPARED_LENGTH = 255
 _CASE_MAPPED = get_profile("UsernameCaseMapped")
 _CASE_PRESERVED = get_profile("UsernameCasePreserved")
 
+# An entry of PostgreSQL's index has at most 2,704 bytes.
+MAX_STORED_BYTES = 2000
 # PostgreSQL can store neither U+0000 nor half of a surrogate pair.
-MAX_STORED_BYTES = 2000  # an entry of its index has at most 2,704 bytes
-_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 # Accents and their like, which go with any letter; the marks of a script stand more freely.
 _ACCENTS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
@@ -101,7 +102,7 @@ class ClaimedUsername:
                 FieldCode.TOO_LONG,
                 f"Username must be at most {MAX_UNPREPARED_LENGTH} characters long.",
             )
-        return cls(None if _NOT_STORABLE.search(text) else comparison_form(text))
+        return cls(None if NOT_STORABLE.search(text) else comparison_form(text))
 
 
 class ImportedUsername(Struct, frozen=True, kw_only=True):
@@ -121,7 +122,7 @@ def imported_name(text: str) -> ImportedUsername:
 
     Raises `InvalidField` if it is empty, longer than a log-in allows, or cannot be stored.
     """
-    if _NOT_STORABLE.search(text):
+    if NOT_STORABLE.search(text):
         raise InvalidField(
             FieldCode.NOT_ALLOWED, "Username must not contain U+0000 or half of a surrogate pair."
         )

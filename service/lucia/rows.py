@@ -7,7 +7,6 @@ milliseconds since 1970).
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -16,7 +15,7 @@ from msgspec import Struct
 from service.auth.errors import InvalidField
 from service.auth.hashing.schemes import is_verifiable, parse_password_hash
 from service.auth.tokens import Token
-from service.auth.usernames import imported_name
+from service.auth.usernames import NOT_STORABLE, imported_name
 from service.model.sessions import SecretHash
 from service.model.users import PasswordHash, Provider
 
@@ -29,9 +28,6 @@ KEY_NAMESPACE = UUID("6f737469-6172-5900-8000-6c756b657973")
 
 # An index of the database holds a provider and a name, and has no room for much more.
 MAX_KEY_LENGTH = 320
-
-# PostgreSQL can store neither U+0000 nor half of a surrogate pair.
-_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 # The end of the year 9999, the last that both Python and PostgreSQL have.
 MAX_TIME = 253_402_300_799_000
@@ -78,7 +74,7 @@ def text_of(value: Any, column: str) -> str:
     if isinstance(value, bytes):
         raise RowRejected(f"its {column} is not text")
     text = str(value)
-    if _NOT_STORABLE.search(text):
+    if NOT_STORABLE.search(text):
         raise RowRejected(f"its {column} has a character that PostgreSQL cannot store")
     return text
 

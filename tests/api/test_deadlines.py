@@ -178,17 +178,17 @@ def test_requests_get_past_a_connection_that_is_stuck(
     with (
         running(proxy.url, tmp_path / "service.log") as service,
         service.client() as client,
-        ThreadPoolExecutor(1) as pool,
+        ThreadPoolExecutor(2) as pool,
     ):
         mine = new_session(client)
-        assert client.get("/me", headers=mine).status_code == 200  # opens a connection
+        assert client.get("/me", headers=mine).status_code == 200
         proxy.silence(new=False)
-        stuck = pool.submit(client.get, "/me", headers=mine)
-        wait_for(lambda: proxy.held, "the look-up is stuck")
-        wait_for(lambda: client.get("/me", headers=mine).status_code == 200, "another is answered")
-        assert not stuck.done()
+        # Whichever is the first is stuck.
+        both = [pool.submit(client.get, "/me", headers=mine) for _ in range(2)]
+        wait_for(lambda: any(each.done() for each in both), "one is answered")
+        assert not all(each.done() for each in both)
         proxy.cut()
-        assert stuck.result().status_code == 200
+        assert [each.result().status_code for each in both] == [200, 200]
 
 
 def test_readiness_does_not_depend_on_the_connections_of_others(

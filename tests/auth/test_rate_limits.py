@@ -221,3 +221,26 @@ async def test_a_reservation_ends_with_the_failure(database: Database, hasher: H
     with pytest.raises(RateLimited) as refusal:
         await attempt(limiter, "192.0.2.1", "alice")
     assert 590 < refusal.value.retry_after <= 600
+
+
+async def test_an_attempt_without_outcome_is_given_back_after_the_deadline_of_its_request(
+    database: Database, hasher: Hasher
+) -> None:
+    limits = RateLimitSettings(
+        log_in_failures_per_name=Rate.parse("1/1h"), sign_ups_per_address=Rate.parse("1/1h")
+    )
+    limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=3600)
+    context = RequestContext(device=Device(address=ip_address("203.0.113.7")))
+    start_deadline(PATIENCE)
+    with pytest.raises(Overloaded):
+        async with limiter.login_attempt("alice", context, user_id=ALICE, device=None):
+            start_deadline(0)
+            raise Overloaded
+    start_deadline(PATIENCE)
+    with pytest.raises(Overloaded):
+        async with limiter.sign_up_attempt(context):
+            start_deadline(0)
+            raise Overloaded
+    start_deadline(PATIENCE)
+    async with limiter.sign_up_attempt(context):
+        assert await fail(limiter, "203.0.113.7", "alice")

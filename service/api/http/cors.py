@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from service.api.http.errors import OriginRejected, PreflightRejected
+from service.api.http.response_headers import RawHeaders
 from service.settings.http import HTTPSettings
 from service.settings.origins import is_serialised_origin
-
-Headers = tuple[tuple[bytes, bytes], ...]
 
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 EXPOSED = ("Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
@@ -32,7 +31,7 @@ class CORS:
             origin.encode(): _headers_for(origin.encode()) for origin in settings.allowed_origins
         }
 
-    def headers_for(self, origin: bytes) -> Headers:
+    def headers_for(self, origin: bytes) -> RawHeaders:
         """Return the headers of a response to a page of an origin; none if it is not allowed."""
         return self._headers.get(origin, ())
 
@@ -70,7 +69,7 @@ def loggable_origin(origin: bytes) -> str:
     return text[:MAX_LOGGED_LENGTH] if is_origin else "malformed"
 
 
-def _headers_for(origin: bytes) -> Headers:
+def _headers_for(origin: bytes) -> RawHeaders:
     return (
         (b"access-control-allow-origin", origin),
         (b"access-control-allow-credentials", b"true"),
