@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Interval, Row, bindparam, func, select, tuple_, update
+from sqlalchemy import Interval, bindparam, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.request_context import Device
@@ -52,7 +52,8 @@ async def renew_session(
     result = await connection.execute(
         RENEW_SESSION, {"session_id": session_id, **periods(settings)}
     )
-    return session_or_none(result.one_or_none())
+    row = result.one_or_none()
+    return None if row is None else session_of_row(row)
 
 
 CHANGE_SECRET = (
@@ -140,11 +141,6 @@ def periods(settings: SessionSettings) -> dict[str, timedelta]:
         "active_period": timedelta(seconds=settings.active_period),
         "live_period": timedelta(seconds=settings.active_period + settings.idle_period),
     }
-
-
-def session_or_none(row: Row[Any] | None) -> Session | None:
-    """Convert a row of `SESSION_COLUMNS`, if there is one."""
-    return None if row is None else session_of_row(row)
 
 
 def session_of_row(row: Any) -> Session:

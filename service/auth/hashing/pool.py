@@ -45,8 +45,7 @@ class HashPool:
     """
 
     def __init__(self, cost: Argon2Cost, settings: HashingSettings, processes: int) -> None:
-        time_limit = float(settings.time_limit)
-        self._all = [HashProcess(cost, time_limit) for _ in range(processes)]
+        self._all = [HashProcess(cost, settings.time_limit) for _ in range(processes)]
         self._idle = list(self._all)
         self._queue = SharedQueue(
             length=settings.queue_length, known_length=settings.known_queue_length
