@@ -299,11 +299,6 @@ class RateLimiter:
 
         return consume
 
-    async def _refund(self, attempt: Attempt) -> None:
-        """Give an attempt back. If the database is why it failed, its reservation expires."""
-        with suppress(DatabaseUnavailable), at_least(REFUND_TIME):
-            await self._settle(attempt.refunds)
-
     async def _settle(self, charges: list[Charge]) -> None:
         async with self._database.connect() as connection:
             await storage.settle(connection, charges)
