@@ -12,7 +12,7 @@ import click
 
 from service.auth.errors import AuthError, SchemaBehind, ValidationFailed
 from service.auth.hashing.process import HashProcessDied
-from service.cli.terminal import escape_unknown_characters, printable
+from service.cli.terminal import escape_unknown_characters, printable, replace_closed_error_stream
 from service.storage.errors import INSUFFICIENT_PRIVILEGE, DatabaseUnavailable, StatementRefused
 from service.storage.privileges import NoSuchRole
 from service.storage.schema import UnknownRevision
@@ -23,6 +23,7 @@ class ReportingGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a subcommand."""
+        replace_closed_error_stream()
         escape_unknown_characters()
         with reporting_failures():
             return super().invoke(ctx)

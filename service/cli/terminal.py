@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from typing import Any
@@ -28,6 +29,12 @@ def printable(text: str) -> str:
 def print_result(result: Any, text: str, *, json: bool) -> None:
     """Print a result as JSON, or as ``text``, whose parts have to be `printable`."""
     click.echo(printable(msgspec.json.encode(result, enc_hook=str).decode()) if json else text)
+
+
+def replace_closed_error_stream() -> None:
+    """Open standard error, to nowhere, if it was closed: the log needs one."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
 def escape_unknown_characters() -> None:

@@ -262,3 +262,16 @@ def test_a_defect_still_has_its_traceback() -> None:
         check=False,
     )
     assert "ZeroDivisionError" in result.stderr
+
+
+def test_a_command_needs_no_standard_error() -> None:
+    result = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *OSTIARY, "settings"],
+        env={"PYTHONPATH": str(REPOSITORY), **environment()},
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert result.returncode == 0
+    assert result.stdout.startswith(b"variable")
