@@ -476,3 +476,15 @@ def test_a_bearer_token_is_in_the_body_only(client: httpx.Client) -> None:
     token = response.json()["session"]["token"]
     assert "set-cookie" not in response.headers
     assert client.get("/me", headers=bearer(token)).status_code == 200
+
+
+# Longer than what bcrypt would cover.
+LONG = "orrect horse battery staple, and so much more that no hash may leave the end of it out: x"
+
+
+@pytest.mark.parametrize("typed", ["C" + LONG, "c" + LONG[:-1], "c" + LONG + " "])
+def test_every_character_of_a_password_and_its_case_count(client: httpx.Client, typed: str) -> None:
+    sign_up(client, password="c" + LONG)
+    client.cookies.clear()
+    assert log_in(client, password=typed).status_code == 401
+    assert log_in(client, password="c" + LONG).status_code == 200

@@ -265,3 +265,14 @@ def test_sessions_cannot_be_listed_or_ended_without_a_session(
     client: httpx.Client, method: str, path: str
 ) -> None:
     assert client.request(method, path).json()["code"] == "not_authenticated"
+
+
+def test_two_cursors_are_refused(client: httpx.Client, alice: str) -> None:
+    for _ in range(100):
+        log_in_elsewhere(client)
+    cursor = list_sessions(client, alice).json()["next"]
+    response = client.get(
+        "/sessions", headers=bearer(alice), params=[("cursor", cursor), ("cursor", cursor)]
+    )
+    assert response.status_code == 400
+    assert codes(response) == {"cursor": "not_allowed"}
