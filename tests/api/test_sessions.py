@@ -220,6 +220,8 @@ def test_a_session_tells_when_it_ends_at_the_latest(
 
 def test_all_other_sessions_can_be_ended(client: httpx.Client, alice: str, bobby: str) -> None:
     others = [log_in_elsewhere(client) for _ in range(3)]
+    for other in others:
+        assert client.get("/me", headers=bearer(other)).status_code == 200
     response = client.delete("/sessions", headers=bearer(alice))
     assert (response.status_code, response.json()) == (200, {"ended": 3})
     for other in others:
