@@ -255,7 +255,7 @@ def test_a_foreign_page_cannot_frame_the_service(pages: Pages) -> None:
     evil.set_content(f'<iframe src="{pages.url}/docs"></iframe>')
     frame = evil.frames[1]
     frame.wait_for_load_state()
-    assert frame.locator("#swagger-ui").count() == 0
+    assert frame.locator("#page").count() == 0
 
 
 def test_the_documentation_page_works_under_its_content_security_policy(
