@@ -31,6 +31,16 @@ def test_the_bill_of_materials_matches_the_lock() -> None:
     assert listed == locked()
 
 
+def test_every_locked_dependency_has_hashes() -> None:
+    """What is installed is what was locked, from whatever index it comes."""
+    for path in (ROOT / "requirements").glob("*.txt"):
+        text = path.read_text(encoding="utf-8")
+        entries = re.split(r"\n(?=[\w.-]+==)", f"\n{text}")[1:]
+        assert len(entries) == len(re.findall(r"^[\w.-]+", text, re.MULTILINE))
+        assert all("--hash=sha256:" in each for each in entries), path.name
+        assert "index-url" not in text
+
+
 def test_the_purpose_of_every_dependency_is_documented() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]

@@ -1,8 +1,10 @@
-"""The documents name tests, events and settings that exist."""
+"""What the documents claim: tests, events and settings that exist, and a complete inventory."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +15,68 @@ from service.settings.variables import secret_names, variables
 ROOT = Path(__file__).parent.parent
 SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+HEAD = "| requirement | how it is met | test |"
+POINTER = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+CRYPTOGRAPHY = {
+    *("hashlib", "hmac", "secrets", "random", "ssl", "argon2", "bcrypt", "os.urandom"),
+    *("uuid.uuid1", "uuid.uuid4", "uuid.uuid5", "cryptography", "Crypto", "nacl", "jwt"),
+}
+CLIENTS = {
+    *("http.client", "urllib.request", "urllib3", "httpx", "requests", "aiohttp", "smtplib"),
+}
+
 DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")]
 
 
+def rows() -> list[list[str]]:
+    """Return the cells of the rows that say how requirements are met, and by which test."""
+    found = []
+    for table in SECURITY.split(f"\n{HEAD}\n")[1:]:
+        lines = table.partition("\n\n")[0].splitlines()[1:]
+        found += [line.strip("| ").split(" | ") for line in lines]
+    return found
+
+
 def test_every_test_it_points_to_exists() -> None:
-    pointers = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", SECURITY)
-    assert len(pointers) > 50
+    pointers = POINTER.findall(SECURITY)
+    assert len(pointers) > 100
     for path, name in pointers:
         text = (ROOT / path).read_text(encoding="utf-8")
         assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0].replace("`", ""))
+def test_every_row_has_a_test_or_says_why_not(row: list[str]) -> None:
+    _, _, test = row
+    pointers = ", ".join(f"`{path}::{name}`" for path, name in POINTER.findall(test))
+    assert test == pointers or re.fullmatch(r"none: \S.+", test)
+
+
+def test_every_use_of_cryptography_is_listed() -> None:
+    """The inventory of `SECURITY.md` is complete, and lists nothing that is gone."""
+    table = SECURITY.partition("| for | what | in |")[2].partition("\n\n")[0]
+    listed = set(re.findall(r"`([\w/]+\.py)`", table))
+    found = {path for path, names in imports() if names & CRYPTOGRAPHY}
+    assert found == listed
+
+
+def test_the_service_calls_no_other_service() -> None:
+    assert [path for path, names in imports() if names & CLIENTS] == []
+
+
+def imports() -> Iterator[tuple[str, set[str]]]:
+    """Iterate over the files of the service, with the modules and names that they import or use."""
+    for path in sorted(ROOT.glob("service/**/*.py")):
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {each.name for each in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                names.add(f"{node.value.id}.{node.attr}")
+        yield str(path.relative_to(ROOT / "service")), names
 
 
 def test_every_event_is_documented() -> None:

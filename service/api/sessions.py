@@ -31,9 +31,11 @@ from service.api.schemas import Ended, SessionPage, listed_session_info
 from service.api.security.cross_origin import reject_cross_origin
 from service.api.security.guard import AuthenticatedRequest, require_session
 from service.api.tokens import clear_session_cookie
-from service.auth.errors import NoSuchSession
+from service.auth.errors import FieldCode, InvalidField, NoSuchSession, ValidationFailed
 
 PAGE_LENGTH = 100
+
+SEVERAL_CURSORS = "There must be one cursor."
 
 
 class SessionController(Controller):
@@ -66,6 +68,7 @@ class SessionController(Controller):
     ) -> SessionPage:
         """List the user's live sessions, newest first, a hundred on a page."""
         live = request.auth.live
+        require_one_cursor(request)
         older_than = None if cursor is None else parse_cursor(cursor)
         sessions = state_of(request).services.sessions
         listed = await sessions.list(live.user.id, PAGE_LENGTH + 1, older_than)
@@ -114,6 +117,12 @@ class SessionController(Controller):
         """End all of the user's sessions but this one."""
         sessions = state_of(request).services.sessions
         return Ended(ended=await sessions.end_others(request.auth.live.session, context))
+
+
+def require_one_cursor(request: AuthenticatedRequest) -> None:
+    """Raise `ValidationFailed` for several cursors: each reader might take another one."""
+    if len(request.query_params.getall("cursor", [])) > 1:
+        raise ValidationFailed([InvalidField(FieldCode.NOT_ALLOWED, SEVERAL_CURSORS).of("cursor")])
 
 
 def parse_session_id(text: str) -> UUID:

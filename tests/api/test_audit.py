@@ -75,7 +75,7 @@ def test_sign_up_log_in_and_log_out_are_recorded(service: Service, client: httpx
     joined = sign_up(client)
     assert matches(last_event(service, joined), Event.SIGNED_UP, **ids(joined))
     back = log_in(client)
-    assert matches(last_event(service, back), Event.LOGGED_IN, **ids(back))
+    assert matches(last_event(service, back), Event.LOGGED_IN, known_device=True, **ids(back))
     left = client.post("/logout")
     assert matches(last_event(service, left), Event.LOGGED_OUT, **ids(back))
 

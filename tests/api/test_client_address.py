@@ -143,19 +143,19 @@ def test_the_header_that_is_not_configured_is_ignored() -> None:
     assert address("10.0.0.1", forged, x("203.0.113.7")) == "203.0.113.7"
 
 
-@given(st.lists(st.text(), max_size=5))
+@given(st.lists(st.text() | st.ip_addresses().map(str), max_size=5))
 def test_without_trusted_proxies_headers_are_ignored(values: list[str]) -> None:
     headers = [x(value.encode("utf-8", "replace").decode("latin-1")) for value in values]
     assert address("203.0.113.9", *headers, trusted=Networks()) == "203.0.113.9"
 
 
-@given(st.text())
+@given(st.text() | st.ip_addresses().map(str))
 def test_addresses_forged_by_the_client_are_ignored(forged: str) -> None:
     value = forged.encode("utf-8", "replace").decode("latin-1") + ", 203.0.113.7"
     assert address("10.0.0.1", x(value)) == "203.0.113.7"
 
 
-@given(st.text('fFor=;,"\\ 6.[]', max_size=40))
+@given(st.text('fFor=;,"\\ 6.[]', max_size=40) | st.ip_addresses(v=4).map("for={}".format))
 def test_elements_forged_by_the_client_are_ignored(forged: str) -> None:
     value = ("forwarded", f"{forged}, for=203.0.113.7")
     assert address("10.0.0.1", value, header=ForwardedHeader.FORWARDED) == "203.0.113.7"

@@ -210,3 +210,17 @@ def test_options_lists_the_methods_of_a_path(client: httpx.Client, path: str) ->
     assert set(response.headers["allow"].split(", ")) == expected
     assert client.patch(path).status_code == 405
     assert set(client.patch(path).headers["allow"].split(", ")) == expected
+
+
+def test_the_page_shares_its_window_with_no_other(client: httpx.Client) -> None:
+    assert client.get("/docs").headers["cross-origin-opener-policy"] == "same-origin"
+
+
+def test_no_secret_is_sent_in_a_url() -> None:
+    parameters = {
+        (parameter["in"], parameter["name"])
+        for operations in COMMITTED["paths"].values()
+        for operation in operations.values()
+        for parameter in operation.get("parameters", ())
+    }
+    assert parameters == {("path", "session_id"), ("query", "cursor")}

@@ -208,7 +208,8 @@ def test_every_response_has_the_security_headers(client: httpx.Client) -> None:
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         (policy,) = answer.headers.get_list("content-security-policy")
         assert "default-src 'none'" in policy
-        assert "frame-ancestors 'none'" in policy
+        for directive in ("base-uri", "form-action", "frame-ancestors"):
+            assert f"{directive} 'none'" in policy
         assert "strict-transport-security" not in answer.headers
         assert len(answer.headers["x-request-id"]) == 32
     assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)

@@ -201,7 +201,7 @@ def test_production_cookies_are_secure_and_bound_to_the_host(
     services: ServicePool,
 ) -> None:
     with services.service({"OSTIARY_ENV": "production"}).client() as client:
-        header = sign_up(client).headers["set-cookie"]
+        header = sign_up(client).headers.get_list("set-cookie")[0]
     assert header.startswith("__Host-auth_session=")
     assert header.endswith("HttpOnly; Path=/; SameSite=Lax; Secure")
 
@@ -211,9 +211,9 @@ def test_a_cookie_with_a_domain_has_the_prefix_secure(
 ) -> None:
     environment = {"OSTIARY_ENV": "production", "OSTIARY_COOKIE_DOMAIN": "example.com"}
     with services.service(environment).client() as client:
-        header = sign_up(client).headers["set-cookie"]
+        header = sign_up(client).headers.get_list("set-cookie")[0]
     assert header.startswith("__Secure-auth_session=")
-    assert "; Domain=example.com; Secure" in header
+    assert header.endswith("; Domain=example.com; Secure")
 
 
 @pytest.mark.parametrize(

@@ -220,6 +220,8 @@ def test_a_session_tells_when_it_ends_at_the_latest(
 
 def test_all_other_sessions_can_be_ended(client: httpx.Client, alice: str, bobby: str) -> None:
     others = [log_in_elsewhere(client) for _ in range(3)]
+    for other in others:
+        assert client.get("/me", headers=bearer(other)).status_code == 200
     response = client.delete("/sessions", headers=bearer(alice))
     assert (response.status_code, response.json()) == (200, {"ended": 3})
     for other in others:
@@ -265,3 +267,14 @@ def test_sessions_cannot_be_listed_or_ended_without_a_session(
     client: httpx.Client, method: str, path: str
 ) -> None:
     assert client.request(method, path).json()["code"] == "not_authenticated"
+
+
+def test_two_cursors_are_refused(client: httpx.Client, alice: str) -> None:
+    for _ in range(100):
+        log_in_elsewhere(client)
+    cursor = list_sessions(client, alice).json()["next"]
+    response = client.get(
+        "/sessions", headers=bearer(alice), params=[("cursor", cursor), ("cursor", cursor)]
+    )
+    assert response.status_code == 400
+    assert codes(response) == {"cursor": "not_allowed"}

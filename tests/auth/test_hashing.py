@@ -444,3 +444,8 @@ def is_zombie(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_the_default_cost_is_the_minimum_that_owasp_recommends() -> None:
+    made = argon2_hasher(Argon2Cost()).hash("correct horse battery staple")
+    assert made.startswith("$argon2id$v=19$m=19456,t=2,p=1$")

@@ -171,3 +171,9 @@ def test_deleting_a_user_deletes_keys_and_sessions(database_url: str) -> None:
     execute(database_url, 'DELETE FROM "user"')
     assert fetch(database_url, "SELECT 1 FROM key") == []
     assert fetch(database_url, "SELECT 1 FROM session") == []
+
+
+def test_a_new_database_has_no_users(empty_database: str) -> None:
+    asyncio.run(migrate(empty_database))
+    assert fetch(empty_database, 'SELECT FROM "user"') == []
+    assert fetch(empty_database, "SELECT FROM key") == []

@@ -8,6 +8,7 @@ from email.utils import format_datetime
 import structlog
 from litestar.types import Scope
 
+from service.api.http.cors import loggable_origin
 from service.api.http.response_headers import queue_cookie
 from service.auth.tokens import LegacyCookieToken, Token
 from service.model.sessions import Session
@@ -78,7 +79,7 @@ class SessionCookie:
             self._has_warned = True
             log.warning(
                 "cookie_lost_cross_site",
-                origin=headers.get(b"origin", b"").decode("latin-1"),
+                origin=loggable_origin(headers.get(b"origin", b"")),
                 samesite=self._samesite.value,
                 remedy=REMEDY,
             )
