@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from time import monotonic
 
 import structlog
@@ -18,7 +19,7 @@ from service.settings.passwords import Argon2Cost, HashingSettings
 # Maximum time that `HashPool.close` leaves to the jobs under way, in seconds.
 CLOSE_TIMEOUT = 2.0
 
-# How long a refusal is delayed, in seconds.
+# How long a refusal is delayed on average, in seconds.
 REFUSAL_PAUSE = 1.0
 
 # Minimum time between two log lines that say that passwords are refused, in seconds.
@@ -80,7 +81,8 @@ class HashPool:
         """
         if not self._idle and not self._queue.has_place_for(Turn(requester, 0.0)):
             self._log_refusal()
-            await asyncio.sleep(REFUSAL_PAUSE)
+            # Not all at once: those that are refused together would come again together.
+            await asyncio.sleep(REFUSAL_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311
             raise Overloaded
 
     async def close(self) -> None:
