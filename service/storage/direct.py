@@ -38,7 +38,8 @@ class DirectStatement:
         pooled: Any = connection.sync_connection and connection.sync_connection.connection
         # In a transaction SQLAlchemy has to execute it, since it sends BEGIN before the first.
         if pooled.isolation_level != "autocommit":
-            return list(await connection.execute(self._statement, parameters))
+            result = await connection.execute(self._statement, parameters)
+            return list(result) if result.returns_rows else []
         driver = pooled.driver_connection
         try:
             rows = await driver.fetch(self._sql, *(parameters[name] for name in self._names))
