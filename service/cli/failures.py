@@ -12,7 +12,12 @@ import click
 
 from service.auth.errors import AuthError, SchemaBehind, ValidationFailed
 from service.auth.hashing.process import HashProcessDied
-from service.cli.terminal import escape_unknown_characters, printable, replace_closed_error_stream
+from service.cli.terminal import (
+    discard_output,
+    escape_unknown_characters,
+    printable,
+    replace_closed_error_stream,
+)
 from service.storage.errors import INSUFFICIENT_PRIVILEGE, DatabaseUnavailable, StatementRefused
 from service.storage.privileges import NoSuchRole
 from service.storage.schema import UnknownRevision
@@ -38,6 +43,8 @@ def reporting_failures() -> Iterator[None]:
         message = next((tell(error) for kind, tell in MESSAGES if isinstance(error, kind)), None)
         if message is None:
             raise
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            discard_output()
         fail(message)
 
 

@@ -37,6 +37,11 @@ def replace_closed_error_stream() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
 
 
+def discard_output() -> None:
+    """Let what is left of the output, which could not be written, be dropped at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def escape_unknown_characters() -> None:
     """Escape what the terminal's encoding does not have, instead of failing."""
     for stream in (sys.stdout, sys.stderr):

@@ -187,7 +187,7 @@ def test_requests_get_past_a_connection_that_is_stuck(
         both = [pool.submit(client.get, "/me", headers=mine) for _ in range(2)]
         wait_for(lambda: any(each.done() for each in both), "one is answered")
         assert not all(each.done() for each in both)
-        proxy.cut()
+        proxy.speak()
         assert [each.result().status_code for each in both] == [200, 200]
 
 
