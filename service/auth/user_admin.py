@@ -95,7 +95,7 @@ class UserAdmin:
     async def end_sessions_of_all(self) -> int:
         """End all sessions of all users, a batch at a time. Returns how many."""
         ended, batch = 0, SESSIONS_PER_BATCH
-        while batch == SESSIONS_PER_BATCH:
+        while batch:
             async with self._database.connect() as connection:
                 batch = await session_endings.end_any_sessions(connection, SESSIONS_PER_BATCH)
             ended += batch

@@ -123,12 +123,16 @@ async def end_all_sessions(connection: AsyncConnection, user_id: UUID) -> int:
     return result.rowcount
 
 
-# A batch at a time, for the time limit of a statement.
-END_ANY_SESSIONS = delete(session).where(
-    session.c.id.in_(
-        select(session.c.id).order_by(*LOCK_ORDER).limit(bindparam("max_rows")).with_for_update()
-    )
+# A batch at a time, for the time limit of a statement. Not in a subquery: PostgreSQL may execute one
+# with LIMIT and FOR UPDATE more than once, and find other rows each time.
+_any_sessions = (
+    select(session.c.id)
+    .order_by(*LOCK_ORDER)
+    .limit(bindparam("max_rows"))
+    .with_for_update()
+    .cte("any_sessions")
 )
+END_ANY_SESSIONS = delete(session).where(session.c.id == _any_sessions.c.id)
 
 
 async def end_any_sessions(connection: AsyncConnection, max_rows: int) -> int:
