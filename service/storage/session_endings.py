@@ -123,8 +123,8 @@ async def end_all_sessions(connection: AsyncConnection, user_id: UUID) -> int:
     return result.rowcount
 
 
-# A batch at a time, for the time limit of a statement. Not in a subquery: PostgreSQL may execute one
-# with LIMIT and FOR UPDATE more than once, and find other rows each time.
+# A batch at a time, for the time limit of a statement. Not in a subquery: PostgreSQL may execute
+# one with LIMIT and FOR UPDATE more than once, and find other rows each time.
 _any_sessions = (
     select(session.c.id)
     .order_by(*LOCK_ORDER)
