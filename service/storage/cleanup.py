@@ -82,9 +82,9 @@ async def delete_expired(
 
 DELETE_EXPIRED_RATE_LIMITS = text(
     """
-    DELETE FROM rate_limit WHERE bucket IN (
+    DELETE FROM rate_limit WHERE bucket = ANY (ARRAY(
         SELECT bucket FROM rate_limit WHERE tat <= now() LIMIT :max_rows FOR UPDATE SKIP LOCKED
-    )
+    ))
     """
 )
 
