@@ -86,7 +86,7 @@ def _headers_of(status: str) -> Document:
     """Return the headers that every response with this status has."""
     headers = {REQUEST_ID_HEADER: _header("The id of the request, which the log has as well.")}
     if status == "401":
-        headers["WWW-Authenticate"] = _header("`Bearer`, with an error code if a token was sent.")
+        headers["WWW-Authenticate"] = _header("Always `Bearer`.")
     if status in RETRY_STATUSES:
         headers["Retry-After"] = _header("In how many seconds to try again.")
     return headers

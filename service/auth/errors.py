@@ -197,7 +197,7 @@ class NoSuchUser(AuthError):
 
 
 class HashingUnavailable(AuthError):
-    """No hash process works: nobody can log in."""
+    """No hash process works, so log-in is unavailable."""
 
     code = "hashing_unavailable"
     message = "The hash processes died."

@@ -7,8 +7,8 @@ finds no room but what attempts in flight have reserved waits for their outcome.
 From an unknown device there is a limit for each address and one for each user name; when the name's
 is used up, an address with no recent failure for the name still has one attempt. An attacker at
 other addresses therefore needs a new address for each further guess. Attempts from a known device,
-and checks of the current password in a session, have limits of their own, which nobody else can
-exhaust. Unknown names are treated like any other.
+and checks of the current password in a session, have limits of their own, which other clients
+cannot exhaust. Unknown names are treated like any other.
 
 `docs/rate-limits.md` explains the buckets, and what they do not prevent.
 """
@@ -192,7 +192,7 @@ class RateLimiter:
             for network, times in _networks(context.device.address)
         ]
         try:
-            # It counts whatever its outcome, so nobody waits for it.
+            # It counts, successful or not, so other attempts do not wait for its outcome.
             attempt = await self._admit(self._consume_all(buckets, reserved_for=0))
         except RateLimited:
             record(Event.SIGN_UP_THROTTLED, context)

@@ -27,7 +27,7 @@ class Readiness:
     async def check(self) -> None:
         """Check that the database takes writes and has all migrations, and that hashing works.
 
-        Whoever asks while a check is under way gets its result. A schema that is ahead is
+        A call during a check gets the result of that check. A schema that is ahead is
         accepted: another machine may run a newer version already. Raises `DatabaseUnavailable`,
         `SchemaBehind` and `HashingUnavailable`.
         """

@@ -1,4 +1,4 @@
-"""Names that nobody can sign up with, and names that look like one of them."""
+"""Reserved names, which sign-up refuses, and names that look like one of them."""
 
 from __future__ import annotations
 

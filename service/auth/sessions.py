@@ -252,8 +252,8 @@ class Sessions:
     async def _enforce_limit(self, user_id: UUID, context: RequestContext) -> None:
         """End the sessions beyond the limit.
 
-        The new session is open, and its token known to nobody if the log-in failed now. If the
-        database is unavailable, the next log-in ends them.
+        The new session is open already: if the log-in failed now, no client would have its token.
+        If the database is unavailable, the next log-in ends them.
         """
         try:
             async with self._database.connect() as connection:

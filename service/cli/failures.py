@@ -65,7 +65,7 @@ def _unavailable(error: DatabaseUnavailable) -> str:
 
 
 def _os_error(error: OSError) -> str | None:
-    if error.errno == errno.EPIPE:  # Nobody reads the output any more; click ends quietly.
+    if error.errno == errno.EPIPE:  # The reader of the output has ended; click exits quietly.
         return None
     place = "" if error.filename is None else f"{error.filename}: "
     return f"{place}{error.strerror or _line(error)}"

@@ -53,7 +53,7 @@ def _warn_of_interception(settings: Settings) -> None:
 
 def _announce(settings: Settings, data_location: str) -> None:
     address = settings.server.url
-    # Whoever reads standard output may have gone.
+    # The reader of standard output may have ended.
     with suppress(OSError):
         click.echo(
             f"Ostiary listens on {address} · documentation {address}/docs · data in {data_location}"

@@ -224,7 +224,7 @@ class EmbeddedPostgres:
 
 
 def _is_last_user(users: IO[str]) -> bool:
-    """Give up the lock of a user; return whether nobody else has one.
+    """Give up the lock of a user; return whether no other process has one.
 
     If the guardian has it, which stops the server, wait for that.
     """

@@ -131,7 +131,7 @@ class Batcher(Generic[K, V]):
                 self._is_busy = False
 
     def _next_batch(self) -> list[Waiter[K, V]]:
-        """Take those who wait longest; whoever was cancelled waits no longer."""
+        """Take the look-ups that have waited longest, without those that were cancelled."""
         size = min(len(self._waiting), self._max_batch_size)
         taken = [self._waiting.popleft() for _ in range(size)]
         return [waiter for waiter in taken if not waiter[1].done()]

@@ -61,8 +61,8 @@ class Connection(PlainConnection):
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Cancel the statement under way, if any, and close.
 
-        With a time limit, as SQLAlchemy gives for a connection that it discards, nobody waits:
-        the statement was abandoned because the time of its request is over.
+        With a time limit, as SQLAlchemy gives for a connection that it discards, this does not
+        wait: the statement was abandoned because the time of its request is over.
         """
         if timeout is None:
             await super().close(timeout=CLOSE_TIMEOUT)

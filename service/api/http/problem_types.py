@@ -232,8 +232,8 @@ HASHING_UNAVAILABLE = ProblemType(
     is_logged=True,
     status=503,
     title="Hashing unavailable",
-    detail="No hash process works; nobody can log in.",
-    when="no hash process works, so nobody can log in (`GET /readyz` only)",
+    detail="No hash process works; log-in is unavailable.",
+    when="no hash process works, so log-in is unavailable (`GET /readyz` only)",
     headers=RETRY_SOON,
 )
 

@@ -1,6 +1,6 @@
 """Refused requests in the log: some one by one, all of them as a number.
 
-Whoever sends requests must be able to fill neither the log nor the memory with them.
+Clients must not be able to fill the log or the memory with refused requests.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The order in which passwords that wait are hashed, and which of them are refused.
 
 Start-time fair queueing (Goyal, Vin and Cheng, 1996), by address block and by name at once: each
-has served time, and whoever has the least of it is next. One that was not there before begins at
-the time of those who are served now. So a flood from one address, or for one name, waits behind
-itself, and everybody else is next.
+has a served time, and the one with the least is served next. A new one begins at the time of those
+that are being served. A flood from one address, or for one name, therefore delays only itself.
 """
 
 from __future__ import annotations

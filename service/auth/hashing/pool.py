@@ -77,7 +77,7 @@ class HashPool:
     async def require_place(self, requester: Requester) -> None:
         """Raise `Overloaded` if a job would have no place, before anything else is done for it.
 
-        The refusal is paused: whoever tries again at once would keep the processors from hashing.
+        The refusal is paused: clients that retry at once would keep the processors from hashing.
         """
         if not self._idle and not self._queue.has_place_for(Turn(requester, 0.0)):
             self._log_refusal()

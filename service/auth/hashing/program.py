@@ -113,7 +113,7 @@ def end_with(parent: int) -> None:
 
 
 def main() -> None:
-    """Execute jobs until standard input is closed, or nobody reads their results."""
+    """Execute jobs until standard input is closed, or standard output is."""
     cost, parent = sys.argv[1:]
     end_with(int(parent))
     lower_priority()
