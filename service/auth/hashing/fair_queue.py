@@ -84,22 +84,14 @@ class FairQueue:
         self._waiting.append(turn)
         if len(self._waiting) <= self._length:
             return None
-        counts = Counter(flow for each in self._waiting for flow in each.flows)
-        excess = max(
-            reversed(self._waiting), key=lambda each: max(counts[flow] for flow in each.flows)
-        )
+        excess = _excess(self._waiting)
         self._waiting.remove(excess)
         return excess
 
     def has_place_for(self, turn: Turn) -> bool:
         """Return whether a turn that is added would stay."""
-        if len(self._waiting) < self._length:
-            return True
-        before = self._waiting
-        self._waiting = list(before)
-        excess = self.add(turn)
-        self._waiting = before
-        return excess is not turn
+        has_free_place = len(self._waiting) < self._length
+        return has_free_place or _excess([*self._waiting, turn]) is not turn
 
     def take(self) -> Turn | None:
         """Remove the turn that is next, and count its cost; ``None`` if there is none."""
@@ -130,6 +122,12 @@ class FairQueue:
             self._served = {
                 flow: served for flow, served in self._served.items() if served > self._now
             }
+
+
+def _excess(turns: list[Turn]) -> Turn:
+    """Return the newest of the turns whose address block or name has most of them."""
+    counts = Counter(flow for turn in turns for flow in turn.flows)
+    return max(reversed(turns), key=lambda turn: max(counts[flow] for flow in turn.flows))
 
 
 class SharedQueue:
