@@ -7,7 +7,7 @@ from time import time
 
 from litestar.types import Scope
 
-from service.api.http.response_headers import queue_cookie
+from service.api.http.response_headers import cookie_attributes, queue_cookie
 from service.auth.devices import DeviceToken
 from service.settings.devices import DeviceSettings
 from service.settings.values import SameSite
@@ -23,9 +23,7 @@ class DeviceCookie:
         self.name = f"__Host-{settings.cookie_name}" if secure else settings.cookie_name
         self._prefix = f"{self.name}=".encode()
         self._seconds = int(settings.lifetime)
-        self._attributes = "; HttpOnly; Path=/; SameSite=" + samesite.capitalize()
-        if secure:
-            self._attributes += "; Secure"
+        self._attributes = cookie_attributes(samesite, secure=secure)
 
     def set(self, scope: Scope, token: DeviceToken) -> None:
         """Set the cookie with the response."""

@@ -6,6 +6,8 @@ import random
 
 from litestar.types import Message, Scope, Send
 
+from service.settings.values import SameSite
+
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 # Responses must not be cached, sniffed, executed, framed or embedded cross-origin.
@@ -29,6 +31,17 @@ def request_id_of(scope: Scope) -> str:
         # An identifier, not a secret: the faster generator will do.
         state["request_id"] = f"{random.getrandbits(128):032x}"
     return str(state["request_id"])
+
+
+def cookie_attributes(samesite: SameSite, *, secure: bool, domain: str | None = None) -> str:
+    """Return what follows the value and lifetime of a cookie that scripts cannot read (RFC 6265).
+
+    Without ``domain`` the cookie is sent to this host only.
+    """
+    attributes = f"; HttpOnly; Path=/; SameSite={samesite.capitalize()}"
+    if domain is not None:
+        attributes += f"; Domain={domain}"
+    return attributes + "; Secure" if secure else attributes
 
 
 def queue_cookie(scope: Scope, cookie: str) -> None:

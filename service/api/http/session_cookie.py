@@ -9,7 +9,7 @@ import structlog
 from litestar.types import Scope
 
 from service.api.http.cors import loggable_origin
-from service.api.http.response_headers import queue_cookie
+from service.api.http.response_headers import cookie_attributes, queue_cookie
 from service.auth.tokens import LegacyCookieToken, Token
 from service.model.sessions import Session
 from service.settings.cookies import CookieSettings
@@ -36,11 +36,9 @@ class SessionCookie:
         kinds: dict[str, type[Token]] = {settings.name: LegacyCookieToken, self.name: Token}
         self._kinds = {name.encode(): kind for name, kind in kinds.items()}
         self._starts = tuple(name + b"=" for name in self._kinds)
-        self._attributes = "; HttpOnly; Path=/; SameSite=" + settings.samesite.capitalize()
-        if settings.domain is not None:
-            self._attributes += f"; Domain={settings.domain}"
-        if secure:
-            self._attributes += "; Secure"
+        self._attributes = cookie_attributes(
+            settings.samesite, secure=secure, domain=settings.domain
+        )
 
     def set(self, scope: Scope, token: Token, session: Session, now: datetime) -> None:
         """Set the cookie with the response. It expires when the session does.
