@@ -22,16 +22,23 @@ from service.storage.errors import READ_ONLY
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
 
 
+def compiled(statement: ClauseElement) -> tuple[str, tuple[str, ...]]:
+    """Return the SQL of a statement for asyncpg, and the names of its parameters in their order.
+
+    Raises `TypeError` if it is no statement with positional parameters.
+    """
+    compiler = statement.compile(dialect=_DIALECT)
+    if not isinstance(compiler, SQLCompiler) or compiler.positiontup is None:
+        raise TypeError("not a statement with positional parameters")
+    return compiler.string, tuple(compiler.positiontup)
+
+
 class DirectStatement:
     """A statement whose parameters have the types of asyncpg; none is a constant of it."""
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=_DIALECT)
-        if not isinstance(compiled, SQLCompiler) or compiled.positiontup is None:
-            raise TypeError("not a statement with positional parameters")
         self._statement: Any = statement
-        self._sql = compiled.string
-        self._names = tuple(compiled.positiontup)
+        self._sql, self._names = compiled(statement)
 
     async def all(self, connection: AsyncConnection, parameters: Mapping[str, Any]) -> list[Any]:
         """Execute the statement; return the rows, with their columns as attributes."""

@@ -16,8 +16,7 @@ from uuid import UUID
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 from msgspec import Struct
-from sqlalchemy import ARRAY, Select, Uuid, any_, bindparam, select
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 
 from service.model.deadline import deadline
 from service.model.sessions import FoundSession, SecretHash, Session, SessionState
@@ -25,6 +24,7 @@ from service.model.users import User
 from service.settings.database import DatabaseOptions
 from service.storage.batching import Batcher, BatcherClosed
 from service.storage.connection import Connection, close_in_background, connect
+from service.storage.direct import compiled
 from service.storage.errors import DatabaseUnavailable, reason_of, translating_errors
 from service.storage.keys import DISPLAY_NAME
 from service.storage.sessions import NOW, SESSION_COLUMNS
@@ -55,13 +55,8 @@ FIND_LIVE_SESSIONS = _LIVE_SESSIONS.where(
     session.c.id == any_(bindparam("session_ids", type_=ARRAY(Uuid)))
 )
 
-
-def _compiled(statement: Select[*tuple[object, ...]]) -> str:
-    return str(statement.compile(dialect=PGDialect_asyncpg()))  # type: ignore[no-untyped-call]
-
-
-FIND_ONE = _compiled(FIND_LIVE_SESSION)
-FIND_MANY = _compiled(FIND_LIVE_SESSIONS)
+FIND_ONE, _ = compiled(FIND_LIVE_SESSION)
+FIND_MANY, _ = compiled(FIND_LIVE_SESSIONS)
 
 
 class LookupConnection(Struct, frozen=True, kw_only=True):
