@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from service.background import cancel_and_wait, run_periodically
-from service.storage.database import DatabaseUnavailable
+from service.storage.errors import DatabaseUnavailable
 from tests.services import PATIENCE
 
 

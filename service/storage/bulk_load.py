@@ -14,7 +14,8 @@ from typing import Any
 import asyncpg
 from msgspec import Struct
 
-from service.storage.database import ADMIN_TIMEOUTS, connect, translating_errors
+from service.storage.connection import ADMIN_TIMEOUTS, connect
+from service.storage.errors import translating_errors
 
 # The key of an advisory lock: one load at a time. Any constant would do.
 LOAD_LOCK = 0x696D706F7274

@@ -16,25 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from service.model.deadline import time_limit
 from service.settings.database import DatabaseOptions
-from service.storage.connection import ADMIN_TIMEOUTS, CLOSE_TIMEOUT, Connection, connect
-from service.storage.errors import (
-    READ_ONLY,
-    DatabaseUnavailable,
-    SchemaBehind,
-    StatementRefused,
-    translating_errors,
-)
-
-__all__ = [
-    "ADMIN_TIMEOUTS",
-    "Database",
-    "DatabaseUnavailable",
-    "SchemaBehind",
-    "StatementRefused",
-    "connect",
-    "create_engine",
-    "translating_errors",
-]
+from service.storage.connection import CLOSE_TIMEOUT, Connection, connect
+from service.storage.errors import READ_ONLY, DatabaseUnavailable, translating_errors
 
 P = ParamSpec("P")
 T = TypeVar("T")

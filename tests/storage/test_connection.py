@@ -15,7 +15,7 @@ from service.embedded_postgres import EmbeddedPostgres
 from service.settings.database import DatabaseOptions
 from service.settings.values import Duration
 from service.storage.connection import connect, host_urls, may_be_intercepted, wait_for_server
-from service.storage.database import DatabaseUnavailable
+from service.storage.errors import DatabaseUnavailable
 from tests.databases import TestServer, name_of
 from tests.proxy import Proxy
 from tests.services import PATIENCE, running

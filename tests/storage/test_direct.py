@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import bindparam, text
 
 from service.settings.database import DatabaseOptions
-from service.storage.database import Database, DatabaseUnavailable, StatementRefused
+from service.storage.database import Database
 from service.storage.direct import DirectStatement
+from service.storage.errors import DatabaseUnavailable, StatementRefused
 from tests.databases import execute
 
 ADD = DirectStatement(

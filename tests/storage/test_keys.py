@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from service.model.users import PasswordHash
-from service.storage.database import Database, StatementRefused
+from service.storage.database import Database
+from service.storage.errors import StatementRefused
 from service.storage.keys import (
     add_key,
     find_hash_of_each_scheme,

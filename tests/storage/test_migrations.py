@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from service.storage.database import StatementRefused
+from service.storage.errors import StatementRefused
 from service.storage.schema import MIGRATIONS, connection_to, migrate, revisions
 from tests.databases import TestServer, execute
 

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from service.storage.database import DatabaseUnavailable
+from service.storage.errors import DatabaseUnavailable
 from service.storage.schema import (
     MIGRATIONS,
     LockPatience,

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from service.settings.database import DatabaseOptions
-from service.storage.database import DatabaseUnavailable
+from service.storage.errors import DatabaseUnavailable
 from service.storage.session_lookups import SessionLookups
 from tests.databases import execute, locked, wait_for_lock_waiters, wait_until
 

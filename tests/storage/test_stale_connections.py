@@ -11,7 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.settings.database import DatabaseOptions
-from service.storage.database import Database, DatabaseUnavailable, translating_errors
+from service.storage.database import Database
+from service.storage.errors import DatabaseUnavailable, translating_errors
 from service.storage.session_lookups import SessionLookups
 from tests.databases import execute
 
