@@ -76,10 +76,12 @@ def drained(reading: int, writer: LogWriter) -> list[dict[str, Any]]:
 
     def is_done() -> bool:
         nonlocal text
+        # Asked before the pipe is found empty: the last line may be written in between.
+        is_all_written = not writer._lines.unfinished_tasks
         try:
             text += os.read(reading, 1 << 20)
         except BlockingIOError:
-            return not writer._lines.unfinished_tasks
+            return is_all_written
         return False
 
     wait_for(is_done, "all that was queued is written")
