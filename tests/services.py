@@ -55,6 +55,13 @@ NO_LIMITS = {
 # a request.
 UNUSED_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
+# httpx closes the idle connections that exceed a limit, or have expired, and among them one that
+# another thread has just been given: its request then waits until its time is over
+# (encode/httpcore#1110, open with 1.0.9).
+NO_CONNECTION_IS_CLOSED = httpx.Limits(
+    max_connections=None, max_keepalive_connections=None, keepalive_expiry=None
+)
+
 
 class Service:
     """A running service."""
@@ -79,6 +86,7 @@ class Service:
             base_url=self.url,
             timeout=PATIENCE,
             verify=UNUSED_TLS,
+            limits=NO_CONNECTION_IS_CLOSED,
             **options,  # type: ignore[arg-type]
         )
 

@@ -9,15 +9,17 @@ import pytest
 
 from tests.databases import execute, fetch_value
 from tests.factories import age_sessions, cookie, sessions_in, sign_up, token_of
-from tests.services import PATIENCE, UNUSED_TLS, Service
+from tests.services import NO_CONNECTION_IS_CLOSED, PATIENCE, UNUSED_TLS, Service
 
 REQUESTS = 200
 
 
 async def send_simultaneously(service: Service, token: str) -> list[httpx.Response]:
-    limits = httpx.Limits(max_connections=REQUESTS)
     async with httpx.AsyncClient(
-        base_url=service.url, timeout=PATIENCE, verify=UNUSED_TLS, limits=limits
+        base_url=service.url,
+        timeout=PATIENCE,
+        verify=UNUSED_TLS,
+        limits=NO_CONNECTION_IS_CLOSED,
     ) as client:
         requests = [client.get("/me", headers=cookie(token)) for _ in range(REQUESTS)]
         return await asyncio.gather(*requests)
