@@ -42,12 +42,16 @@ class LogWriter(logging.Handler):
         self._process: int | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write an event, or queue it; count it if neither is possible."""
+        """Write an event of a library, as `write` does."""
         try:
             line = self.format(record)
         except Exception:  # noqa: BLE001 - as all handlers do
             self.handleError(record)
-            return
+        else:
+            self.write(line)
+
+    def write(self, line: str) -> None:
+        """Write a line, or queue it; count it if neither is possible."""
         if self._never_blocks:
             self._write(line)
             return

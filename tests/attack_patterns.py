@@ -167,6 +167,13 @@ class Simulation:
             await connection.execute(text('TRUNCATE "user", rate_limit CASCADE'))
             await connection.execute(text('INSERT INTO "user" (id) VALUES (:id)'), {"id": OWNER})
             await connection.execute(
+                text(
+                    "INSERT INTO key (provider, name, display_name, user_id)"
+                    " VALUES ('username', :name, :name, :user_id)"
+                ),
+                {"name": NAME, "user_id": OWNER},
+            )
+            await connection.execute(
                 text("INSERT INTO device (hash, user_id) VALUES (:hash, :user_id)"),
                 {"hash": KNOWN_DEVICE.hash, "user_id": OWNER},
             )
@@ -190,9 +197,7 @@ class Simulation:
         if self._pattern.is_in_session:
             return await fails(self._limiter.password_check(session(2), context))
         name = next(self._names) if self._names else NAME
-        return await fails(
-            self._limiter.login_attempt(name, context, user_id=OWNER, device=self._pattern.device)
-        )
+        return await fails(self._limiter.login_attempt(name, context, device=self._pattern.device))
 
     async def _pass_time(self, seconds: float) -> None:
         async with self._database.connect() as connection:
@@ -205,9 +210,7 @@ class Simulation:
     async def _owner(self, device: DeviceToken | None, *, wrong: bool = False) -> str:
         context = RequestContext(device=Device(address=ip_address(self._pattern.owner_address)))
         try:
-            async with self._limiter.login_attempt(
-                NAME, context, user_id=OWNER, device=device
-            ) as attempt:
+            async with self._limiter.login_attempt(NAME, context, device=device) as attempt:
                 if wrong:
                     raise InvalidCredentials
         except RateLimited as refusal:

@@ -93,8 +93,9 @@ class AccountController(Controller):
         body = issue_token(request, opened, data.transport)
         return JSONResponse(body, status_code=201, headers={"Location": "/me"})
 
-    @post(
+    @FastRoute(
         "/login",
+        http_method=HttpMethod.POST,
         status_code=200,
         guards=[reject_cross_origin],
         before_request=require_json_body,

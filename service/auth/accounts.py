@@ -87,12 +87,9 @@ class Accounts:
         if device is None:
             # Whether a device is known, and has a place of its own, only the database can tell.
             await self._hasher.require_place(requester_of(context, name))
-        key = await self._find_key(name)
-        user_id = None if key is None else key.user.id
-        limits = self._rate_limiter.login_attempt(name, context, user_id=user_id, device=device)
-        async with limits as attempt:
+        async with self._rate_limiter.login_attempt(name, context, device=device) as attempt:
             requester = requester_of(context, name, is_known=attempt.is_known_device)
-            key, new_hash = await self._verify(key, password, requester, renew=True)
+            key, new_hash = await self._verify(attempt.key, password, requester, renew=True)
             if new_hash is not None:
                 key = await self._replace_hash(key, new_hash, password, requester)
             opened = await self._sessions.open_another(
@@ -154,7 +151,7 @@ class Accounts:
         self, live: LiveSession, password: Password, context: RequestContext, requester: Requester
     ) -> Key:
         """Return the key with the user's password. Raises `InvalidCredentials`."""
-        key = await self._database.read(key_storage.find_password_key, live.user.id)
+        key = await self._database.retrying(key_storage.find_password_key, live.user.id)
         async with self._rate_limiter.password_check(live.session, context):
             verified, _ = await self._verify(key, password, requester)
         return verified
@@ -189,7 +186,7 @@ class Accounts:
         return key
 
     async def _find_key(self, name: str) -> Key | None:
-        return await self._database.read(key_storage.find_key, Provider.USERNAME, name)
+        return await self._database.retrying(key_storage.find_key, Provider.USERNAME, name)
 
 
 def requester_of(context: RequestContext, name: str, *, is_known: bool = False) -> Requester:

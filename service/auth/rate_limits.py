@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from ipaddress import IPv6Address
@@ -27,7 +27,6 @@ from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
 from service.auth.devices import DeviceToken
@@ -37,11 +36,14 @@ from service.auth.uniform_timing import uniform_timing
 from service.model.deadline import at_least, deadline
 from service.model.request_context import Address, RequestContext
 from service.model.sessions import Session
+from service.model.users import Key
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Rate
 from service.storage import rate_limits as storage
 from service.storage.database import Database
-from service.storage.rate_limits import Bucket, Charge, Consumption, LoginBuckets
+from service.storage.direct import AnyConnection
+from service.storage.log_in_attempts import LoginBuckets, attempt_log_in
+from service.storage.rate_limits import Bucket, Charge, Consumption
 
 # Prefix lengths of the IPv6 networks that are limited, and how many times the attempts of an
 # address each of them has: a subscriber's network, a subscriber's site, an organisation's (RFC
@@ -71,10 +73,15 @@ REFUND_TIME = 1.0
 
 
 class Attempt(Struct, kw_only=True):
-    """An admitted attempt, until it is settled. Buckets in ``kept`` count successes too."""
+    """An attempt; once admitted it has charges, until it is settled.
 
-    charges: list[Charge]
+    Buckets in ``kept`` count successes too. ``key`` is that of the name, for a log-in.
+    """
+
+    user_id: UUID | None = None
     kept: frozenset[bytes] = frozenset()
+    charges: Sequence[Charge] = ()
+    key: Key | None = None
     is_known_device: bool = False
     delay: float = 0
     is_settled: bool = False
@@ -93,7 +100,7 @@ class Attempt(Struct, kw_only=True):
         ]
 
 
-Consume = Callable[[AsyncConnection], Awaitable[Consumption]]
+Consume = Callable[[AnyConnection], Awaitable[Consumption]]
 
 
 class RateLimiter:
@@ -126,36 +133,39 @@ class RateLimiter:
         name: str,
         context: RequestContext,
         *,
-        user_id: UUID | None,
         device: DeviceToken | None,
     ) -> AsyncIterator[Attempt]:
         """Admit an attempt to prove the password of ``name`` in the body of the context.
 
-        A body that succeeds settles the attempt as a `success`, in the statement that opens the
-        session for example; otherwise it is refunded at the end. It is refunded, too, when the body
-        raises anything but `InvalidCredentials`. Refusals take equally long and are recorded.
+        It is admitted, or refused, whether there is such a name or not. A body that succeeds
+        settles the attempt as a `success`, in the statement that opens the session for example;
+        otherwise it is refunded at the end. It is refunded, too, when the body raises anything but
+        `InvalidCredentials`. Refusals take equally long and are recorded.
         """
         buckets = self._login_buckets(name, context, device)
 
-        async def consume(connection: AsyncConnection) -> Consumption:
-            return await storage.consume_login(
+        attempt = Attempt(kept=frozenset({buckets.log_ins.id, buckets.device_log_ins.id}))
+
+        async def consume(connection: AnyConnection) -> Consumption:
+            consumed, attempt.key = await attempt_log_in(
                 connection,
+                name,
                 buckets,
                 device_hash=device.hash if device else None,
-                user_id=user_id,
                 device_lifetime=self._device_lifetime,
                 reserved_for=self._reserved_for,
             )
+            attempt.user_id = attempt.key.user.id if attempt.key else None
+            return consumed
 
         async with self._limited(
+            attempt,
             consume,
             context,
-            user_id=user_id,
             failures=buckets.failures,
-            kept=frozenset({buckets.log_ins.id, buckets.device_log_ins.id}),
             failed=Event.LOG_IN_FAILED,
             throttled=Event.LOG_IN_THROTTLED,
-        ) as attempt:
+        ):
             yield attempt
 
     @asynccontextmanager
@@ -171,11 +181,10 @@ class RateLimiter:
             self._limits.log_in_failures_per_device, "password in session", session.id.bytes
         )
         async with self._limited(
+            Attempt(user_id=session.user_id),
             self._consume_all([bucket]),
             context,
-            user_id=session.user_id,
             failures=None,
-            kept=frozenset(),
             failed=Event.PASSWORD_REFUSED,
             throttled=Event.PASSWORD_THROTTLED,
         ):
@@ -191,9 +200,10 @@ class RateLimiter:
             _bucket(self._limits.sign_ups_per_address, "sign-up from", network, times=times)
             for network, times in _networks(context.device.address)
         ]
+        attempt = Attempt()
         try:
             # It counts, successful or not, so other attempts do not wait for its outcome.
-            attempt = await self._admit(self._consume_all(buckets, reserved_for=0))
+            await self._admit(attempt, self._consume_all(buckets, reserved_for=0))
         except RateLimited:
             record(Event.SIGN_UP_THROTTLED, context)
             raise
@@ -206,30 +216,28 @@ class RateLimiter:
     @asynccontextmanager
     async def _limited(  # noqa: PLR0913
         self,
+        attempt: Attempt,
         consume: Consume,
         context: RequestContext,
         *,
-        user_id: UUID | None,
         failures: Bucket | None,
-        kept: frozenset[bytes],
         failed: Event,
         throttled: Event,
-    ) -> AsyncIterator[Attempt]:
+    ) -> AsyncIterator[None]:
         """Admit an attempt in the body, settle it, and record a refusal."""
-        attempt = None
         try:
             async with uniform_timing(self._hasher):
-                attempt = await self._admit(consume, kept)
+                await self._admit(attempt, consume)
                 async with self._settling(attempt, failures):
                     if attempt.delay:
                         await asyncio.sleep(attempt.delay)
-                    yield attempt
+                    yield
         except InvalidCredentials:
-            known = attempt is not None and attempt.is_known_device
-            record(failed, context, user_id=user_id, known_device=known)
+            known = attempt.is_known_device
+            record(failed, context, user_id=attempt.user_id, known_device=known)
             raise
         except RateLimited:
-            record(throttled, context, user_id=user_id)
+            record(throttled, context, user_id=attempt.user_id)
             raise
 
     @asynccontextmanager
@@ -253,7 +261,7 @@ class RateLimiter:
         if not attempt.is_settled:
             await self._settle(attempt.success)
 
-    async def _admit(self, consume: Consume, kept: frozenset[bytes] = frozenset()) -> Attempt:
+    async def _admit(self, attempt: Attempt, consume: Consume) -> None:
         """Consume an attempt; wait if there is no room but what attempts in flight have reserved.
 
         Raises `RateLimited`, and `Overloaded` if those have no outcome in time.
@@ -261,15 +269,12 @@ class RateLimiter:
         until = min(monotonic() + self._timeout, deadline())
         pause = FIRST_PAUSE
         while True:
-            async with self._database.connect() as connection:
-                consumed = await consume(connection)
+            consumed = await self._database.retrying_directly(consume)
             if consumed.is_allowed:
-                return Attempt(
-                    charges=consumed.charges,
-                    kept=kept,
-                    is_known_device=consumed.is_known_device,
-                    delay=self._delay(consumed),
-                )
+                attempt.charges = consumed.charges
+                attempt.is_known_device = consumed.is_known_device
+                attempt.delay = self._delay(consumed)
+                return
             if consumed.charges:
                 await self._refund(Attempt(charges=consumed.charges))
             if consumed.blocked_for and not consumed.blocked_by_reservations:
@@ -294,13 +299,13 @@ class RateLimiter:
     def _consume_all(self, buckets: list[Bucket], *, reserved_for: float | None = None) -> Consume:
         time = self._reserved_for if reserved_for is None else reserved_for
 
-        async def consume(connection: AsyncConnection) -> Consumption:
+        async def consume(connection: AnyConnection) -> Consumption:
             return await storage.consume(connection, buckets, reserved_for=time)
 
         return consume
 
-    async def _settle(self, charges: list[Charge]) -> None:
-        async with self._database.connect() as connection:
+    async def _settle(self, charges: Sequence[Charge]) -> None:
+        async with self._database.direct() as connection:
             await storage.settle(connection, charges)
 
     async def _refund(self, attempt: Attempt) -> None:
@@ -308,8 +313,8 @@ class RateLimiter:
         with suppress(DatabaseUnavailable), at_least(REFUND_TIME):
             await self._settle(attempt.refunds)
 
-    async def _settle_failure(self, charges: list[Charge], failures: Bucket) -> None:
-        async with self._database.connect() as connection:
+    async def _settle_failure(self, charges: Sequence[Charge], failures: Bucket) -> None:
+        async with self._database.direct() as connection:
             await storage.settle_failure(connection, charges, failures)
 
     def _login_buckets(

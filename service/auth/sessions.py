@@ -35,6 +35,7 @@ from service.storage import session_endings as endings
 from service.storage import session_openings as openings
 from service.storage import sessions as storage
 from service.storage.database import Database
+from service.storage.direct import AnyConnection
 from service.storage.rate_limits import Charge
 from service.storage.session_lookups import SessionLookups
 
@@ -108,7 +109,7 @@ class Sessions:
 
     async def open(  # noqa: PLR0913
         self,
-        connection: AsyncConnection,
+        connection: AnyConnection,
         key: Key,
         device: Device,
         *,
@@ -161,7 +162,7 @@ class Sessions:
 
         Raises `InvalidCredentials` as `open` does.
         """
-        async with self._database.connect() as connection:
+        async with self._database.direct() as connection:
             opened, inserted = await self.open(
                 connection,
                 key,
@@ -182,7 +183,9 @@ class Sessions:
 
         ``older_than`` is the creation time and id of the last session of the page before.
         """
-        return await self._database.read(storage.list_sessions, user_id, max_sessions, older_than)
+        return await self._database.retrying(
+            storage.list_sessions, user_id, max_sessions, older_than
+        )
 
     async def log_out(self, carried: Sequence[Token], context: RequestContext) -> None:
         """End the live sessions of the tokens: those are no longer valid, in any process.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import asyncpg
@@ -17,10 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from service.model.deadline import time_limit
 from service.settings.database import DatabaseOptions
 from service.storage.connection import CLOSE_TIMEOUT, Connection, connect
+from service.storage.direct import AnyConnection
 from service.storage.errors import READ_ONLY, DatabaseUnavailable, translating_errors
 
 P = ParamSpec("P")
 T = TypeVar("T")
+C = TypeVar("C")
 
 # Options of SQLAlchemy's asyncpg adapter: cache no statement, and prepare each without a name. The
 # adapter has no option to prepare none (sqlalchemy/sqlalchemy#6467, open with 2.1).
@@ -105,34 +107,62 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def direct(self) -> AsyncIterator[AnyConnection]:
+        """Take a connection from the pool, in autocommit mode, for a `DirectStatement`."""
+        if self._always_in_transactions:
+            async with self.transaction() as connection:
+                yield connection
+            return
+        with translating_errors():
+            async with time_limit():
+                pooled = await self._engine.raw_connection()
+                try:
+                    yield pooled
+                finally:
+                    pooled.close()
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Take a connection from the pool and begin a transaction; an exception rolls it back."""
         with translating_errors():
             async with time_limit(), self._transactional.begin() as connection:
                 yield connection
 
-    async def read(
+    async def retrying(
         self,
         query: Callable[Concatenate[AsyncConnection, P], Awaitable[T]],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of a query that changes nothing.
+        """Return the result of a query that may be executed twice: one that changes nothing, say.
 
         It is tried once more on a fresh connection if its connection turns out to be stale, after
-        a restart of the server for example.
+        a restart of the server for example. Whether it took effect before is unknown then.
         """
-        try:
-            async with self.connect() as connection:
-                return await query(connection, *args, **kwargs)
-        except DatabaseUnavailable as error:
-            if not error.connection_was_stale:
-                raise
-        async with self.connect() as connection:
-            return await query(connection, *args, **kwargs)
+        return await _retrying(self.connect, query, *args, **kwargs)
+
+    async def retrying_directly(self, query: Callable[[AnyConnection], Awaitable[T]]) -> T:
+        """Return the result of a `DirectStatement` that may be executed twice, as `retrying`."""
+        return await _retrying(self.direct, query)
 
     async def close(self) -> None:
         """Close all connections; those to a server that does not answer are abandoned."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._engine.dispose()
+
+
+async def _retrying(
+    connected: Callable[[], AbstractAsyncContextManager[C]],
+    query: Callable[Concatenate[C, P], Awaitable[T]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    try:
+        async with connected() as connection:
+            return await query(connection, *args, **kwargs)
+    except DatabaseUnavailable as error:
+        if not error.connection_was_stale:
+            raise
+    async with connected() as connection:
+        return await query(connection, *args, **kwargs)

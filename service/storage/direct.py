@@ -1,23 +1,28 @@
 """Statements that are sent to asyncpg without SQLAlchemy's execution.
 
-SQLAlchemy compiles them, once; its connections and its pool are used as for all others. What is
-left out, the contexts, cursors and greenlets of each execution, is more than half of the CPU time
-that a statement takes. That is worth it for the statements of a log-in only.
+SQLAlchemy compiles them, once, and its pool is used as for all others. What is left out, the
+contexts, cursors and greenlets of each execution, is more than half of the CPU time that a
+statement takes. That is worth it for the statements of a log-in only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.util import greenlet_spawn
 
 from service.storage.errors import READ_ONLY
+
+# Connections on which it is executed: `Database.direct` has one without what SQLAlchemy adds.
+AnyConnection: TypeAlias = AsyncConnection | PoolProxiedConnection
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]
 
@@ -40,30 +45,33 @@ class DirectStatement:
         self._statement: Any = statement
         self._sql, self._names = compiled(statement)
 
-    async def all(self, connection: AsyncConnection, parameters: Mapping[str, Any]) -> list[Any]:
+    async def all(self, connection: AnyConnection, parameters: Mapping[str, Any]) -> list[Any]:
         """Execute the statement; return the rows, with their columns as attributes."""
-        pooled: Any = connection.sync_connection and connection.sync_connection.connection
-        # In a transaction SQLAlchemy has to execute it, since it sends BEGIN before the first.
-        if pooled.isolation_level != "autocommit":
-            result = await connection.execute(self._statement, parameters)
-            return list(result) if result.returns_rows else []
+        if isinstance(connection, AsyncConnection):
+            pooled: Any = connection.sync_connection and connection.sync_connection.connection
+            # In a transaction SQLAlchemy has to execute it, since it sends BEGIN before the first.
+            if pooled.isolation_level != "autocommit":
+                result = await connection.execute(self._statement, parameters)
+                return list(result) if result.returns_rows else []
+        else:
+            pooled = connection
         driver = pooled.driver_connection
         try:
-            rows = await driver.fetch(self._sql, *(parameters[name] for name in self._names))
+            rows = await driver.fetch(self._sql, *[parameters[name] for name in self._names])
         except BaseException as error:
             # The pool must not keep a connection that is broken, or whose statement goes on.
             is_refusal = isinstance(error, asyncpg.PostgresError) and error.sqlstate != READ_ONLY
             if not is_refusal or driver.is_closed():
-                await connection.invalidate()
+                await greenlet_spawn(pooled.invalidate)
             raise
         return [SimpleNamespace(**row) for row in rows]
 
-    async def one_or_none(self, connection: AsyncConnection, parameters: Mapping[str, Any]) -> Any:
+    async def one_or_none(self, connection: AnyConnection, parameters: Mapping[str, Any]) -> Any:
         """Execute a statement that returns at most one row; return it, or ``None``."""
         rows = await self.all(connection, parameters)
         return rows[0] if rows else None
 
-    async def one(self, connection: AsyncConnection, parameters: Mapping[str, Any]) -> Any:
+    async def one(self, connection: AnyConnection, parameters: Mapping[str, Any]) -> Any:
         """Execute a statement that always returns a row."""
         row = await self.one_or_none(connection, parameters)
         if row is None:

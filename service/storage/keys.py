@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, insert, literal_column, select, text, update
+from sqlalchemy import bindparam, delete, insert, literal_column, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -54,7 +54,8 @@ _FIND_KEY = DirectStatement(FIND_KEY)
 
 async def find_key(connection: AsyncConnection, provider: str, name: str) -> Key | None:
     """Find a key by its prepared name, with its user."""
-    return _key(await _FIND_KEY.one_or_none(connection, {"provider": provider, "name": name}))
+    row = await _FIND_KEY.one_or_none(connection, {"provider": provider, "name": name})
+    return None if row is None else key_of_row(row)
 
 
 # The username key's password, if there is such a key, is the user's.
@@ -68,7 +69,8 @@ FIND_PASSWORD_KEY = (
 async def find_password_key(connection: AsyncConnection, user_id: UUID) -> Key | None:
     """Find the key that holds a user's password."""
     result = await connection.execute(FIND_PASSWORD_KEY, {"owner_id": user_id})
-    return _key(result.one_or_none())
+    row = result.one_or_none()
+    return None if row is None else key_of_row(row)
 
 
 LIST_KEYS = (
@@ -218,9 +220,8 @@ async def find_hash_of_each_scheme(connection: AsyncConnection) -> list[Password
     return [PasswordHash(row.hash, row.scheme) for row in result if row.hash is not None]
 
 
-def _key(row: Row[*tuple[Any, ...]] | None) -> Key | None:
-    if row is None:
-        return None
+def key_of_row(row: Any) -> Key:
+    """Convert a row with the columns of a key and its user."""
     has_password = row.password_hash is not None
     return Key(
         provider=row.provider,

@@ -18,14 +18,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from msgspec import Struct
-from sqlalchemy import Interval, LargeBinary, Text, Uuid, bindparam, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import BindParameter, Interval, LargeBinary, Text, bindparam, text
 
-from service.model.devices import DeviceHash
-from service.storage.direct import DirectStatement
+from service.storage.direct import AnyConnection, DirectStatement
 
 
 class Bucket(Struct, frozen=True, kw_only=True):
@@ -34,23 +31,6 @@ class Bucket(Struct, frozen=True, kw_only=True):
     id: bytes
     emission_interval: float
     burst_tolerance: float
-
-
-class LoginBuckets(Struct, frozen=True, kw_only=True):
-    """The buckets of a log-in attempt.
-
-    From an unknown device it needs an attempt of each of ``networks`` (smallest first) and of
-    ``log_ins``, and one of either all ``networks_and_name`` or ``name``. From a known one it needs
-    one of ``device`` and of ``device_log_ins``. ``failures`` counts those from unknown devices.
-    """
-
-    networks: Sequence[Bucket]
-    networks_and_name: Sequence[Bucket]
-    name: Bucket
-    log_ins: Bucket
-    device: Bucket
-    device_log_ins: Bucket
-    failures: Bucket
 
 
 class Charge(Struct, frozen=True):
@@ -98,26 +78,25 @@ class Wanted(Struct, frozen=True):
     is_surcharged: bool = False
 
 
-# It judges by what it sees when it begins, and once more when it has locked a row: of simultaneous
-# attempts some may consume a part only, which is to be refunded.
-#
-# Lists travel as text: arrays would cost asyncpg a look-up of their types.
-CONSUME = text(
-    f"""
-    WITH known AS MATERIALIZED (
-        SELECT EXISTS (
-            SELECT FROM device
-            WHERE hash = :device_hash AND user_id = :user_id
-              AND last_seen > now() - :device_lifetime
-        ) AS is_known
-    ),
-    pressure AS MATERIALIZED (
-        SELECT coalesce((
-            SELECT least(1, greatest(0, extract(epoch FROM tat - clock_timestamp()
-                - :failures_tolerance) / extract(epoch FROM :failures_period)))
-            FROM rate_limit WHERE bucket = :failures
-        ), 0) AS value
-    ),
+# All buckets concern whoever attempts.
+SAME_FOR_ALL = "SELECT false AS is_known"
+NO_PRESSURE = "SELECT 0.0 AS value"
+
+
+def consuming(
+    *, before: str = "", known: str, pressure: str, columns: str = "", joined: str = ""
+) -> str:
+    """Return SQL that consumes an attempt. `wanted_parameters` has its parameters.
+
+    ``known`` selects ``is_known``, and ``pressure`` selects ``value``. ``before`` are common table
+    expressions before those, whose ``columns`` the first row has, if they are ``joined``.
+
+    It judges by what it sees when it begins, and once more when it has locked a row: of
+    simultaneous attempts some may consume a part only, which is to be refunded. Lists travel as
+    text: arrays would cost asyncpg a look-up of their types.
+    """
+    return f"""
+    WITH {before} known AS MATERIALIZED ({known}), pressure AS MATERIALIZED ({pressure}),
     wanted AS MATERIALIZED (
         SELECT position, CAST(clause AS integer) AS clause, decode(id, 'hex') AS bucket, charge,
                make_interval(secs => greatest(0, room - (charge - seconds))) AS room
@@ -174,96 +153,24 @@ CONSUME = text(
     SELECT judged.bucket, judged.clause, judged.charge, consumed.bucket IS NOT NULL AS is_consumed,
            greatest(required, least(one_way, another_way)) AS blocked_for,
            greatest(required_later, either_later) <= '0' AS blocked_by_reservations,
-           known.is_known, CAST(pressure.value AS float) AS pressure
-    FROM known, pressure, blocked, judged LEFT JOIN consumed USING (bucket)
-    ORDER BY position
+           known.is_known, CAST(pressure.value AS float) AS pressure {columns}
+    FROM known, pressure, blocked, judged LEFT JOIN consumed USING (bucket) {joined}
+    ORDER BY judged.position
     """  # noqa: S608
-).bindparams(
-    bindparam("device_hash", type_=LargeBinary),
-    bindparam("user_id", type_=Uuid),
-    bindparam("device_lifetime", type_=Interval),
-    bindparam("failures", type_=LargeBinary),
-    bindparam("failures_tolerance", type_=Interval),
-    bindparam("failures_period", type_=Interval),
+
+
+WANTED_TYPES: list[BindParameter[Any]] = [
     bindparam("reserved_for", type_=Interval),
     *(
         bindparam(name, type_=Text)
         for name in ("clauses", "concerns", "surcharges", "ids", "intervals", "tolerances")
     ),
-)
-
-_CONSUME = DirectStatement(CONSUME)
-
-# No user and no device has these. Looked up like any other: an attempt at an unknown name, or
-# without a device, does the same work.
-NO_USER = UUID(int=0)
-NO_DEVICE = DeviceHash(bytes(32))
+]
 
 
-# The bucket of no limit on the failures of all users.
-NO_FAILURES = Bucket(id=b"", emission_interval=1, burst_tolerance=0)
-
-
-async def consume(
-    connection: AsyncConnection, buckets: Sequence[Bucket], *, reserved_for: float
-) -> Consumption:
-    """Consume an attempt of each of these buckets, if all of them allow it.
-
-    The attempt counts as in flight until it is settled, for ``reserved_for`` seconds at the most.
-    """
-    return await _consume(connection, [Wanted(each) for each in buckets], reserved_for)
-
-
-async def consume_login(  # noqa: PLR0913
-    connection: AsyncConnection,
-    buckets: LoginBuckets,
-    *,
-    device_hash: DeviceHash | None,
-    user_id: UUID | None,
-    device_lifetime: float,
-    reserved_for: float,
-) -> Consumption:
-    """Consume a log-in attempt, as `LoginBuckets` says. ``user_id`` is ``None`` for unknown names.
-
-    The attempt counts as in flight until it is settled, for ``reserved_for`` seconds at the most.
-    """
-    # The per-name bucket is shared; an address with no recent failure for the name uses its own.
-    wanted = [
-        *(Wanted(each, REQUIRED, UNKNOWN_DEVICE, is_surcharged=True) for each in buckets.networks),
-        Wanted(buckets.log_ins, REQUIRED, UNKNOWN_DEVICE),
-        *(Wanted(each, ONE_WAY, UNKNOWN_DEVICE) for each in buckets.networks_and_name),
-        Wanted(buckets.name, ANOTHER_WAY, UNKNOWN_DEVICE),
-        Wanted(buckets.device, REQUIRED, KNOWN_DEVICE),
-        Wanted(buckets.device_log_ins, REQUIRED, KNOWN_DEVICE),
-    ]
-    return await _consume(
-        connection,
-        wanted,
-        reserved_for,
-        failures=buckets.failures,
-        device_hash=device_hash or NO_DEVICE,
-        user_id=user_id or NO_USER,
-        device_lifetime=device_lifetime,
-    )
-
-
-async def _consume(  # noqa: PLR0913
-    connection: AsyncConnection,
-    wanted: Sequence[Wanted],
-    reserved_for: float,
-    *,
-    failures: Bucket = NO_FAILURES,
-    device_hash: DeviceHash = NO_DEVICE,
-    user_id: UUID = NO_USER,
-    device_lifetime: float = 0,
-) -> Consumption:
-    parameters = {
-        "device_hash": device_hash,
-        "user_id": user_id,
-        "device_lifetime": timedelta(seconds=device_lifetime),
-        "failures": failures.id,
-        "failures_tolerance": timedelta(seconds=failures.burst_tolerance),
-        "failures_period": timedelta(seconds=failures.burst_tolerance + failures.emission_interval),
+def wanted_parameters(wanted: Sequence[Wanted], reserved_for: float) -> dict[str, Any]:
+    """Return the values of the parameters of `consuming`."""
+    return {
         "reserved_for": timedelta(seconds=reserved_for),
         "clauses": ",".join(str(each.clause) for each in wanted),
         "concerns": ",".join(each.concerns for each in wanted),
@@ -272,7 +179,38 @@ async def _consume(  # noqa: PLR0913
         "intervals": ",".join(repr(each.bucket.emission_interval) for each in wanted),
         "tolerances": ",".join(repr(each.bucket.burst_tolerance) for each in wanted),
     }
-    return _consumption(await _CONSUME.all(connection, parameters))
+
+
+CONSUME = text(consuming(known=SAME_FOR_ALL, pressure=NO_PRESSURE)).bindparams(*WANTED_TYPES)
+_CONSUME = DirectStatement(CONSUME)
+
+
+async def consume(
+    connection: AnyConnection, buckets: Sequence[Bucket], *, reserved_for: float
+) -> Consumption:
+    """Consume an attempt of each of these buckets, if all of them allow it.
+
+    The attempt counts as in flight until it is settled, for ``reserved_for`` seconds at the most.
+    """
+    wanted = [Wanted(each) for each in buckets]
+    return consumption(await _CONSUME.all(connection, wanted_parameters(wanted, reserved_for)))
+
+
+def consumption(rows: Sequence[Any]) -> Consumption:
+    """Convert the rows of `consuming`."""
+    complete: dict[int, bool] = {}
+    for row in rows:
+        complete[row.clause] = complete.get(row.clause, True) and row.is_consumed
+    is_required_complete = complete.pop(REQUIRED)
+    first = rows[0]
+    return Consumption(
+        is_allowed=is_required_complete and (not complete or any(complete.values())),
+        charges=[Charge(row.bucket, row.charge) for row in rows if row.is_consumed],
+        blocked_for=max(0.0, first.blocked_for.total_seconds()),
+        blocked_by_reservations=first.blocked_by_reservations,
+        is_known_device=first.is_known,
+        pressure=first.pressure,
+    )
 
 
 def settling(condition: str = "") -> str:
@@ -315,7 +253,7 @@ SETTLE = text(settling()).bindparams(*CHARGE_TYPES)
 _SETTLE = DirectStatement(SETTLE)
 
 
-async def settle(connection: AsyncConnection, charges: Sequence[Charge]) -> None:
+async def settle(connection: AnyConnection, charges: Sequence[Charge]) -> None:
     """End the reservation of these charges, in the order of `consume`, and refund what they say."""
     await _SETTLE.all(connection, charge_parameters(charges))
 
@@ -343,7 +281,7 @@ _SETTLE_FAILURE = DirectStatement(SETTLE_FAILURE)
 
 
 async def settle_failure(
-    connection: AsyncConnection, charges: Sequence[Charge], failures: Bucket
+    connection: AnyConnection, charges: Sequence[Charge], failures: Bucket
 ) -> None:
     """End the reservation of these charges, as `settle` does, and count a failure."""
     parameters = {
@@ -353,19 +291,3 @@ async def settle_failure(
         "failures_tolerance": timedelta(seconds=failures.burst_tolerance),
     }
     await _SETTLE_FAILURE.all(connection, parameters)
-
-
-def _consumption(rows: Sequence[Any]) -> Consumption:
-    complete: dict[int, bool] = {}
-    for row in rows:
-        complete[row.clause] = complete.get(row.clause, True) and row.is_consumed
-    is_required_complete = complete.pop(REQUIRED)
-    first = rows[0]
-    return Consumption(
-        is_allowed=is_required_complete and (not complete or any(complete.values())),
-        charges=[Charge(row.bucket, row.charge) for row in rows if row.is_consumed],
-        blocked_for=max(0.0, first.blocked_for.total_seconds()),
-        blocked_by_reservations=first.blocked_by_reservations,
-        is_known_device=first.is_known,
-        pressure=first.pressure,
-    )

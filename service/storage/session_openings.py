@@ -19,14 +19,13 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.devices import DeviceHash
 from service.model.request_context import Device
 from service.model.sessions import EndedSession, InsertedSession, SecretHash
 from service.model.users import Key
 from service.settings.sessions import SessionSettings
-from service.storage.direct import DirectStatement
+from service.storage.direct import AnyConnection, DirectStatement
 from service.storage.rate_limits import CHARGE_TYPES, Charge, charge_parameters, settling
 from service.storage.session_endings import (
     CARRIED_LIVE_SESSIONS,
@@ -157,7 +156,7 @@ _OPEN_SESSION = DirectStatement(OPEN_SESSION)
 
 
 async def open_session(  # noqa: PLR0913
-    connection: AsyncConnection,
+    connection: AnyConnection,
     *,
     session_id: UUID,
     secret_hash: SecretHash,

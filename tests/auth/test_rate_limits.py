@@ -65,7 +65,11 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 async def known_device(database_url: str) -> DeviceToken:
     add = """
-    WITH u AS (INSERT INTO "user" (id) VALUES ($1) RETURNING id)
+    WITH u AS (INSERT INTO "user" (id) VALUES ($1) RETURNING id),
+    k AS (
+        INSERT INTO key (provider, name, display_name, user_id)
+        SELECT 'username', 'alice', 'Alice', id FROM u
+    )
     INSERT INTO device (hash, user_id) SELECT $2, id FROM u
     """
     await asyncio.to_thread(execute, database_url, add, ALICE, TOKEN.hash)
@@ -82,7 +86,7 @@ async def attempt(
 ) -> None:
     """Fail to log in, or succeed if there is no ``error``."""
     context = RequestContext(device=Device(address=ip_address(address)))
-    async with limiter.login_attempt(name, context, user_id=ALICE, device=device):
+    async with limiter.login_attempt(name, context, device=device):
         if error is not None:
             raise error
 
@@ -149,8 +153,13 @@ async def test_known_devices_are_neither_slowed_down_nor_charged(
 
 
 async def test_failures_on_known_devices_do_not_slow_others_down(
-    limiter: RateLimiter, slept: list[float], known_device: DeviceToken
+    limiter: RateLimiter, slept: list[float], known_device: DeviceToken, database_url: str
 ) -> None:
+    more_names = """
+    INSERT INTO key (provider, name, display_name, user_id)
+    SELECT 'username', 'name' || n, 'Name', $1 FROM generate_series(0, 39) AS n
+    """
+    await asyncio.to_thread(execute, database_url, more_names, ALICE)
     for n in range(40):
         assert await fail(limiter, "198.51.100.1", f"name{n}", known_device)
     for n in range(3):
@@ -185,7 +194,7 @@ async def test_an_attempt_that_waits_in_vain_is_refused_for_overload(
     once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
     limiter = RateLimiter(database, hasher, once, timeout=0, device_lifetime=3600)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
-    async with limiter.login_attempt("alice", context, user_id=ALICE, device=None):
+    async with limiter.login_attempt("alice", context, device=None):
         with pytest.raises(Overloaded):
             await attempt(limiter, "192.0.2.1", "bobby")
 
@@ -198,7 +207,7 @@ async def test_no_attempt_waits_beyond_the_deadline_of_its_request(
     limiter = RateLimiter(database, hasher, once, timeout=3 * PATIENCE, device_lifetime=3600)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
     start_deadline(PATIENCE)
-    async with limiter.login_attempt("alice", context, user_id=ALICE, device=None):
+    async with limiter.login_attempt("alice", context, device=None):
         with pytest.raises(Overloaded):
             await attempt(limiter, "192.0.2.1", "bobby")
     assert 2 * PATIENCE not in slept
@@ -233,7 +242,7 @@ async def test_an_attempt_without_outcome_is_given_back_after_the_deadline_of_it
     context = RequestContext(device=Device(address=ip_address("203.0.113.7")))
     start_deadline(PATIENCE)
     with pytest.raises(Overloaded):
-        async with limiter.login_attempt("alice", context, user_id=ALICE, device=None):
+        async with limiter.login_attempt("alice", context, device=None):
             start_deadline(0)
             raise Overloaded
     start_deadline(PATIENCE)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 
 import pytest
 from sqlalchemy import bindparam, text
 
 from service.settings.database import DatabaseOptions
 from service.storage.database import Database
-from service.storage.direct import DirectStatement
+from service.storage.direct import AnyConnection, DirectStatement
 from service.storage.errors import DatabaseUnavailable, StatementRefused
 from tests.databases import execute
 
@@ -26,65 +27,68 @@ TERMINATE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
-@pytest.fixture
-async def single(database_url: str) -> Database:
-    return Database(database_url, DatabaseOptions(pool_size=1))
+class Single(Database):
+    """A pool of one connection; the tests take it with what SQLAlchemy adds, and without."""
+
+    taken: Callable[[], AbstractAsyncContextManager[AnyConnection]]
 
 
-async def rows_in(database: Database) -> int:
-    async with database.connect() as connection:
+@pytest.fixture(params=["connect", "direct"])
+async def single(database_url: str, request: pytest.FixtureRequest) -> AsyncIterator[Single]:
+    single = Single(database_url, DatabaseOptions(pool_size=1))
+    single.taken = getattr(single, request.param)
+    yield single
+    await single.close()
+
+
+async def rows_in(database: Single) -> int:
+    async with database.taken() as connection:
         count: int = (await COUNT.one(connection, {})).rows
     return count
 
 
-async def test_a_statement_commits_by_itself(single: Database) -> None:
-    async with single.connect() as connection:
+async def test_a_statement_commits_by_itself(single: Single) -> None:
+    async with single.taken() as connection:
         assert (await ADD.one(connection, {"bucket": b"x"})).bucket == b"x"
     assert await rows_in(single) == 1
-    await single.close()
 
 
-async def test_a_statement_in_a_transaction_is_rolled_back_with_it(single: Database) -> None:
+async def test_a_statement_in_a_transaction_is_rolled_back_with_it(single: Single) -> None:
     with pytest.raises(ZeroDivisionError):
         async with single.transaction() as connection:
             await ADD.one(connection, {"bucket": b"x"})
             raise ZeroDivisionError
     assert await rows_in(single) == 0
-    await single.close()
 
 
 async def test_a_connection_that_the_server_closed_is_not_kept(
-    single: Database, database_url: str
+    single: Single, database_url: str
 ) -> None:
     await rows_in(single)
     await asyncio.to_thread(execute, database_url, TERMINATE)
     with suppress(DatabaseUnavailable):
         await rows_in(single)
     assert await rows_in(single) == 0
-    await single.close()
 
 
-async def test_a_connection_whose_statement_was_abandoned_is_not_kept(single: Database) -> None:
+async def test_a_connection_whose_statement_was_abandoned_is_not_kept(single: Single) -> None:
     await rows_in(single)
     with pytest.raises(DatabaseUnavailable):
-        async with single.connect() as connection, asyncio.timeout(0.01):
+        async with single.taken() as connection, asyncio.timeout(0.01):
             await SLEEP.one(connection, {"seconds": 60.0})
     assert await rows_in(single) == 0
-    await single.close()
 
 
-async def test_a_refused_statement_keeps_its_connection(single: Database) -> None:
+async def test_a_refused_statement_keeps_its_connection(single: Single) -> None:
     with pytest.raises(StatementRefused):
-        async with single.connect() as connection:
+        async with single.taken() as connection:
             await DIVIDE.one(connection, {"number": 0})
     assert await rows_in(single) == 0
-    await single.close()
 
 
-async def test_a_statement_without_a_row_returns_none(single: Database) -> None:
+async def test_a_statement_without_a_row_returns_none(single: Single) -> None:
     nothing = DirectStatement(text("SELECT 1 AS one WHERE false"))
-    async with single.connect() as connection:
+    async with single.taken() as connection:
         assert await nothing.one_or_none(connection, {}) is None
         with pytest.raises(LookupError):
             await nothing.one(connection, {})
-    await single.close()

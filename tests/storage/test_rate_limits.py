@@ -12,13 +12,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.database import Database
+from service.storage.log_in_attempts import LoginBuckets, attempt_log_in
 from service.storage.rate_limits import (
     Bucket,
     Charge,
     Consumption,
-    LoginBuckets,
     consume,
-    consume_login,
     settle,
     settle_failure,
 )
@@ -61,9 +60,11 @@ async def consume_one(connection: AsyncConnection, each: Bucket) -> Consumption:
 
 async def log_in(connection: AsyncConnection, buckets: LoginBuckets) -> Consumption:
     """Consume an attempt from an unknown device."""
-    return await consume_login(
-        connection, buckets, device_hash=None, user_id=None, device_lifetime=1, reserved_for=HOUR
+    consumption, key = await attempt_log_in(
+        connection, "nobody", buckets, device_hash=None, device_lifetime=1, reserved_for=HOUR
     )
+    assert key is None
+    return consumption
 
 
 async def tats(connection: AsyncConnection) -> dict[bytes, datetime]:

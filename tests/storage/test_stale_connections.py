@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.settings.database import DatabaseOptions
 from service.storage.database import Database
+from service.storage.direct import AnyConnection, DirectStatement
 from service.storage.errors import DatabaseUnavailable, translating_errors
 from service.storage.session_lookups import SessionLookups
 from tests.databases import execute
@@ -39,14 +40,28 @@ async def test_a_look_up_is_tried_again_if_its_connection_was_cut(database_url: 
 async def test_a_read_is_tried_again_if_its_connection_was_cut(
     database: Database, database_url: str
 ) -> None:
-    await database.read(one)
+    await database.retrying(one)
     execute(database_url, TERMINATE_CONNECTIONS)
-    assert await database.read(one) == 1
+    assert await database.retrying(one) == 1
+
+
+async def test_a_direct_statement_is_tried_again_if_its_connection_was_cut(
+    database: Database, database_url: str
+) -> None:
+    statement = DirectStatement(text("SELECT 1 AS one"))
+
+    async def one(connection: AnyConnection) -> int:
+        found: int = (await statement.one(connection, {})).one
+        return found
+
+    await database.retrying_directly(one)
+    execute(database_url, TERMINATE_CONNECTIONS)
+    assert await database.retrying_directly(one) == 1
 
 
 async def test_a_write_is_not_tried_again(database: Database, database_url: str) -> None:
     """It may have taken effect."""
-    await database.read(one)
+    await database.retrying(one)
     execute(database_url, TERMINATE_CONNECTIONS)
     with pytest.raises(DatabaseUnavailable):
         async with database.connect() as connection:
@@ -56,7 +71,7 @@ async def test_a_write_is_not_tried_again(database: Database, database_url: str)
 async def test_a_write_takes_no_connection_that_is_known_to_be_cut(
     database: Database, database_url: str
 ) -> None:
-    await database.read(one)
+    await database.retrying(one)
     await asyncio.to_thread(execute, database_url, TERMINATE_CONNECTIONS)
     async with database.connect() as connection:
         await connection.execute(text("DELETE FROM session"))
