@@ -294,7 +294,7 @@ def main(show: Callable[[str], None] = print) -> None:
             with server.database() as url:
                 show(table(list(asyncio.run(simulate_all(url, hours=1)))))
         finally:
-            server.embedded.stop()
+            server.stop()
 
 
 if __name__ == "__main__":

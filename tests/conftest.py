@@ -37,7 +37,7 @@ def postgresql() -> Iterator[TestServer]:
         server = TestServer(Path(SHARED_SERVER))
         server.start()
         yield server
-        server.embedded.stop()
+        server.stop()
         return
     with searchable_directory() as directory:
         server = TestServer(directory)
@@ -45,7 +45,7 @@ def postgresql() -> Iterator[TestServer]:
             server.start()
             yield server
         finally:
-            server.embedded.stop()
+            server.stop()
 
 
 @pytest.fixture(scope="session")

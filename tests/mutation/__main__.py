@@ -346,7 +346,7 @@ def run(mutants: Sequence[Mutant], modules: Sequence[str], workers: int) -> None
                 tests = Tests(json.loads(MEASURED.read_text()))
                 try_all(pool, mutants, tests, len(trees))
         finally:
-            server.embedded.stop()
+            server.stop()
 
 
 def try_all(pool: Executor, mutants: Sequence[Mutant], tests: Tests, at_once: int) -> None:
