@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from pathlib import Path
+from shutil import disk_usage
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
 
@@ -33,16 +37,31 @@ NOT_DURABLE = {
     "log_line_prefix": "%d: ",
 }
 
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - as tmpfs(5) has it; the directories in it are private
+
+# What the databases of a run take at most, in bytes.
+ROOM = 4 * 1024**3
+
 
 @contextmanager
 def searchable_directory() -> Iterator[Path]:
     """Make a directory for that of an embedded server, which PostgreSQL's account can search.
 
-    Not below pytest's base directory: every run of root's pytest makes that one private again.
+    Not below pytest's base directory: every run of root's pytest makes that one private again. In
+    memory if there is room: creating the thousand files of a database is a third of its time.
     """
-    with TemporaryDirectory(prefix="ostiary-tests-") as directory:
+    with TemporaryDirectory(prefix="ostiary-tests-", dir=_memory()) as directory:
         Path(directory).chmod(0o711)
         yield Path(directory)
+
+
+def _memory() -> str | None:
+    """Return the directory of a file system in memory with room for the databases, if any."""
+    try:
+        has_room = disk_usage(SHARED_MEMORY).free > ROOM and os.access(SHARED_MEMORY, os.W_OK)
+    except OSError:
+        has_room = False
+    return SHARED_MEMORY if has_room else None
 
 
 class TestServer:
@@ -143,18 +162,52 @@ def fetch(url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
 
 
 def on_connection(url: str, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-    """Return the result of ``work`` on a connection of its own."""
+    """Return the result of ``work`` on a connection that nothing else uses meanwhile."""
+    return _kept_connections(os.getpid()).run(url, work)
 
-    async def run() -> T:
-        connection = await asyncpg.connect(url)
+
+class KeptConnections:
+    """The connections of tests, kept open: opening one takes ten times as long as a statement.
+
+    They have an event loop in a thread of its own, for tests that have one running.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._unused: dict[str, Connection] = {}
+        Thread(target=self._loop.run_forever, daemon=True).start()
+
+    def run(self, url: str, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """Return the result of ``work`` on a connection."""
+        return asyncio.run_coroutine_threadsafe(self._run(url, work), self._loop).result()
+
+    async def _run(self, url: str, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        connection = self._unused.pop(url, None)
+        if connection is None or connection.is_closed():
+            settings = {"application_name": KEPT}
+            connection = await asyncpg.connect(url, server_settings=settings)
         try:
-            return await work(connection)
-        finally:
-            await connection.close()
+            result = await work(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        await self._keep(url, connection)
+        return result
 
-    # In a thread of its own, for tests that have an event loop running.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, run()).result()
+    async def _keep(self, url: str, connection: Connection) -> None:
+        """Keep a connection; those beyond `MAX_KEPT`, the oldest first, are closed."""
+        self._unused.setdefault(url, connection)
+        surplus = [] if self._unused[url] is connection else [connection]
+        while len(self._unused) > MAX_KEPT:
+            surplus.append(self._unused.pop(next(iter(self._unused))))
+        for each in surplus:
+            each.terminate()
+
+
+@cache
+def _kept_connections(process: int) -> KeptConnections:
+    """Return those of a process: one that was forked has none yet."""
+    return KeptConnections()
 
 
 def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
@@ -183,10 +236,15 @@ class Eraser:
         return self._thread.submit(self._runner.run, work).result()
 
 
+# The name of connections that are kept for other tests, and the number of those.
+KEPT = "ostiary-tests"
+MAX_KEPT = 4
+
 # Connections that a test opened itself and forgot, or that are about to end.
-TERMINATE_OTHERS = """
+TERMINATE_OTHERS = f"""
 SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name <> 'ostiary' AND pid <> pg_backend_pid()"""
+WHERE datname = current_database() AND application_name NOT IN ('ostiary', '{KEPT}')
+  AND pid <> pg_backend_pid()"""
 
 TERMINATE_ALL_OTHERS = """
 SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
