@@ -28,6 +28,9 @@ require-own-checkout:
 		exit 1; \
 	fi
 
+# Where it is set, each of a thousand processes would compile the service anew.
+test test-pgbouncer test-browser mutate: export PYTHONDONTWRITEBYTECODE =
+
 test: $(VENV)/development.installed  ## Run the tests
 	$(BIN)/pytest
 

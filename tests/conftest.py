@@ -27,6 +27,11 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unhurried"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes test: one more than there are processors, since tests often wait."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 # The directory of a PostgreSQL server that many runs share: see `tests.mutation`.
 SHARED_SERVER = os.environ.get("TEST_POSTGRESQL_DIRECTORY")
 
