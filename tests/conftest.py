@@ -28,7 +28,7 @@ hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unhurried
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes test: one more than there are processors, since tests often wait."""
+    """Return how many processes test: one more than there are processors, for tests also wait."""
     return len(os.sched_getaffinity(0)) + 1
 
 

@@ -85,7 +85,7 @@ def test_client_secrets_are_never_logged(
             client.request(method, path, content=body, headers=headers, params={"q": CANARY})
         for name in HEADERS:
             body = b'{"username": "Alice", "password": "x"}'
-            headers = {"Content-Type": "application/json", name: CANARY}
+            headers = {"Content-Type": "application/json", "Connection": "close", name: CANARY}
             client.request(method, path, content=body, headers=headers)
         for sent in (cookie(f"{CANARY}{token}"), bearer(with_other_secret(token))):
             client.request(method, path, headers=sent)
