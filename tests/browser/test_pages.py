@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page
 
 from tests.factories import COOKIE, PASSWORD, sessions_in
 from tests.services import Service, running
@@ -23,13 +22,6 @@ AUTH = "auth.ostiary.test"
 STRANGER, NEIGHBOUR = "evil.example", "evil.ostiary.test"
 
 DEVICE_COOKIE = "auth_device"
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-OPTIONS = (
-    "--host-resolver-rules=MAP * 127.0.0.1",
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 
 CALL = """
 async ([url, method, body]) => {
@@ -98,14 +90,6 @@ def pages_port() -> Iterator[int]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def service(database_url: str, tmp_path: Path, pages_port: int) -> Iterator[Service]:
     environment = {
@@ -114,14 +98,6 @@ def service(database_url: str, tmp_path: Path, pages_port: int) -> Iterator[Serv
     }
     with running(database_url, tmp_path / "service.log", environment) as service:
         yield service
-
-
-@pytest.fixture
-def profile(chromium: Browser) -> Iterator[BrowserContext]:
-    """Return the browser of one user: its pages share cookies."""
-    context = chromium.new_context()
-    yield context
-    context.close()
 
 
 class Pages:
