@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -31,6 +32,9 @@ def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes test: one more than there are processors, for tests also wait."""
     return len(os.sched_getaffinity(0)) + 1
 
+
+# A shell ignores Ctrl-C in what it runs in the background, and all its processes would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The directory of a PostgreSQL server that many runs share: see `tests.mutation`.
 SHARED_SERVER = os.environ.get("TEST_POSTGRESQL_DIRECTORY")
