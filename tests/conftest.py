@@ -33,7 +33,7 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 1
 
 
-# A shell ignores Ctrl-C in what it runs in the background, and all its processes would inherit that.
+# A shell ignores Ctrl-C in what it runs in the background, and all its processes would inherit it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The directory of a PostgreSQL server that many runs share: see `tests.mutation`.
