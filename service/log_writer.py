@@ -74,11 +74,18 @@ class LogWriter(logging.Handler):
                     return
 
     def _start_thread(self) -> None:
-        self._process = os.getpid()
-        self._lost = 0
-        self._lines: queue.Queue[str] = queue.Queue(self._max_queued)
-        threading.Thread(target=self._write_queued, name="log-writer", daemon=True).start()
-        Finalize(self, self.flush, exitpriority=LAST)
+        """Start the queue and the thread of this process, once, whichever thread logs first."""
+        self.acquire()
+        try:
+            if self._process == os.getpid():
+                return
+            self._lost = 0
+            self._lines: queue.Queue[str] = queue.Queue(self._max_queued)
+            threading.Thread(target=self._write_queued, name="log-writer", daemon=True).start()
+            Finalize(self, self.flush, exitpriority=LAST)
+            self._process = os.getpid()
+        finally:
+            self.release()
 
     def _write_queued(self) -> None:
         while True:

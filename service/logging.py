@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 from service.auth.audit import LOGGER as AUDIT_LOGGER
 from service.log_writer import LogWriter
 from service.settings import Settings
 from service.settings.values import LogFormat
+
+# What the shared processors add to each event, and its name.
+ALWAYS_THERE = ("event", "level", "logger", "timestamp")
 
 
 class EventLogger:
@@ -25,7 +31,8 @@ class EventLogger:
     def __init__(self, writer: LogWriter, logger: logging.Logger) -> None:
         self.name = logger.name
         self.getEffectiveLevel = logger.getEffectiveLevel
-        self.debug = self.info = self.warning = self.error = self.critical = writer.write
+        self.debug = self.info = self.warning = writer.write
+        self.error = self.exception = self.critical = writer.write
 
 
 def configure_logging(settings: Settings) -> None:
@@ -33,7 +40,7 @@ def configure_logging(settings: Settings) -> None:
 
     No local variables are shown. The audit trail is logged at every level.
     """
-    shared: list[structlog.typing.Processor] = [
+    shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -52,14 +59,37 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
     named = structlog.stdlib.LoggerFactory(ignore_frame_names=[__name__])
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, *renderers],
+        processors=[structlog.stdlib.filter_by_level, *shared, _always_rendered(renderers)],
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=lambda *name: EventLogger(writer, named(*name)),
         cache_logger_on_first_use=True,
     )
 
 
-def _renderers(log_format: LogFormat) -> list[structlog.typing.Processor]:
+def _always_rendered(renderers: Sequence[Processor]) -> Processor:
+    """Return a renderer that raises nothing into the code that logs an event.
+
+    Of an event that cannot be rendered, it renders what is always there, and the reason.
+    """
+
+    def render(logger: Any, method: str, event: EventDict) -> Any:
+        try:
+            return _render(renderers, logger, method, dict(event))
+        except Exception as error:  # noqa: BLE001 - as Python's handlers do
+            kept = {name: event[name] for name in ALWAYS_THERE if name in event}
+            return _render(renderers, logger, method, {**kept, "not_rendered": repr(error)})
+
+    return render
+
+
+def _render(renderers: Sequence[Processor], logger: Any, method: str, event: EventDict) -> Any:
+    rendered: Any = event
+    for renderer in renderers:
+        rendered = renderer(logger, method, rendered)
+    return rendered
+
+
+def _renderers(log_format: LogFormat) -> list[Processor]:
     if log_format is LogFormat.JSON:
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     return [

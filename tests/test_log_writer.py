@@ -10,7 +10,9 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,12 +45,12 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def logging_to(file: int, max_queued: int = 10) -> Iterator[LogWriter]:
-    """Write the log of this process to a file, as JSON."""
+def logging_to(file: int, max_queued: int = 10, settings: Settings = JSON) -> Iterator[LogWriter]:
+    """Write the log of this process to a file, as JSON unless the settings say otherwise."""
     kept = (logging.getLogger().handlers[:], logging.getLogger().level, sys.stderr)
     with open(file, "w", closefd=False) as stream:
         sys.stderr = stream
-        configure_logging(JSON)
+        configure_logging(settings)
         sys.stderr = kept[2]
         (writer,) = logging.getLogger().handlers
         assert isinstance(writer, LogWriter)
@@ -183,3 +185,29 @@ def test_a_log_that_nobody_reads_stops_no_request_and_no_signal(
         service.process.terminate()
         service.process.wait(PATIENCE)
     os.close(reading)
+
+
+def test_threads_that_log_first_at_the_same_moment_start_one_writer(
+    pipe: tuple[int, int], unfair_switches: None
+) -> None:
+    reading, writing = pipe
+    for _ in range(50):
+        together = threading.Barrier(4)
+
+        def log_together(writer: LogWriter, together: threading.Barrier = together) -> None:
+            together.wait(PATIENCE)
+            writer.write("{}")
+
+        with logging_to(writing) as writer, ThreadPoolExecutor(4) as pool:
+            for done in [pool.submit(log_together, writer) for _ in range(4)]:
+                done.result(PATIENCE)
+            assert len(drained(reading, writer)) == 4
+
+
+@pytest.fixture
+def unfair_switches() -> Iterator[None]:
+    """Let threads take turns as often as possible."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)

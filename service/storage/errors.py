@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError, EmulatedDBAPIException, InterfaceError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 # SQLSTATEs, or classes of them, that the client did not cause, so that it may try again
@@ -72,6 +72,9 @@ def translating_errors() -> Iterator[None]:
         if error.connection_invalidated or isinstance(error, InterfaceError):
             raise DatabaseUnavailable(reason_of(error.orig), connection_was_stale=True) from None
         raise _translated(error.orig, error.statement).with_traceback(error.__traceback__) from None
+    except EmulatedDBAPIException as error:
+        # Of the first statements on a connection of `Database.direct`, which SQLAlchemy sends.
+        raise _translated(error.orig).with_traceback(error.__traceback__) from None
     except asyncpg.PostgresError as error:
         raise _translated(error).with_traceback(error.__traceback__) from None
     except (asyncpg.InterfaceError, ConnectionError) as error:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import EmulatedDBAPIException
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.settings.database import DatabaseOptions
@@ -101,6 +102,9 @@ async def test_a_connection_to_a_server_that_became_read_only_is_not_used_again(
         asyncpg.LockNotAvailableError("canceling statement due to lock timeout"),
         asyncpg.IdleInTransactionSessionTimeoutError("terminating connection"),
         asyncpg.InvalidCachedStatementError("cached plan must not change result type"),
+        EmulatedDBAPIException(
+            "lost", asyncpg.ConnectionDoesNotExistError("connection was closed")
+        ),
         ConnectionResetError("connection reset by peer"),
         TimeoutError(),
     ],
