@@ -28,7 +28,8 @@ require-own-checkout:
 		exit 1; \
 	fi
 
-# Where it is set, each of a thousand processes would compile the service anew.
+# Where this is set, each process that the tests start would compile the service anew. Empty counts as
+# not set.
 test test-pgbouncer test-browser mutate: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/development.installed  ## Run the tests

@@ -10,7 +10,7 @@ URL=${1:-http://localhost:8000}
 NAME=script$(date +%s)$RANDOM
 PASSWORD=$(head -c 18 /dev/urandom | base64)
 
-# Prints a member of the JSON on standard input whose value is a text.
+# Prints a member of the JSON on standard input whose value is a string.
 member() {
   sed -n 's/.*"'"$1"'":"\([^"]*\)".*/\1/p'
 }
@@ -34,7 +34,7 @@ credentials "$PASSWORD" | call POST /signup --json @- | member username
 echo "A wrong password:"
 credentials "wrong" | call POST /login --json @- | member code
 
-echo "An invalid body, all of whose errors are told:"
+echo "An invalid body; all its errors are reported:"
 call POST /signup --json '{"username": "al", "password": "secret"}'
 
 TOKEN=$(credentials "$PASSWORD" | call POST /login --json @- | member token)

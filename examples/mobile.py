@@ -50,7 +50,7 @@ class Keychain:
 
 
 class App:
-    """The app, at one start. ``user`` is who is logged in."""
+    """One run of the app. ``user`` is who is logged in, or ``None``."""
 
     def __init__(self, url: str, keychain: Path) -> None:
         self._http = httpx.Client(base_url=url, timeout=10)
@@ -80,18 +80,28 @@ class App:
         return self.user is not None
 
     def devices(self) -> list[str]:
-        """Return the names of the devices on which the user is logged in."""
+        """Return the names of the devices of the newest 100 sessions. Raises `Refused`."""
         page = self._call("GET", "/sessions")
         return [session["device_name"] or "unknown" for session in page["sessions"]]
 
     def change_password(self, current: str, new: str) -> None:
-        """Change the password: all other devices are logged out, and this one has a new token."""
+        """Change the password: all other devices are logged out, and this one has a new token.
+
+        Raises `Refused`.
+        """
         body = {"current_password": current, "new_password": new}
         self._keychain.keep(token=self._call("PUT", "/me/password", body)["session"]["token"])
 
     def log_out(self) -> None:
-        """End the session. The device stays known: attempts elsewhere cannot lock it out."""
-        self._call("POST", "/logout")
+        """End the session. The device stays known: attempts elsewhere cannot lock it out.
+
+        Raises `Refused`, but not if the session has ended already.
+        """
+        try:
+            self._call("POST", "/logout")
+        except Refused as refusal:
+            if refusal.code != "not_authenticated":
+                raise
         self._keychain.keep(token=None)
         self.user = None
 

@@ -23,9 +23,10 @@ class EventLogger:
     """Writes the lines of structlog; whether one is written depends on the level of its logger.
 
     Python's own loggers would look at the stack and copy each event twice, which takes as long as
-    all else that becomes of an event.
+    everything else that is done with an event.
     """
 
+    # `filter_by_level` of structlog reads this, and `getEffectiveLevel`.
     disabled = False
 
     def __init__(self, writer: LogWriter, logger: logging.Logger) -> None:
@@ -57,19 +58,21 @@ def configure_logging(settings: Settings) -> None:
     logging.basicConfig(handlers=[writer], level=settings.log.level.upper(), force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
-    named = structlog.stdlib.LoggerFactory(ignore_frame_names=[__name__])
+    # Finds the name of the module that logs, and not that of this one.
+    logger_of_caller = structlog.stdlib.LoggerFactory(ignore_frame_names=[__name__])
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, _always_rendered(renderers)],
         wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=lambda *name: EventLogger(writer, named(*name)),
+        logger_factory=lambda *name: EventLogger(writer, logger_of_caller(*name)),
         cache_logger_on_first_use=True,
     )
 
 
 def _always_rendered(renderers: Sequence[Processor]) -> Processor:
-    """Return a renderer that raises nothing into the code that logs an event.
+    """Return a renderer that never raises.
 
-    Of an event that cannot be rendered, it renders what is always there, and the reason.
+    An event that cannot be rendered is logged with `ALWAYS_THERE` only, and ``not_rendered`` has
+    the reason.
     """
 
     def render(logger: Any, method: str, event: EventDict) -> Any:

@@ -48,7 +48,7 @@ def searchable_directory() -> Iterator[Path]:
     """Make a directory for that of an embedded server, which PostgreSQL's account can search.
 
     Not below pytest's base directory: every run of root's pytest makes that one private again. In
-    memory if there is room: creating the thousand files of a database is a third of its time.
+    memory if there is room: creating the files of databases took a third of the time of the tests.
     """
     with TemporaryDirectory(prefix="ostiary-tests-", dir=_memory()) as directory:
         Path(directory).chmod(0o711)
@@ -120,13 +120,13 @@ class TestServer:
         try:
             yield self.embedded.url(name)
         finally:
-            if template == TEMPLATE and self._is_like_template(name):
+            if template == TEMPLATE and self._reset(name):
                 self._unused.append(name)
             else:
                 self._drop(name)
 
-    def _is_like_template(self, name: str) -> bool:
-        """Empty a database; return whether it is then like one that has just been made."""
+    def _reset(self, name: str) -> bool:
+        """Empty a database; return whether it may be used again: nothing else in it has changed."""
         try:
             execute(self.embedded.url(name), f"{TERMINATE_ALL_OTHERS}; {ERASE}")
             return fetch(self.embedded.url(name), DEFINITIONS) == self._definitions

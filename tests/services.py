@@ -64,8 +64,8 @@ NO_CONNECTION_IS_CLOSED = httpx.Limits(
 
 USUAL_THRESHOLD = gc.get_threshold()
 
-# The tests collect garbage a hundred times less often, which would take a tenth of their time; the
-# services that they start do not.
+# Collecting garbage takes a tenth of the time of the tests, so they do it a hundred times less
+# often; the services that they start do it as usual.
 gc.set_threshold(100 * USUAL_THRESHOLD[0], *USUAL_THRESHOLD[1:])
 
 

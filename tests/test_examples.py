@@ -26,7 +26,7 @@ def test_the_script_signs_up_logs_in_and_out(service: Service) -> None:
     lines = output_of("bash", EXAMPLES / "curl.sh", service.url)
     answers = dict(zip(lines[::2], lines[1::2], strict=True))
     (name,) = re.findall(r"^Sign up as (\w+):", lines[0])
-    problem = answers.pop("An invalid body, all of whose errors are told:")
+    problem = answers.pop("An invalid body; all its errors are reported:")
     assert re.findall(r'"code":"(\w+)"', problem) == ["validation_failed", *["too_short"] * 2]
     assert answers == {
         f"Sign up as {name}:": name,

@@ -6,7 +6,10 @@
 
 const SERVICE = document.querySelector('meta[name="ostiary"]').content;
 
-/** A response that is no success (RFC 9457): `code` is stable, `errors` name the fields. */
+/**
+ * A failed request: a problem of the service (RFC 9457), with a stable `code` and the `errors` of
+ * fields, or `unreachable` or `no_json` of this page.
+ */
 class Problem extends Error {
   constructor({ code, detail, errors = [] }, retryAfter = null) {
     super(detail);
@@ -51,7 +54,7 @@ function show(id) {
   for (const view of document.querySelectorAll("main")) view.hidden = view.id !== id;
 }
 
-function tell(text) {
+function showStatus(text) {
   element("status").textContent = text;
 }
 
@@ -97,16 +100,16 @@ function clearProblem(form) {
 }
 
 /** Let a form send its fields to an endpoint that opens a session. */
-function opensSession(form, path) {
+function openSessionOnSubmit(form, path) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = form.querySelector("button");
     button.disabled = true;
     try {
-      const authenticated = await call("POST", path, Object.fromEntries(new FormData(form)));
+      const opened = await call("POST", path, Object.fromEntries(new FormData(form)));
       clearProblem(form);
-      tell("");
-      await showSignedIn(authenticated);
+      showStatus("");
+      await whileSignedIn(() => showSignedIn(opened));
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       showProblem(form, problem);
@@ -164,21 +167,21 @@ async function whileSignedIn(work) {
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.code !== "not_authenticated") {
-      tell(problem.message);
+      showStatus(problem.message);
       return;
     }
-    tell("You have been logged out.");
+    showStatus("You have been logged out.");
     showSignedOut();
   }
 }
 
-opensSession(element("log-in"), "/login");
-opensSession(element("sign-up"), "/signup");
+openSessionOnSubmit(element("log-in"), "/login");
+openSessionOnSubmit(element("sign-up"), "/signup");
 
 element("log-out").addEventListener("click", () =>
   whileSignedIn(async () => {
     await call("POST", "/logout");
-    tell("You are logged out.");
+    showStatus("You are logged out.");
     showSignedOut();
   }),
 );
@@ -186,16 +189,18 @@ element("log-out").addEventListener("click", () =>
 element("end-others").addEventListener("click", () =>
   whileSignedIn(async () => {
     const { ended } = await call("DELETE", "/sessions");
-    tell(`${ended} ${ended === 1 ? "device was" : "devices were"} logged out.`);
+    showStatus(`${ended} ${ended === 1 ? "device was" : "devices were"} logged out.`);
     await listDevices();
   }),
 );
 
 // Whether a cookie is there, only the service can tell.
+let authenticated = null;
 try {
-  await showSignedIn(await call("GET", "/me"));
+  authenticated = await call("GET", "/me");
 } catch (problem) {
   if (!(problem instanceof Problem)) throw problem;
-  if (problem.code !== "not_authenticated") tell(problem.message);
+  if (problem.code !== "not_authenticated") showStatus(problem.message);
   showSignedOut();
 }
+if (authenticated !== null) await whileSignedIn(() => showSignedIn(authenticated));

@@ -151,7 +151,7 @@ class Accounts:
         self, live: LiveSession, password: Password, context: RequestContext, requester: Requester
     ) -> Key:
         """Return the key with the user's password. Raises `InvalidCredentials`."""
-        key = await self._database.retrying(key_storage.find_password_key, live.user.id)
+        key = await self._database.with_retry(key_storage.find_password_key, live.user.id)
         async with self._rate_limiter.password_check(live.session, context):
             verified, _ = await self._verify(key, password, requester)
         return verified
@@ -186,7 +186,7 @@ class Accounts:
         return key
 
     async def _find_key(self, name: str) -> Key | None:
-        return await self._database.retrying(key_storage.find_key, Provider.USERNAME, name)
+        return await self._database.with_retry(key_storage.find_key, Provider.USERNAME, name)
 
 
 def requester_of(context: RequestContext, name: str, *, is_known: bool = False) -> Requester:

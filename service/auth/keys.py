@@ -22,7 +22,7 @@ class Keys:
 
     async def list(self, user_id: UUID) -> list[KeyInfo]:
         """Return the keys of a user, oldest first."""
-        return await self._database.retrying(storage.list_keys, user_id)
+        return await self._database.with_retry(storage.list_keys, user_id)
 
     async def add(
         self,

@@ -269,7 +269,9 @@ class RateLimiter:
         until = min(monotonic() + self._timeout, deadline())
         pause = FIRST_PAUSE
         while True:
-            consumed = await self._database.retrying_directly(consume)
+            # May be executed twice, after a lost connection: what the first time consumed stays
+            # reserved until it expires, and then counts as a failure. Never too much is allowed.
+            consumed = await self._database.with_retry_direct(consume)
             if consumed.is_allowed:
                 attempt.charges = consumed.charges
                 attempt.is_known_device = consumed.is_known_device

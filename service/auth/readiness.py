@@ -46,7 +46,7 @@ class Readiness:
     async def _check(self) -> None:
         try:
             async with asyncio.timeout(CHECK_TIMEOUT):
-                state = await self._database.retrying(_fresh_state)
+                state = await self._database.with_retry(_fresh_state)
         except TimeoutError as error:
             raise DatabaseUnavailable("no answer in time") from error
         if state.is_read_only:

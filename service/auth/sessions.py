@@ -183,7 +183,7 @@ class Sessions:
 
         ``older_than`` is the creation time and id of the last session of the page before.
         """
-        return await self._database.retrying(
+        return await self._database.with_retry(
             storage.list_sessions, user_id, max_sessions, older_than
         )
 

@@ -75,10 +75,10 @@ def _require_open(connection: Any, *_: object) -> None:
 class Database:
     """A pool of connections to PostgreSQL.
 
-    On a connection of `connect` each statement commits by itself: no BEGIN, COMMIT or ROLLBACK is
-    sent (except through PgBouncer). On one of `transaction` all statements commit together, or
-    none. All methods raise `DatabaseUnavailable` for errors of the database or the network, and
-    when the deadline of the request has come.
+    On a connection of `connect` or `direct` each statement commits by itself: no BEGIN, COMMIT or
+    ROLLBACK is sent (except through PgBouncer). On one of `transaction` all statements commit
+    together, or none. All methods raise `DatabaseUnavailable` for errors of the database or the
+    network, and when the deadline of the request has come.
     """
 
     def __init__(self, url: str, options: DatabaseOptions) -> None:
@@ -108,7 +108,10 @@ class Database:
 
     @asynccontextmanager
     async def direct(self) -> AsyncIterator[AnyConnection]:
-        """Take a connection from the pool, in autocommit mode, for a `DirectStatement`."""
+        """Take a connection from the pool for a `DirectStatement`.
+
+        It is like one of `connect`, without what SQLAlchemy adds to it.
+        """
         if self._always_in_transactions:
             async with self.transaction() as connection:
                 yield connection
@@ -128,22 +131,22 @@ class Database:
             async with time_limit(), self._transactional.begin() as connection:
                 yield connection
 
-    async def retrying(
+    async def with_retry(
         self,
         query: Callable[Concatenate[AsyncConnection, P], Awaitable[T]],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Return the result of a query that may be executed twice: one that changes nothing, say.
+        """Return the result of a query that may be executed twice, as one that changes nothing.
 
-        It is tried once more on a fresh connection if its connection turns out to be stale, after
-        a restart of the server for example. Whether it took effect before is unknown then.
+        If its connection turns out to be stale, after a restart of the server for example, the
+        query is executed once more on a fresh one. The first execution may have taken effect.
         """
-        return await _retrying(self.connect, query, *args, **kwargs)
+        return await _with_retry(self.connect, query, *args, **kwargs)
 
-    async def retrying_directly(self, query: Callable[[AnyConnection], Awaitable[T]]) -> T:
-        """Return the result of a `DirectStatement` that may be executed twice, as `retrying`."""
-        return await _retrying(self.direct, query)
+    async def with_retry_direct(self, query: Callable[[AnyConnection], Awaitable[T]]) -> T:
+        """Return the result of a `DirectStatement` that may be executed twice, as `with_retry`."""
+        return await _with_retry(self.direct, query)
 
     async def close(self) -> None:
         """Close all connections; those to a server that does not answer are abandoned."""
@@ -152,17 +155,17 @@ class Database:
                 await self._engine.dispose()
 
 
-async def _retrying(
-    connected: Callable[[], AbstractAsyncContextManager[C]],
+async def _with_retry(
+    take_connection: Callable[[], AbstractAsyncContextManager[C]],
     query: Callable[Concatenate[C, P], Awaitable[T]],
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
     try:
-        async with connected() as connection:
+        async with take_connection() as connection:
             return await query(connection, *args, **kwargs)
     except DatabaseUnavailable as error:
         if not error.connection_was_stale:
             raise
-    async with connected() as connection:
+    async with take_connection() as connection:
         return await query(connection, *args, **kwargs)

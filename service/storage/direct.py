@@ -21,7 +21,8 @@ from sqlalchemy.util import greenlet_spawn
 
 from service.storage.errors import READ_ONLY
 
-# Connections on which it is executed: `Database.direct` has one without what SQLAlchemy adds.
+# What a `DirectStatement` is executed on: a connection of `Database.connect` or `transaction`, or a
+# bare one of the pool, of `Database.direct`.
 AnyConnection: TypeAlias = AsyncConnection | PoolProxiedConnection
 
 _DIALECT = dialect()  # type: ignore[no-untyped-call]

@@ -73,7 +73,8 @@ def translating_errors() -> Iterator[None]:
             raise DatabaseUnavailable(reason_of(error.orig), connection_was_stale=True) from None
         raise _translated(error.orig, error.statement).with_traceback(error.__traceback__) from None
     except EmulatedDBAPIException as error:
-        # Of the first statements on a connection of `Database.direct`, which SQLAlchemy sends.
+        # SQLAlchemy sends the first statements on a new connection itself. For `Database.direct` it
+        # does not wrap their errors in `DBAPIError`.
         raise _translated(error.orig).with_traceback(error.__traceback__) from None
     except asyncpg.PostgresError as error:
         raise _translated(error).with_traceback(error.__traceback__) from None

@@ -88,6 +88,7 @@ ATTEMPT_LOG_IN = text(
         known=KNOWN,
         pressure=PRESSURE,
         columns=", found.*",
+        # The first row has the key; it need not be repeated in the others.
         joined="LEFT JOIN found ON judged.position = (SELECT min(position) FROM judged)",
     )
 ).bindparams(
@@ -112,9 +113,11 @@ async def attempt_log_in(  # noqa: PLR0913
     device_lifetime: float,
     reserved_for: float,
 ) -> tuple[Consumption, Key | None]:
-    """Find the key of a prepared user name, and consume an attempt, as `LoginBuckets` says.
+    """Consume an attempt, as `LoginBuckets` says.
 
-    The attempt counts as in flight until it is settled, for ``reserved_for`` seconds at the most.
+    Returns what was consumed, and the key of the prepared user name, or ``None`` if there is no
+    such key; also if the attempt was refused. The attempt counts as in flight until it is settled,
+    for ``reserved_for`` seconds at the most.
     """
     failures = buckets.failures
     rows = await _ATTEMPT_LOG_IN.all(

@@ -78,7 +78,7 @@ class Wanted(Struct, frozen=True):
     is_surcharged: bool = False
 
 
-# All buckets concern whoever attempts.
+# Without known devices and pressure: each bucket concerns every attempt.
 SAME_FOR_ALL = "SELECT false AS is_known"
 NO_PRESSURE = "SELECT 0.0 AS value"
 
@@ -88,8 +88,9 @@ def consuming(
 ) -> str:
     """Return SQL that consumes an attempt. `wanted_parameters` has its parameters.
 
-    ``known`` selects ``is_known``, and ``pressure`` selects ``value``. ``before`` are common table
-    expressions before those, whose ``columns`` the first row has, if they are ``joined``.
+    ``known`` and ``pressure`` are queries that select ``is_known`` and ``value``. ``before`` has
+    further common table expressions, each followed by a comma; ``columns`` are further columns of
+    the result, each preceded by a comma; ``joined`` is the JOIN clause that they come from.
 
     It judges by what it sees when it begins, and once more when it has locked a row: of
     simultaneous attempts some may consume a part only, which is to be refunded. Lists travel as

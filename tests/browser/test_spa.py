@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.test_pages import APP, AUTH
+from tests.browser.test_pages import APP, AUTH, NEIGHBOUR
 from tests.databases import execute
 from tests.factories import PASSWORD
 from tests.services import Service, running
@@ -136,7 +136,14 @@ def test_a_session_that_ended_elsewhere_shows_the_forms(page: Page, service: Ser
     expect(page.locator("#log-in-username")).to_be_focused()
 
 
-def test_a_page_that_is_not_allowed_says_so(profile: BrowserContext, spa: SPAServer) -> None:
+@pytest.mark.usefixtures("service")
+def test_a_page_of_another_origin_says_so(profile: BrowserContext, spa: SPAServer) -> None:
+    page = profile.new_page()
+    page.goto(f"http://{NEIGHBOUR}:{spa.server_address[1]}/")
+    expect(page.locator("#status")).to_contain_text(f"does not allow the origin http://{NEIGHBOUR}")
+
+
+def test_an_unreachable_service_is_reported(profile: BrowserContext, spa: SPAServer) -> None:
     spa.service_url = "http://127.0.0.1:9"
     page = profile.new_page()
     page.goto(f"http://{APP}:{spa.server_address[1]}/")

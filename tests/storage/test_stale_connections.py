@@ -41,9 +41,9 @@ async def test_a_look_up_is_tried_again_if_its_connection_was_cut(database_url: 
 async def test_a_read_is_tried_again_if_its_connection_was_cut(
     database: Database, database_url: str
 ) -> None:
-    await database.retrying(one)
+    await database.with_retry(one)
     execute(database_url, TERMINATE_CONNECTIONS)
-    assert await database.retrying(one) == 1
+    assert await database.with_retry(one) == 1
 
 
 async def test_a_direct_statement_is_tried_again_if_its_connection_was_cut(
@@ -55,14 +55,14 @@ async def test_a_direct_statement_is_tried_again_if_its_connection_was_cut(
         found: int = (await statement.one(connection, {})).one
         return found
 
-    await database.retrying_directly(one)
+    await database.with_retry_direct(one)
     execute(database_url, TERMINATE_CONNECTIONS)
-    assert await database.retrying_directly(one) == 1
+    assert await database.with_retry_direct(one) == 1
 
 
 async def test_a_write_is_not_tried_again(database: Database, database_url: str) -> None:
     """It may have taken effect."""
-    await database.retrying(one)
+    await database.with_retry(one)
     execute(database_url, TERMINATE_CONNECTIONS)
     with pytest.raises(DatabaseUnavailable):
         async with database.connect() as connection:
@@ -72,7 +72,7 @@ async def test_a_write_is_not_tried_again(database: Database, database_url: str)
 async def test_a_write_takes_no_connection_that_is_known_to_be_cut(
     database: Database, database_url: str
 ) -> None:
-    await database.retrying(one)
+    await database.with_retry(one)
     await asyncio.to_thread(execute, database_url, TERMINATE_CONNECTIONS)
     async with database.connect() as connection:
         await connection.execute(text("DELETE FROM session"))
