@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psutil
@@ -190,6 +192,22 @@ async def test_the_result_of_a_cancelled_job_goes_to_no_other_job(hasher: Hasher
     cancelled.cancel()
     process.resume()
     assert not (await next_one).matches
+
+
+async def test_the_failure_of_an_abandoned_job_is_reported_to_nobody(hasher: Hasher) -> None:
+    """Asyncio would log it with a traceback: an exception that nobody retrieved."""
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    await hasher.hash(RIGHT)
+    process_of(hasher).suspend()
+    abandoned = asyncio.create_task(hasher.hash(RIGHT))
+    await asyncio.sleep(0)
+    abandoned.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await abandoned
+    await hasher.close()
+    gc.collect()
+    assert reported == []
 
 
 async def test_a_dead_process_is_replaced(hasher: Hasher) -> None:

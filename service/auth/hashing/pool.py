@@ -139,8 +139,14 @@ class HashPool:
     def _start(self, process: HashProcess, job: Job) -> asyncio.Task[Executed]:
         task = asyncio.create_task(self._execute(process, job))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._end)
         return task
+
+    def _end(self, task: asyncio.Task[Executed]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            # Nobody else asks for the failure of a job that was abandoned: asyncio would log it.
+            task.exception()
 
     async def _execute(self, process: HashProcess, job: Job) -> Executed:
         try:
