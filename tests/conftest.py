@@ -28,6 +28,8 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "unhurried"))
 
 
+# The mutation tests run without xdist.
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes test: one more than there are processors, for tests also wait."""
     return len(os.sched_getaffinity(0)) + 1
