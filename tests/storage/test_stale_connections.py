@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -17,6 +18,7 @@ from service.storage.direct import AnyConnection, DirectStatement
 from service.storage.errors import DatabaseUnavailable, translating_errors
 from service.storage.session_lookups import SessionLookups
 from tests.databases import execute
+from tests.services import wait_for
 
 # Each has ended when the statement returns.
 TERMINATE_CONNECTIONS = """
@@ -72,8 +74,10 @@ async def test_a_write_is_not_tried_again(database: Database, database_url: str)
 async def test_a_write_takes_no_connection_that_is_known_to_be_cut(
     database: Database, database_url: str
 ) -> None:
-    await database.with_retry(one)
+    async with database.connect() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
     await asyncio.to_thread(execute, database_url, TERMINATE_CONNECTIONS)
+    await asyncio.to_thread(wait_for, driver.is_closed, "the service knows that it is cut")
     async with database.connect() as connection:
         await connection.execute(text("DELETE FROM session"))
 
