@@ -12,11 +12,12 @@ from uuid import UUID
 
 from msgspec import Struct
 from sqlalchemy import Interval, LargeBinary, Text, Uuid, bindparam, text
+from sqlalchemy.engine.default import DefaultDialect
 
 from service.model.devices import DeviceHash
 from service.model.users import Key, Provider
 from service.storage.direct import AnyConnection, DirectStatement
-from service.storage.keys import key_of_row
+from service.storage.keys import FIND_KEY, key_of_row
 from service.storage.rate_limits import (
     ANOTHER_WAY,
     KNOWN_DEVICE,
@@ -55,19 +56,8 @@ class LoginBuckets(Struct, frozen=True, kw_only=True):
 NO_USER = UUID(int=0)
 NO_DEVICE = DeviceHash(bytes(32))
 
-FOUND = f"""
-    found AS MATERIALIZED (
-        SELECT key.provider, key.name, key.user_id, key.password_hash, key.password_scheme,
-               "user".created_at AS user_created_at,
-               (
-                   SELECT display_name FROM key AS username_key
-                   WHERE user_id = key.user_id AND provider = '{Provider.USERNAME}'
-                   ORDER BY created_at, name LIMIT 1
-               ) AS username
-        FROM key JOIN "user" ON "user".id = key.user_id
-        WHERE key.provider = '{Provider.USERNAME}' AND key.name = :name
-    ),
-"""  # noqa: S608
+_FIND_KEY = FIND_KEY.compile(dialect=DefaultDialect(paramstyle="named"))
+FOUND = f"found AS MATERIALIZED ({_FIND_KEY}),"
 KNOWN = """
     SELECT EXISTS (
         SELECT FROM device
@@ -93,6 +83,7 @@ ATTEMPT_LOG_IN = text(
     )
 ).bindparams(
     *WANTED_TYPES,
+    bindparam("provider", type_=Text),
     bindparam("name", type_=Text),
     bindparam("device_hash", type_=LargeBinary),
     bindparam("no_user", type_=Uuid),
@@ -124,6 +115,7 @@ async def attempt_log_in(  # noqa: PLR0913
         connection,
         {
             **wanted_parameters(_wanted(buckets), reserved_for),
+            "provider": Provider.USERNAME,
             "name": name,
             "device_hash": device_hash or NO_DEVICE,
             "no_user": NO_USER,
