@@ -49,21 +49,17 @@ class DirectStatement:
     async def all(self, connection: AnyConnection, parameters: Mapping[str, Any]) -> list[Any]:
         """Execute the statement; return the rows, with their columns as attributes."""
         if isinstance(connection, AsyncConnection):
-            pooled: Any = connection.sync_connection and connection.sync_connection.connection
-            # In a transaction SQLAlchemy has to execute it, since it sends BEGIN before the first.
-            if pooled.isolation_level != "autocommit":
-                result = await connection.execute(self._statement, parameters)
-                return list(result) if result.returns_rows else []
-        else:
-            pooled = connection
-        driver = pooled.driver_connection
+            # It may have a transaction, which SQLAlchemy begins before the first statement.
+            result = await connection.execute(self._statement, parameters)
+            return list(result) if result.returns_rows else []
+        driver: Any = connection.driver_connection
         try:
             rows = await driver.fetch(self._sql, *[parameters[name] for name in self._names])
         except BaseException as error:
             # The pool must not keep a connection that is broken, or whose statement goes on.
             is_refusal = isinstance(error, asyncpg.PostgresError) and error.sqlstate != READ_ONLY
             if not is_refusal or driver.is_closed():
-                await greenlet_spawn(pooled.invalidate)
+                await greenlet_spawn(connection.invalidate)
             raise
         return [SimpleNamespace(**row) for row in rows]
 
