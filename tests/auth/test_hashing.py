@@ -194,8 +194,8 @@ async def test_the_result_of_a_cancelled_job_goes_to_no_other_job(hasher: Hasher
     assert not (await next_one).matches
 
 
-async def test_the_failure_of_an_abandoned_job_is_reported_to_nobody(hasher: Hasher) -> None:
-    """Asyncio would log it with a traceback: an exception that nobody retrieved."""
+async def test_the_failure_of_an_abandoned_job_is_not_logged_by_asyncio(hasher: Hasher) -> None:
+    """Asyncio logs the traceback of every exception that is not retrieved."""
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
     await hasher.hash(RIGHT)

@@ -145,7 +145,7 @@ class HashPool:
     def _end(self, task: asyncio.Task[Executed]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            # Nobody else asks for the failure of a job that was abandoned: asyncio would log it.
+            # asyncio logs exceptions that are not retrieved, such as that of an abandoned job.
             task.exception()
 
     async def _execute(self, process: HashProcess, job: Job) -> Executed:
