@@ -214,41 +214,22 @@ def fetch_value(url: str, statement: str, *arguments: Any) -> Any:
     return fetch(url, statement, *arguments)[0][0]
 
 
-class Eraser:
-    """Empties a database between tests, on one connection: opening one takes longer than that."""
-
-    def __init__(self, url: str) -> None:
-        self._runner = asyncio.Runner()
-        # In a thread of its own, for tests that have an event loop running.
-        self._thread = ThreadPoolExecutor(1)
-        self._connection: Connection = self._run(asyncpg.connect(url))
-
-    def delete_all_rows(self) -> None:
-        """Empty all tables, once no connection but those of services is left, and those idle."""
-        self._run(self._connection.execute(ERASE))
-
-    def close(self) -> None:
-        self._run(self._connection.close())
-        self._thread.submit(self._runner.close).result()
-        self._thread.shutdown()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._thread.submit(self._runner.run, work).result()
+def delete_all_rows(url: str) -> None:
+    """Empty all tables, once no connection but those of services is left, and those idle."""
+    execute(url, f"{TERMINATE_OTHERS}; {ERASE}")
 
 
 # The name of connections that are kept for other tests, and the number of those.
 KEPT = "ostiary-tests"
 MAX_KEPT = 4
 
-# Connections that a test opened itself and forgot, or that are about to end.
-TERMINATE_OTHERS = f"""
-SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name NOT IN ('ostiary', '{KEPT}')
-  AND pid <> pg_backend_pid()"""
-
+# Each has ended when the statement returns.
 TERMINATE_ALL_OTHERS = """
 SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+# Connections that a test opened itself and forgot, or that are about to end.
+TERMINATE_OTHERS = f"{TERMINATE_ALL_OTHERS} AND application_name NOT IN ('ostiary', '{KEPT}')"
 
 # How many definitions there are of each kind, and which transaction made the newest: that is the
 # same in a copy. What a test defines, changes or drops shows.
@@ -269,9 +250,8 @@ WHERE datname = current_database()
 """
 
 # The locks wait for statements under way. TRUNCATE takes longer, since it makes new files.
-ERASE = f"""
+ERASE = """
 BEGIN;
-{TERMINATE_OTHERS};
 LOCK TABLE "user", key, session, device, rate_limit, imported IN EXCLUSIVE MODE;
 DELETE FROM "user";
 DELETE FROM rate_limit;

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
-from tests.databases import Eraser, TestServer
+from tests.databases import TestServer, delete_all_rows
 from tests.services import Service, running
 
 # How many services keep running between tests, with an environment each.
@@ -28,7 +28,6 @@ class ServicePool:
         self._failures = 0
         self._database = ExitStack()
         self._database_url: str | None = None
-        self._eraser: Eraser | None = None
         self._running: dict[tuple[tuple[str, str], ...], tuple[Service, ExitStack]] = {}
 
     @property
@@ -36,8 +35,6 @@ class ServicePool:
         """The URL of the database."""
         if self._database_url is None:
             self._database_url = self._database.enter_context(self._server.database())
-            self._eraser = Eraser(self._database_url)
-            self._database.callback(self._eraser.close)
         return self._database_url
 
     def begin_test(self, failures: int) -> None:
@@ -46,10 +43,10 @@ class ServicePool:
         if failures != self._failures or not is_alive:
             self.close()
             self._failures = failures
-        elif self._eraser is not None:
+        elif self._database_url is not None:
             while len(self._running) > MAX_IDLE:
                 self._stop(next(iter(self._running)))
-            self._eraser.delete_all_rows()
+            delete_all_rows(self._database_url)
             for service, _ in self._running.values():
                 service.begin_test()
 
@@ -68,7 +65,7 @@ class ServicePool:
                 self._stop(key)
         finally:
             self._database.close()
-            self._database_url = self._eraser = None
+            self._database_url = None
 
     def _start(self, environment: dict[str, str]) -> tuple[Service, ExitStack]:
         stack = ExitStack()

@@ -17,17 +17,12 @@ from service.api.http.json_body import parse_json_object
 from service.api.http.problem_types import PROBLEM_TYPES
 from service.app import hsts_of
 from service.settings.variables import read_settings
-from tests.databases import execute, locked, name_of
+from tests.databases import TERMINATE_ALL_OTHERS, execute, locked, name_of
 from tests.factories import JSON_VALUES, PASSWORD, codes, cookie, sign_up, token_of
 from tests.service_pool import ServicePool
 from tests.services import Service
 
 JSON = {"Content-Type": "application/json"}
-# Each has ended, and the service's side is notified, when the statement returns.
-TERMINATE_CONNECTIONS = """
-SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()"""
-
 GOOD = json.dumps({"username": "Alice", "password": PASSWORD})
 
 
@@ -286,7 +281,7 @@ def test_the_first_request_after_the_connections_were_cut_is_answered(
 ) -> None:
     sign_up(client)
     client.get("/me")
-    execute(service.database_url, TERMINATE_CONNECTIONS)
+    execute(service.database_url, TERMINATE_ALL_OTHERS)
     # Once this is answered, the service has read that its connections are closed.
     client.get("/healthz")
     assert client.get("/me").status_code == 200

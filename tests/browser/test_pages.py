@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
+from tests.browser.conftest import served
 from tests.factories import COOKIE, PASSWORD, sessions_in
 from tests.services import Service, running
 
@@ -82,12 +82,8 @@ class EmptyPages(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def pages_port() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(EmptyPages))
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server):
+        yield server.server_address[1]
 
 
 @pytest.fixture

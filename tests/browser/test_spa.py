@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.conftest import served
 from tests.browser.test_pages import APP, AUTH, NEIGHBOUR
 from tests.databases import execute
 from tests.factories import PASSWORD
@@ -46,12 +46,8 @@ class Files(BaseHTTPRequestHandler):
 @pytest.fixture
 def spa() -> Iterator[SPAServer]:
     server = SPAServer(("127.0.0.1", 0), Files)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server):
+        yield server
 
 
 @pytest.fixture
@@ -109,7 +105,7 @@ def test_errors_stand_beside_their_fields(page: Page) -> None:
 
 
 def test_a_wrong_password_is_told_above_the_form(page: Page) -> None:
-    fill(page, "log-in", "Nobody", "wrong")
+    fill(page, "log-in", "Unknown", "wrong")
     expect(page.locator("#log-in [role=alert]")).not_to_be_empty()
     expect(page.locator("#log-in-password-error")).to_be_empty()
 

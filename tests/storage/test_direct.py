@@ -13,7 +13,7 @@ from service.settings.database import DatabaseOptions
 from service.storage.database import Database
 from service.storage.direct import AnyConnection, DirectStatement
 from service.storage.errors import DatabaseUnavailable, StatementRefused
-from tests.databases import execute
+from tests.databases import TERMINATE_ALL_OTHERS, execute
 
 ADD = DirectStatement(
     text("INSERT INTO rate_limit VALUES (:bucket, now()) RETURNING bucket").bindparams(
@@ -23,8 +23,6 @@ ADD = DirectStatement(
 COUNT = DirectStatement(text("SELECT count(*) AS rows FROM rate_limit"))
 SLEEP = DirectStatement(text("SELECT pg_sleep(:seconds)"))
 DIVIDE = DirectStatement(text("SELECT 1 / CAST(:number AS integer) AS ratio"))
-TERMINATE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-               WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
 class Single(Database):
@@ -65,7 +63,7 @@ async def test_a_connection_that_the_server_closed_is_not_kept(
     single: Single, database_url: str
 ) -> None:
     await rows_in(single)
-    await asyncio.to_thread(execute, database_url, TERMINATE)
+    await asyncio.to_thread(execute, database_url, TERMINATE_ALL_OTHERS)
     with suppress(DatabaseUnavailable):
         await rows_in(single)
     assert await rows_in(single) == 0

@@ -53,7 +53,7 @@ async def test_an_attempt_finds_the_key_and_the_oldest_user_name_of_its_user(
     assert key.user.username == shown
 
 
-@pytest.mark.parametrize("name", ["alice@example.com", "nobody", ""])
+@pytest.mark.parametrize("name", ["alice@example.com", "unknown", ""])
 async def test_an_attempt_finds_no_key_but_those_of_user_names(
     database: Database, name: str
 ) -> None:

@@ -61,7 +61,7 @@ async def consume_one(connection: AsyncConnection, each: Bucket) -> Consumption:
 async def log_in(connection: AsyncConnection, buckets: LoginBuckets) -> Consumption:
     """Consume an attempt from an unknown device."""
     consumption, key = await attempt_log_in(
-        connection, "nobody", buckets, device_hash=None, device_lifetime=1, reserved_for=HOUR
+        connection, "unknown", buckets, device_hash=None, device_lifetime=1, reserved_for=HOUR
     )
     assert key is None
     return consumption

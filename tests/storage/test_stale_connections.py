@@ -17,13 +17,8 @@ from service.storage.database import Database
 from service.storage.direct import AnyConnection, DirectStatement
 from service.storage.errors import DatabaseUnavailable, translating_errors
 from service.storage.session_lookups import SessionLookups
-from tests.databases import execute
+from tests.databases import TERMINATE_ALL_OTHERS, execute
 from tests.services import wait_for
-
-# Each has ended when the statement returns.
-TERMINATE_CONNECTIONS = """
-SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
 async def one(connection: AsyncConnection) -> int:
@@ -35,7 +30,7 @@ async def test_a_look_up_is_tried_again_if_its_connection_was_cut(database_url: 
     lookups = SessionLookups(database_url, DatabaseOptions())
     await lookups.find(uuid4())
     # The event loop waits meanwhile: the service cannot know yet.
-    execute(database_url, TERMINATE_CONNECTIONS)
+    execute(database_url, TERMINATE_ALL_OTHERS)
     assert await lookups.find(uuid4()) is None
     await lookups.close()
 
@@ -44,7 +39,7 @@ async def test_a_read_is_tried_again_if_its_connection_was_cut(
     database: Database, database_url: str
 ) -> None:
     await database.with_retry(one)
-    execute(database_url, TERMINATE_CONNECTIONS)
+    execute(database_url, TERMINATE_ALL_OTHERS)
     assert await database.with_retry(one) == 1
 
 
@@ -58,14 +53,14 @@ async def test_a_direct_statement_is_tried_again_if_its_connection_was_cut(
         return found
 
     await database.with_retry_direct(one)
-    execute(database_url, TERMINATE_CONNECTIONS)
+    execute(database_url, TERMINATE_ALL_OTHERS)
     assert await database.with_retry_direct(one) == 1
 
 
 async def test_a_write_is_not_tried_again(database: Database, database_url: str) -> None:
     """It may have taken effect."""
     await database.with_retry(one)
-    execute(database_url, TERMINATE_CONNECTIONS)
+    execute(database_url, TERMINATE_ALL_OTHERS)
     with pytest.raises(DatabaseUnavailable):
         async with database.connect() as connection:
             await connection.execute(text("DELETE FROM session"))
@@ -76,7 +71,7 @@ async def test_a_write_takes_no_connection_that_is_known_to_be_cut(
 ) -> None:
     async with database.connect() as connection:
         driver: Any = (await connection.get_raw_connection()).driver_connection
-    await asyncio.to_thread(execute, database_url, TERMINATE_CONNECTIONS)
+    await asyncio.to_thread(execute, database_url, TERMINATE_ALL_OTHERS)
     await asyncio.to_thread(wait_for, driver.is_closed, "the service knows that it is cut")
     async with database.connect() as connection:
         await connection.execute(text("DELETE FROM session"))
