@@ -26,7 +26,7 @@ from service.settings.passwords import Argon2Cost, HashingSettings
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Duration, Rate
 from service.storage.database import Database
-from tests.databases import execute, fetch_value
+from tests.databases import TERMINATE_ALL_OTHERS, execute, fetch_value
 from tests.services import PATIENCE
 
 ALICE = UUID(int=1)
@@ -253,3 +253,12 @@ async def test_an_attempt_without_outcome_is_given_back_after_the_deadline_of_it
     start_deadline(PATIENCE)
     async with limiter.sign_up_attempt(context):
         assert await fail(limiter, "203.0.113.7", "alice")
+
+
+async def test_an_attempt_is_tried_again_if_its_connection_was_cut(
+    limiter: RateLimiter, database_url: str
+) -> None:
+    await attempt(limiter, "192.0.2.1", "alice", error=None)
+    # The event loop waits meanwhile: the service cannot know yet.
+    execute(database_url, TERMINATE_ALL_OTHERS)
+    await attempt(limiter, "192.0.2.1", "alice", error=None)

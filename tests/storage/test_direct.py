@@ -22,6 +22,7 @@ ADD = DirectStatement(
 )
 COUNT = DirectStatement(text("SELECT count(*) AS rows FROM rate_limit"))
 SLEEP = DirectStatement(text("SELECT pg_sleep(:seconds)"))
+BACKEND = DirectStatement(text("SELECT pg_backend_pid() AS pid"))
 DIVIDE = DirectStatement(text("SELECT 1 / CAST(:number AS integer) AS ratio"))
 
 
@@ -43,6 +44,13 @@ async def rows_in(database: Single) -> int:
     async with database.taken() as connection:
         count: int = (await COUNT.one(connection, {})).rows
     return count
+
+
+async def backend_of(database: Single) -> int:
+    """Return which of PostgreSQL's processes serves the connection."""
+    async with database.taken() as connection:
+        pid: int = (await BACKEND.one(connection, {})).pid
+    return pid
 
 
 async def test_a_statement_commits_by_itself(single: Single) -> None:
@@ -70,18 +78,21 @@ async def test_a_connection_that_the_server_closed_is_not_kept(
 
 
 async def test_a_connection_whose_statement_was_abandoned_is_not_kept(single: Single) -> None:
-    await rows_in(single)
+    before = await backend_of(single)
     with pytest.raises(DatabaseUnavailable):
         async with single.taken() as connection, asyncio.timeout(0.01):
             await SLEEP.one(connection, {"seconds": 60.0})
     assert await rows_in(single) == 0
+    assert await backend_of(single) != before
 
 
 async def test_a_refused_statement_keeps_its_connection(single: Single) -> None:
+    before = await backend_of(single)
     with pytest.raises(StatementRefused):
         async with single.taken() as connection:
             await DIVIDE.one(connection, {"number": 0})
     assert await rows_in(single) == 0
+    assert await backend_of(single) == before
 
 
 async def test_a_statement_without_a_row_returns_none(single: Single) -> None:
