@@ -13,6 +13,7 @@ from service.api.docs import DocsController
 from service.api.http.client_address import ClientAddresses
 from service.api.http.device_cookie import DeviceCookie
 from service.api.http.entrance import Entrance
+from service.api.http.instrumentation import Instrumentation
 from service.api.http.json_response import JSONResponse
 from service.api.http.problem_types import MAX_BODY_SIZE
 from service.api.http.problems import problem_response
@@ -58,7 +59,10 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
         logging_config=None,
     )
     headers = ResponseHeaders(hsts=hsts_of(settings), varies=bool(settings.http.allowed_origins))
-    app.asgi_handler = Entrance(app, settings, headers)
+    entrance = Entrance(app, settings, headers)
+    app.asgi_handler = entrance
+    if settings.metrics.port is not None or settings.log.requests:
+        app.asgi_handler = Instrumentation(entrance, logs_requests=settings.log.requests)
     return app
 
 

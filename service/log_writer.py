@@ -17,6 +17,8 @@ import time
 from multiprocessing.util import Finalize
 from typing import TextIO
 
+from service.metrics import LOG_EVENTS_LOST
+
 # How many events may wait to be written, in each process.
 MAX_QUEUED = 10_000
 
@@ -60,7 +62,7 @@ class LogWriter(logging.Handler):
         try:
             self._lines.put_nowait(line)
         except queue.Full:
-            self._lost += 1
+            self._count_lost()
 
     def flush(self) -> None:
         """Wait until all is written, at most `FLUSH_TIMEOUT` seconds."""
@@ -94,11 +96,15 @@ class LogWriter(logging.Handler):
 
     def _write(self, line: str) -> None:
         if not self._write_line(line):
-            self._lost += 1
+            self._count_lost()
         elif self._lost:
             lost, self._lost = self._lost, 0
             if not self._write_line(self.format(_losses(lost))):
                 self._lost += lost
+
+    def _count_lost(self) -> None:
+        self._lost += 1
+        LOG_EVENTS_LOST.add()
 
     def _write_line(self, line: str) -> bool:
         """Write a line; return whether that succeeded."""

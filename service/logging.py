@@ -15,6 +15,9 @@ from service.log_writer import LogWriter
 from service.settings import Settings
 from service.settings.values import LogFormat
 
+# Loggers that write at every level of the log.
+ALWAYS_WRITTEN = (AUDIT_LOGGER, "access")
+
 # What the shared processors add to each event, and its name.
 ALWAYS_THERE = ("event", "level", "logger", "timestamp")
 
@@ -39,9 +42,10 @@ class EventLogger:
 def configure_logging(settings: Settings) -> None:
     """Send all events, those of libraries too, through one writer, in one form.
 
-    No local variables are shown. The audit trail is logged at every level.
+    No local variables are shown. The audit trail and the access log are written at every level.
     """
     shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -57,7 +61,8 @@ def configure_logging(settings: Settings) -> None:
     )
     logging.basicConfig(handlers=[writer], level=settings.log.level.upper(), force=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger(AUDIT_LOGGER).setLevel(logging.INFO)
+    for each in ALWAYS_WRITTEN:
+        logging.getLogger(each).setLevel(logging.INFO)
     # Finds the name of the module that logs, and not that of this one.
     logger_of_caller = structlog.stdlib.LoggerFactory(ignore_frame_names=[__name__])
     structlog.configure(

@@ -77,6 +77,7 @@ class Service:
         self.database_url = database_url
         self.log = log
         self.process = process
+        self.metrics_url = ""
         self._log_offset = 0
 
     def is_running(self) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from service.metrics import AUDIT_EVENTS, SESSIONS_ENDED, SESSIONS_OPENED
 from service.model.request_context import RequestContext
 
 LOGGER = "audit"
@@ -38,6 +39,13 @@ class Event(StrEnum):
     USER_DELETED = "user_deleted"
 
 
+OPENING = {Event.SIGNED_UP, Event.LOGGED_IN}
+ENDING = {
+    *(Event.LOGGED_OUT, Event.SESSION_REPLACED, Event.SESSION_LIMIT_EXCEEDED),
+    *(Event.SESSION_REVOKED, Event.OTHER_SESSIONS_REVOKED, Event.ALL_SESSIONS_REVOKED),
+    Event.PASSWORD_CHANGED,
+}
+
 # The context of what an operator does on the command line.
 OPERATOR = RequestContext()
 
@@ -50,7 +58,12 @@ def record(
     session_id: UUID | None = None,
     **details: int,
 ) -> None:
-    """Log an event."""
+    """Log an event, and count it; ``ended`` is the number of sessions that it ended, if not one."""
+    AUDIT_EVENTS.add(event.value)
+    if event in OPENING:
+        SESSIONS_OPENED.add(event.value)
+    elif event in ENDING:
+        SESSIONS_ENDED.add(event.value, number=details.get("ended", 1))
     address = context.device.address
     log.info(
         event.value,

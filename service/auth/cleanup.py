@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from service.metrics import SESSIONS_ENDED
 from service.storage import cleanup as storage
 from service.storage.database import Database
 
@@ -22,6 +23,7 @@ async def clean_up(database: Database, device_lifetime: float) -> None:
     """
     if deleted := await delete_expired_sessions(database):
         log.info("expired_sessions_deleted", sessions=deleted)
+        SESSIONS_ENDED.add("expired", number=deleted)
     await delete_expired_devices(database, device_lifetime)
     await delete_expired_rate_limits(database)
 

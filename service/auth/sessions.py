@@ -19,6 +19,7 @@ from service.auth.errors import (
     NotAuthenticated,
 )
 from service.auth.tokens import Token
+from service.metrics import SESSIONS_RENEWED
 from service.model.request_context import Device, RequestContext
 from service.model.sessions import (
     EndedSession,
@@ -270,6 +271,7 @@ class Sessions:
         async with self._database.connect() as connection:
             renewed = await storage.renew_session(connection, token.session_id, self._settings)
         if renewed is not None:
+            SESSIONS_RENEWED.add()
             return LiveSession(session=renewed, user=user, token=token, renewed=True)
         renewed_by_another = await self.find(token)
         if renewed_by_another is None:

@@ -17,6 +17,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from service.backoff import Backoff
 from service.server.granian_workarounds import signals_blocked
+from service.server.metrics_server import forget_gauges
 from service.server.unix_sockets import connect
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -113,6 +114,7 @@ class Supervisor(MPServer):
             if worker.idx not in self._due and not worker.inner.is_alive():
                 delay = self._backoffs[worker.idx].delay_after(now - worker.birth)
                 self._due[worker.idx] = now + delay
+                forget_gauges(worker.inner.pid)
                 log.error(
                     "worker_died",
                     pid=worker.inner.pid,

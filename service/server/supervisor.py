@@ -14,6 +14,7 @@ from granian.log import LogLevels
 
 from service.auth.passwords import common_passwords
 from service.server.granian_workarounds import fork_workers, new_event_loop
+from service.server.metrics_server import metrics_directory
 from service.server.open_files import (
     MAX_DEFAULT_CONNECTIONS,
     TooFewOpenFiles,
@@ -49,24 +50,29 @@ def require_resources(settings: Settings) -> tuple[SocketAddress | Path, int]:
 
     Return the address to listen on, and the number of connections of each worker.
     """
-    host, port = settings.server.host, settings.server.port
+    address = _require_free(settings.server.host, settings.server.port)
+    if settings.metrics.port is not None:
+        _require_free(settings.metrics.host, settings.metrics.port)
     try:
-        return _require_free(host, port), max_connections(settings, raise_limit())
-    except OSError as error:
-        place = host if unix_path(host) else f"{host}:{port}"
-        raise CannotServe(f"Cannot listen on {place}: {error.strerror}.") from error
-    except UnicodeError as error:
-        raise CannotServe(f"Cannot listen on {host}:{port}: not a host name.") from error
+        return address, max_connections(settings, raise_limit())
     except TooFewOpenFiles as error:
         raise CannotServe(str(error)) from error
 
 
 def _require_free(host: str, port: int) -> SocketAddress | Path:
-    if path := unix_path(host):
-        require_free_path(path)
-        return path
-    address = resolve(host, port)
-    require_free(address)
+    """Return the address of a host and port on which nothing listens. Raises `CannotServe`."""
+    path = unix_path(host)
+    try:
+        if path:
+            require_free_path(path)
+            return path
+        address = resolve(host, port)
+        require_free(address)
+    except OSError as error:
+        place = host if path else f"{host}:{port}"
+        raise CannotServe(f"Cannot listen on {place}: {error.strerror}.") from error
+    except UnicodeError as error:
+        raise CannotServe(f"Cannot listen on {host}:{port}: not a host name.") from error
     return address
 
 
@@ -105,6 +111,7 @@ def serve(settings: Settings, database_url: str, on_listening: Callable[[], None
         if isinstance(address, Path)
         else partial(shared_socket, address, settings.server.client_timeout)
     )
-    server.serve(
-        target_loader=partial(create_worker_app, settings, database_url), wrap_loader=False
-    )
+    with metrics_directory(settings.metrics):
+        server.serve(
+            target_loader=partial(create_worker_app, settings, database_url), wrap_loader=False
+        )

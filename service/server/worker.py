@@ -9,6 +9,7 @@ from litestar import Litestar
 from service.app import create_app
 from service.logging import configure_logging
 from service.server.granian_workarounds import stop_with_supervisor
+from service.server.metrics_server import serve_metrics
 from service.settings import Settings
 
 # Maximum time of a worker to finish its requests when it is stopped, in seconds.
@@ -19,6 +20,7 @@ def create_worker_app(settings: Settings, database_url: str) -> Litestar:
     """Return the application of a worker, and prepare its process."""
     configure_logging(settings)
     stop_with_supervisor(SHUTDOWN_TIMEOUT)
+    serve_metrics(settings.metrics)
     app = create_app(settings, database_url)
     # Everything that exists now is permanent, and requests create no reference cycles: the garbage
     # collector need not traverse all of it every 700 objects.

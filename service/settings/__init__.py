@@ -15,6 +15,7 @@ from service.settings.database import DatabaseOptions
 from service.settings.devices import DeviceSettings
 from service.settings.http import HTTPSettings
 from service.settings.logs import LogSettings
+from service.settings.metrics import MetricsSettings
 from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSettings
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.server import ServerSettings, cores
@@ -81,6 +82,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     rate_limits: RateLimitSettings = RateLimitSettings()
     database: DatabaseOptions = DatabaseOptions()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @property
     def is_production(self) -> bool:

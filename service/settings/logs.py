@@ -21,3 +21,10 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     level: Annotated[LogLevel, Meta(description="`debug`, `info`, `warning` or `error`.")] = (
         LogLevel.INFO
     )
+    requests: Annotated[
+        bool,
+        Meta(
+            description="Write a line for each request, with its route, status, duration and user; "
+            "at every level."
+        ),
+    ] = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import asyncpg
@@ -14,6 +15,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from service.metrics import POOL_WAIT_SECONDS
 from service.model.deadline import time_limit
 from service.settings.database import DatabaseOptions
 from service.storage.connection import CLOSE_TIMEOUT, Connection, connect
@@ -103,7 +105,9 @@ class Database:
                 yield connection
             return
         with translating_errors():
+            asked = monotonic()
             async with time_limit(), self._engine.connect() as connection:
+                POOL_WAIT_SECONDS.observe(monotonic() - asked)
                 yield connection
 
     @asynccontextmanager
@@ -117,8 +121,10 @@ class Database:
                 yield connection
             return
         with translating_errors():
+            asked = monotonic()
             async with time_limit():
                 pooled = await self._engine.raw_connection()
+                POOL_WAIT_SECONDS.observe(monotonic() - asked)
                 try:
                     yield pooled
                 finally:
@@ -128,7 +134,9 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Take a connection from the pool and begin a transaction; an exception rolls it back."""
         with translating_errors():
+            asked = monotonic()
             async with time_limit(), self._transactional.begin() as connection:
+                POOL_WAIT_SECONDS.observe(monotonic() - asked)
                 yield connection
 
     async def with_retry(

@@ -18,6 +18,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from msgspec import Struct
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 
+from service.metrics import LOOKUP_BATCH_SIZE, LOOKUP_SECONDS
 from service.model.deadline import deadline
 from service.model.sessions import FoundSession, SecretHash, Session, SessionState
 from service.model.users import User
@@ -139,13 +140,16 @@ class SessionLookups:
             with translating_errors():
                 if lookup is None or lookup.connection.is_closed():
                     lookup = await self._connect(until - monotonic())
-                seconds = min(self._options.statement_timeout, until - monotonic())
+                sent = monotonic()
+                seconds = min(self._options.statement_timeout, until - sent)
                 rows = await lookup.fetch(session_ids, seconds)
         except BaseException:
             # Cancelled as well: the next look-up must not wait until the statement is cancelled.
             if lookup is not None:
                 self._discard(lookup.connection)
             raise
+        LOOKUP_SECONDS.observe(monotonic() - sent)
+        LOOKUP_BATCH_SIZE.observe(len(session_ids))
         self._keep(lookup)
         return rows
 

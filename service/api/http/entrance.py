@@ -1,4 +1,4 @@
-"""What every request passes before it is routed: deadline, path, ``Host``, CORS, HEAD.
+"""What every request passes before it is routed: deadline, path, ``Host``, trace, CORS, HEAD.
 
 Litestar routes several spellings of a path alike, knows no HEAD for routes of GET, and has its
 middleware behind the router. This is one pass over the headers, on the path of every request.
@@ -14,6 +14,7 @@ from litestar.datastructures import Headers
 from litestar.exceptions import NotFoundException
 from litestar.types import Message, Receive, Scope, Send
 
+from service.api.http import trace_context
 from service.api.http.client_address import ClientAddresses, ForwardingWarning
 from service.api.http.cors import CORS
 from service.api.http.errors import HostRejected, InvalidRequest
@@ -33,7 +34,7 @@ _FORWARDING = frozenset(
         *(b"x-real-ip", b"true-client-ip", b"cf-connecting-ip"),
     }
 )
-_WATCHED = _FORWARDING | {b"host", b"origin"}
+_WATCHED = _FORWARDING | {b"host", b"origin", trace_context.HEADER}
 
 
 class Entrance:
@@ -82,7 +83,7 @@ class Entrance:
 
         Raises `InvalidRequest`, `HostRejected` and `NotFoundException`.
         """
-        host, origin, hosts, origins, is_forwarded = b"", None, 0, 0, False
+        host, origin, hosts, origins, rest = b"", None, 0, 0, set()
         for name, value in scope["headers"]:
             if name in _WATCHED:
                 if name == b"host":
@@ -90,19 +91,26 @@ class Entrance:
                 elif name == b"origin":
                     origin, origins = value, origins + 1
                 else:
-                    is_forwarded = True
+                    rest.add(name)
         if origins > 1:
             origin = None
         elif origin is not None:
             set_cors_headers(scope, self._cors.headers_for(origin))
-        if is_forwarded and self._warning is not None:
-            self._warning.check(scope)
+        if rest:
+            self._notice(scope, rest)
         if hosts != 1 or not self._hosts.allow(host):
             refuse_host(scope, host, hosts)
         path = scope["raw_path"]
         if path not in self._paths and _PATH.fullmatch(path) is None:
             raise NotFoundException
         return origin
+
+    def _notice(self, scope: Scope, names: set[bytes]) -> None:
+        """Let the log tell of headers that do not change the answer."""
+        if trace_context.HEADER in names:
+            trace_context.bind_trace(scope)
+        if self._warning is not None and not names.isdisjoint(_FORWARDING):
+            self._warning.check(scope)
 
     def _preflight(self, scope: Scope, origin: bytes | None) -> Response[None] | None:
         """Return the answer to a preflight; ``None`` for another request with OPTIONS."""

@@ -22,6 +22,7 @@ from service.api.http.problem_types import (
 from service.api.http.response_headers import request_id_of, with_head
 from service.api.http.state import state_of
 from service.auth.errors import FieldError, RateLimited, ValidationFailed
+from service.metrics import PROBLEMS
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -51,6 +52,7 @@ class Problem(Struct, frozen=True, kw_only=True):
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> JSONResponse[Problem]:
     """Return the response of an exception; an unexpected one is logged and answered with 500."""
     kind = problem_type_of(error)
+    PROBLEMS.add(kind.code)
     request_id = request_id_of(request.scope)
     if kind is INTERNAL_ERROR:
         log.error(kind.code, request_id=request_id, exc_info=error)

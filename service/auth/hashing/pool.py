@@ -13,6 +13,7 @@ from service.auth.errors import Overloaded
 from service.auth.hashing.fair_queue import Requester, SharedQueue, Turn
 from service.auth.hashing.jobs import Failed, Hashed, Job, Verified
 from service.auth.hashing.process import HashProcess, HashProcessDied
+from service.metrics import HASH_QUEUE_LENGTH, HASH_SECONDS, HASH_WAIT_SECONDS, HASHES_REFUSED
 from service.model.deadline import time_limit
 from service.settings.passwords import Argon2Cost, HashingSettings
 
@@ -67,7 +68,9 @@ class HashPool:
         """Return the result of a job that is expected to take so many seconds."""
         try:
             async with time_limit(self._timeout):
+                asked = monotonic()
                 process = await self._process_for(Turn(requester, expected))
+                HASH_WAIT_SECONDS.observe(monotonic() - asked)
                 # Shielded: the result of an abandoned job must not be read as that of the next.
                 return await asyncio.shield(self._start(process, job))
         except TimeoutError as error:
@@ -108,6 +111,7 @@ class HashPool:
         if excess is not None:
             self._log_refusal()
             self._refuse(excess)
+        HASH_QUEUE_LENGTH.set(len(self._queue))
         try:
             return await granted
         except asyncio.CancelledError:
@@ -129,12 +133,20 @@ class HashPool:
 
     def _hand_on(self, process: HashProcess) -> None:
         """Let the next job have a process."""
+        granted = self._next_granted()
+        if granted is None:
+            self._idle.append(process)
+        else:
+            granted.set_result(process)
+        HASH_QUEUE_LENGTH.set(len(self._queue))
+
+    def _next_granted(self) -> asyncio.Future[HashProcess] | None:
+        """Take the next job that still waits from the queue; return what it waits for."""
         while (turn := self._queue.take()) is not None:
             granted = self._turns.pop(turn)
             if not granted.done():
-                granted.set_result(process)
-                return
-        self._idle.append(process)
+                return granted
+        return None
 
     def _start(self, process: HashProcess, job: Job) -> asyncio.Task[Executed]:
         task = asyncio.create_task(self._execute(process, job))
@@ -162,11 +174,13 @@ class HashPool:
         if isinstance(result, Failed):
             log.warning("hashing_failed", reason=result.reason)
             raise Overloaded
+        HASH_SECONDS.observe(seconds)
         return Executed(result=result, seconds=seconds, was_warm=was_warm and process.is_warm)
 
     def _log_refusal(self) -> None:
-        """Log that passwords are refused, now and then, with their number since the last time."""
+        """Count a refused password; log now and then how many there were since the last time."""
         self._refused += 1
+        HASHES_REFUSED.add()
         if monotonic() - self._logged_at >= LOG_INTERVAL:
             log.warning("hashing_overloaded", refused=self._refused, waiting=len(self._queue))
             self._refused, self._logged_at = 0, monotonic()

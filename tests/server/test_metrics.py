@@ -1,0 +1,315 @@
+"""Metrics: what is counted, by all workers together, and where it is served."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from service.metrics.kinds import METRICS
+from service.server import metrics_server
+from service.server.supervisor import CannotServe, require_resources
+from service.settings import Settings
+from service.settings.metrics import MetricsSettings
+from tests.databases import wait_until
+from tests.factories import age_sessions, bearer, log_in, sign_up
+from tests.services import Service, reserved_port, running, wait_for
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
+
+
+@contextmanager
+def measured_service(database_url: str, tmp_path: Path, **more: str) -> Iterator[Service]:
+    """Run a service with metrics; `Service.url` is followed by their port."""
+    with reserved_port() as port:
+        environment = {"OSTIARY_METRICS_PORT": str(port), **more}
+        with running(database_url, tmp_path / "service.log", environment) as service:
+            service.metrics_url = f"http://127.0.0.1:{port}/metrics"
+            yield service
+
+
+@pytest.fixture
+def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
+    with measured_service(database_url, tmp_path) as service:
+        yield service
+
+
+def samples(service: Service) -> dict[tuple[str, str], float]:
+    """Return the value of each sample by its name and labels."""
+    response = httpx.get(service.metrics_url, timeout=60)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    found = [SAMPLE.fullmatch(line) for line in response.text.splitlines() if line[:1] != "#"]
+    return {(match[1], match[2] or ""): float(match[3]) for match in found if match}
+
+
+def sample(service: Service, name: str, labels: str = "") -> float:
+    return samples(service).get((name, labels), 0)
+
+
+def bearer_token_of(response: httpx.Response) -> str:
+    token: str = response.json()["session"]["token"]
+    return token
+
+
+def new_token(client: httpx.Client) -> str:
+    return bearer_token_of(sign_up(client, transport="bearer"))
+
+
+def test_requests_are_counted_by_method_route_and_status(
+    service: Service, client: httpx.Client
+) -> None:
+    token = new_token(client)
+    for _ in range(3):
+        client.get("/me", headers=bearer(token))
+    client.get("/me")
+    client.head("/healthz")
+    client.delete("/sessions/00000000-0000-0000-0000-000000000000", headers=bearer(token))
+    found = samples(service)
+
+    def requests(method: str, route: str, status: str) -> float:
+        labels = f'method="{method}",route="{route}",status="{status}"'
+        return found["ostiary_requests_total", labels]
+
+    assert requests("POST", "/signup", "201") == 1
+    assert requests("GET", "/me", "200") == 3
+    assert requests("GET", "/me", "401") == 1
+    assert requests("HEAD", "/healthz", "200") == 1
+    assert requests("DELETE", "/sessions/{session_id}", "404") == 1
+    duration = "ostiary_request_duration_seconds"
+    assert found[f"{duration}_count", 'method="GET",route="/me"'] == 4
+    assert found[f"{duration}_sum", 'method="GET",route="/me"'] > 0
+    assert found["ostiary_problems_total", 'code="not_authenticated"'] == 1
+
+
+def test_a_client_cannot_add_series(service: Service, client: httpx.Client) -> None:
+    for n in range(20):
+        client.request(f"X{n}", f"/nowhere-{n}")
+        client.get(f"/sessions/{n}/{n}", headers={"Host": f"{n}.example"})
+    found = samples(service)
+    labels = {key for name, key in found if name == "ostiary_requests_total"}
+    assert labels <= {
+        'method="other",route="none",status="404"',
+        'method="GET",route="none",status="400"',
+        'method="GET",route="none",status="404"',
+    }
+
+
+def test_the_figures_are_those_of_all_workers(database_url: str, tmp_path: Path) -> None:
+    with (
+        measured_service(database_url, tmp_path, OSTIARY_WORKERS="3") as service,
+        ThreadPoolExecutor(16) as threads,
+    ):
+        labels = 'method="GET",route="/healthz",status="200"'
+
+        def ask(_: int) -> int:
+            return httpx.get(f"{service.url}/healthz", timeout=60).status_code
+
+        assert set(threads.map(ask, range(60))) == {200}
+        # A connection each: whichever worker answers.
+        assert {sample(service, "ostiary_requests_total", labels) for _ in range(8)} == {60}
+        assert sample(service, "ostiary_workers_started_total") == 3
+
+
+def test_what_a_worker_counted_stays_when_it_dies(database_url: str, tmp_path: Path) -> None:
+    with measured_service(database_url, tmp_path) as service:
+        with service.client() as client:
+            client.get("/healthz")
+        (worker,) = [
+            each for each in service.process.children() if any(each.net_connections("tcp"))
+        ]
+        worker.send_signal(signal.SIGKILL)
+
+        def is_replaced() -> bool:
+            try:
+                return sample(service, "ostiary_workers_started_total") == 2
+            except httpx.TransportError:
+                return False
+
+        wait_for(is_replaced, "another worker serves the metrics")
+        labels = 'method="GET",route="/healthz",status="200"'
+        assert sample(service, "ostiary_requests_total", labels) == 1
+
+
+def test_gauges_of_a_dead_worker_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(metrics_server.DIRECTORY, str(tmp_path))
+    names = ("gauge_livesum_7.db", "gauge_livesum_8.db", "counter_7.db")
+    for name in names:
+        (tmp_path / name).touch()
+    metrics_server.forget_gauges(7)
+    assert {each.name for each in tmp_path.iterdir()} == {"gauge_livesum_8.db", "counter_7.db"}
+
+
+def test_log_ins_are_counted_by_result(database_url: str, tmp_path: Path) -> None:
+    limit = {"OSTIARY_LOG_IN_FAILURES_PER_NAME": "1/1h"}
+    with measured_service(database_url, tmp_path, **limit) as service, service.client() as client:
+        sign_up(client, "Alice")
+        log_in(client, "Alice")
+        for _ in range(3):
+            log_in(client, "Bob", password="wrong password")
+        found = samples(service)
+    events = {key: value for (name, key), value in found.items() if "audit_events" in name}
+    assert events['event="logged_in"'] == 1
+    assert events['event="log_in_failed"'] == 1
+    assert events['event="log_in_throttled"'] == 2
+
+
+def test_sessions_are_counted_when_they_open_are_renewed_and_end(
+    service: Service, client: httpx.Client
+) -> None:
+    kept = bearer(new_token(client))
+    tokens = [bearer_token_of(log_in(client, transport="bearer")) for _ in range(3)]
+    age_sessions(service.database_url, days=2)
+    client.get("/me", headers=kept)
+    client.get("/me", headers=kept)
+    client.post("/logout", headers=bearer(tokens[0]))
+    client.delete("/sessions", headers=kept)
+    found = samples(service)
+    assert found["ostiary_sessions_opened_total", 'event="signed_up"'] == 1
+    assert found["ostiary_sessions_opened_total", 'event="logged_in"'] == 3
+    assert found["ostiary_sessions_renewed_total", ""] == 1
+    assert found["ostiary_sessions_ended_total", 'event="logged_out"'] == 1
+    assert found["ostiary_sessions_ended_total", 'event="other_sessions_revoked"'] == 2
+
+
+def test_expired_sessions_are_counted_when_they_are_deleted(
+    database_url: str, tmp_path: Path
+) -> None:
+    with measured_service(database_url, tmp_path) as service, service.client() as client:
+        sign_up(client)
+        age_sessions(database_url, days=40)
+    interval = {"OSTIARY_CLEANUP_INTERVAL": "1h"}
+    with measured_service(database_url, tmp_path, **interval) as service:
+        wait_until(database_url, "NOT EXISTS (SELECT FROM session)")
+        labels = 'event="expired"'
+        wait_for(lambda: sample(service, "ostiary_sessions_ended_total", labels) == 1, labels)
+
+
+def test_the_waits_of_a_log_in_are_counted(service: Service, client: httpx.Client) -> None:
+    sign_up(client)
+    before = samples(service)
+    log_in(client)
+    after = samples(service)
+    for name in ("hash_wait_seconds", "hash_duration_seconds", "database_pool_wait_seconds"):
+        key = f"ostiary_{name}_count", ""
+        assert after[key] > before[key], name
+    assert after["ostiary_hash_queue_length", ""] == 0
+
+
+def test_look_ups_are_counted_by_the_size_of_their_batch(
+    service: Service, client: httpx.Client
+) -> None:
+    token = new_token(client)
+    for _ in range(5):
+        assert client.get("/me", headers=bearer(token)).status_code == 200
+    found = samples(service)
+    assert found["ostiary_session_lookup_batch_size_count", ""] == 5
+    assert found["ostiary_session_lookup_batch_size_bucket", 'le="1.0"'] == 5
+    assert found["ostiary_session_lookup_duration_seconds_count", ""] == 5
+
+
+def test_a_password_that_waits_is_in_the_queue(database_url: str, tmp_path: Path) -> None:
+    slow = {"OSTIARY_HASH_PROCESSES": "1", "OSTIARY_HASH_QUEUE_TIMEOUT": "1s"}
+    with (
+        measured_service(database_url, tmp_path, **slow) as service,
+        service.client() as client,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        sign_up(client)
+        (hash_process,) = [
+            each
+            for each in service.process.children(recursive=True)
+            if "service.auth.hashing.program" in " ".join(each.cmdline())
+        ]
+        hash_process.send_signal(signal.SIGSTOP)
+        answers = [threads.submit(log_in, client, f"Bob{n}") for n in range(4)]
+        wait_for(lambda: sample(service, "ostiary_hash_queue_length") == 3, "three wait")
+        assert {each.result().status_code for each in answers} == {503}
+        assert sample(service, "ostiary_hashes_refused_total") == 4
+        hash_process.send_signal(signal.SIGCONT)
+
+
+def test_without_the_setting_there_is_no_server_and_no_directory(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with running(database_url, tmp_path / "service.log") as service:
+        processes = [service.process, *service.process.children(recursive=True)]
+        ports = {
+            each.laddr.port
+            for process in processes
+            for each in process.net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN
+        }
+        assert ports == {httpx.URL(service.url).port}
+    assert not list(tmp_path.glob("ostiary-metrics-*"))
+
+
+def test_the_service_leaves_no_directory_behind(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with measured_service(database_url, tmp_path):
+        (directory,) = tmp_path.glob("ostiary-metrics-*")
+        assert directory.stat().st_mode & 0o777 == 0o700
+    assert not directory.exists()
+
+
+def test_a_port_that_is_in_use_is_told_at_the_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings(metrics=MetricsSettings(port=port))
+        with pytest.raises(CannotServe, match=f"Cannot listen on 127.0.0.1:{port}"):
+            require_resources(settings)
+
+
+def test_a_client_that_sends_nothing_does_not_hold_others_up(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", httpx.URL(service.metrics_url).port or 0)):
+        assert sample(service, "ostiary_workers_started_total") == 1
+
+
+def test_figures_that_would_not_be_added_up_are_refused() -> None:
+    program = (
+        "import prometheus_client\n"
+        "from service.metrics.kinds import NotAddedUp, enable\n"
+        "try:\n    enable()\nexcept NotAddedUp:\n    print('refused')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "refused\n"
+
+
+def test_every_metric_is_documented() -> None:
+    document = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    rows = []
+    for each in METRICS:
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        rows.append(f"| `{each.exposed_name}` | {each.kind} | {labels} | {each.description} |")
+    assert "\n".join(rows) in document
+
+
+def test_the_dashboard_shows_metrics_that_exist() -> None:
+    path = ROOT / "examples" / "grafana" / "ostiary.json"
+    dashboard = json.loads(path.read_text(encoding="utf-8"))
+    expressions = [
+        target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])
+    ]
+    assert expressions
+    used = {name for each in expressions for name in re.findall(r"\bostiary_\w+", each)}
+    exposed = {each.exposed_name for each in METRICS}
+    assert {re.sub("_(bucket|sum|count)$", "", name) for name in used} == exposed
