@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
 
@@ -31,18 +31,20 @@ from service.auth.reserved_usernames import UsernamePolicy
 from service.auth.uniform_timing import measure_verify_times
 from service.auth.usernames import ClaimedUsername, Username
 from service.background import cancel_and_wait, run_periodically
-from service.bootstrap import Services, open_services
+from service.bootstrap import Services, never, open_services
 from service.settings import Settings
 from service.settings.http import HSTS_OFF
 
 
-def create_app(settings: Settings, database_url: str) -> Litestar:
+def create_app(
+    settings: Settings, database_url: str, is_draining: Callable[[], bool] = never
+) -> Litestar:
     """Return the application of one process. It connects when it is started."""
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         async with (
-            open_services(settings, database_url) as services,
+            open_services(settings, database_url, is_draining) as services,
             running_background_tasks(services, settings),
         ):
             app.state.api = api_state(settings, services)
@@ -58,7 +60,11 @@ def create_app(settings: Settings, database_url: str) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
-    headers = ResponseHeaders(hsts=hsts_of(settings), varies=bool(settings.http.allowed_origins))
+    headers = ResponseHeaders(
+        hsts=hsts_of(settings),
+        varies=bool(settings.http.allowed_origins),
+        is_draining=is_draining,
+    )
     entrance = Entrance(app, settings, headers)
     app.asgi_handler = entrance
     if settings.metrics.port is not None or settings.log.requests:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from msgspec import Struct
@@ -32,8 +32,15 @@ class Services(Struct, frozen=True, kw_only=True):
     readiness: Readiness
 
 
+def never() -> bool:
+    """Return false: what does not serve does not drain."""
+    return False
+
+
 @asynccontextmanager
-async def open_services(settings: Settings, database_url: str) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, database_url: str, is_draining: Callable[[], bool] = never
+) -> AsyncIterator[Services]:
     """Build the services on the database at ``database_url``, and close them in the end.
 
     They connect, and start hash processes, when they are first used.
@@ -58,7 +65,7 @@ async def open_services(settings: Settings, database_url: str) -> AsyncIterator[
             sessions=sessions,
             keys=Keys(database),
             user_admin=UserAdmin(database, hasher),
-            readiness=Readiness(probes, hasher),
+            readiness=Readiness(probes, hasher, is_draining),
         )
     finally:
         await hasher.close()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from service.settings import Settings
 from service.settings.origins import Origins, is_serialised_origin, normalised_origin
 from service.settings.service_links import service_links
-from service.settings.values import Duration, LogFormat, Networks, SameSite
+from service.settings.values import Delay, Duration, LogFormat, Networks, SameSite
 from service.settings.variables import (
     InvalidSettings,
     read_settings,
@@ -170,6 +170,18 @@ def test_the_repr_of_settings_hides_the_password_of_the_database() -> None:
 def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int) -> None:
     assert float(Duration.parse(text)) == seconds
     assert str(Duration.parse(text)) == text
+
+
+@pytest.mark.parametrize("text", ["0s", "10s", "1h"])
+def test_a_delay_may_be_none(text: str) -> None:
+    assert str(Delay.parse(text)) == text
+    assert read_settings({"OSTIARY_DRAIN_PERIOD": text}).server.drain_period == Delay.parse(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0m", "-1s", "none", "2h"])
+def test_a_wrong_drain_period_is_reported(text: str) -> None:
+    (error,) = errors_of(OSTIARY_DRAIN_PERIOD=text)
+    assert error.startswith("OSTIARY_DRAIN_PERIOD: must ")
 
 
 @given(st.text() | st.from_regex(r"\A[0-9]{1,3}[smhdw]?\Z"))

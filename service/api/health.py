@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from service.api.http.problem_types import (
     DATABASE_UNAVAILABLE,
+    DRAINING,
     HASHING_UNAVAILABLE,
     SCHEMA_BEHIND,
 )
@@ -44,9 +45,14 @@ class HealthController(Controller):
         operation_id="getReadiness",
         summary="Readiness",
         response_description="The database takes writes and has all migrations; hashing works.",
-        responses=problem_responses(DATABASE_UNAVAILABLE, SCHEMA_BEHIND, HASHING_UNAVAILABLE),
+        responses=problem_responses(
+            DATABASE_UNAVAILABLE, SCHEMA_BEHIND, HASHING_UNAVAILABLE, DRAINING
+        ),
     )
     async def get_readiness(self, request: Request[Any, Any, Any]) -> Health:
-        """Check that the database takes writes and has all migrations, and that hashing works."""
+        """Check that the database takes writes and has all migrations, and that hashing works.
+
+        A service that is about to stop is not ready.
+        """
         await state_of(request).services.readiness.check()
         return Health()

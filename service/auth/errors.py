@@ -14,6 +14,7 @@ __all__ = [
     "AlreadyAuthenticated",
     "AuthError",
     "DatabaseUnavailable",
+    "Draining",
     "FieldCode",
     "FieldError",
     "HashingUnavailable",
@@ -201,3 +202,10 @@ class HashingUnavailable(AuthError):
 
     code = "hashing_unavailable"
     message = "The hash processes died."
+
+
+class Draining(AuthError):
+    """The service is about to stop, so that no new request should be sent to it."""
+
+    code = "draining"
+    message = "The service is about to stop."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.auth.errors import DatabaseUnavailable, HashingUnavailable, SchemaBehind
+from service.auth.errors import DatabaseUnavailable, Draining, HashingUnavailable, SchemaBehind
 from service.auth.hashing.hasher import Hasher
 from service.storage.database import Database
 from service.storage.schema import SchemaState, current_state, is_behind
@@ -19,18 +20,21 @@ CHECK_TIMEOUT = 2.0
 class Readiness:
     """Checks PostgreSQL on connections of its own, so that no load on the others delays it."""
 
-    def __init__(self, database: Database, hasher: Hasher) -> None:
+    def __init__(self, database: Database, hasher: Hasher, is_draining: Callable[[], bool]) -> None:
         self._database = database
         self._hasher = hasher
+        self._is_draining = is_draining
         self._under_way: asyncio.Task[None] | None = None
 
     async def check(self) -> None:
         """Check that the database takes writes and has all migrations, and that hashing works.
 
-        A call during a check gets the result of that check. A schema that is ahead is
-        accepted: another machine may run a newer version already. Raises `DatabaseUnavailable`,
-        `SchemaBehind` and `HashingUnavailable`.
+        A service that drains is not ready, whatever works. A call during a check gets the result of
+        that check. A schema that is ahead is accepted: another machine may run a newer version
+        already. Raises `Draining`, `DatabaseUnavailable`, `SchemaBehind` and `HashingUnavailable`.
         """
+        if self._is_draining():
+            raise Draining
         if self._under_way is None:
             # A context of its own: the deadline of one request is not that of the others.
             check = asyncio.get_running_loop().create_task(self._check(), context=Context())

@@ -40,7 +40,7 @@ def serve(wait: Duration | None, **options: str | None) -> None:
         with stopping_once(), provide_database(settings) as (url, data_location):
             wait_for_database(url, settings, wait)
             require_schema(settings, url)
-            run_server(settings, url, lambda: _announce(settings, data_location))
+            run_server(settings, url, lambda: _announce(settings, data_location), lambda: None)
     except CannotServe as error:
         fail(str(error))
 

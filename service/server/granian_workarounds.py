@@ -22,6 +22,9 @@ Ts = TypeVarTuple("Ts")
 
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
+# Granian runs the loop of a worker for the start of the application, then for requests.
+RUN_FOR_REQUESTS = 2
+
 
 class EventLoop(uvloop.Loop):
     """A uvloop that loses no signal to stop, and delivers only the first one.
@@ -33,13 +36,18 @@ class EventLoop(uvloop.Loop):
       third later, from Ctrl-C and from the supervisor for example: `WorkerSignal.set` waits for a
       place in a queue of one, and holds the GIL meanwhile. No upstream issue is known; it came with
       Granian 2.8.0 (emmett-framework/granian#899).
+    - `on_accepting` is called when the worker accepts connections. Granian does not tell it: the
+      worker begins to listen between two runs of the loop (emmett-framework/granian#381).
 
     Create and run it in the main thread.
     """
 
+    on_accepting: Callable[[], object] | None = None
+
     def __init__(self) -> None:
         super().__init__()
         self._is_stopping = False
+        self._runs = 0
         block_signals()
 
     def add_signal_handler(self, sig: int, callback: Callable[[*Ts], object], *args: *Ts) -> None:
@@ -57,6 +65,9 @@ class EventLoop(uvloop.Loop):
     def run_forever(self) -> None:
         """Run; signals that arrived before are delivered now."""
         self.call_soon(unblock_signals)
+        self._runs += 1
+        if self._runs == RUN_FOR_REQUESTS and self.on_accepting is not None:
+            self.call_soon(self.on_accepting)
         super().run_forever()
 
     def stop(self) -> None:
@@ -76,6 +87,13 @@ def new_event_loop() -> EventLoop:
     loop = EventLoop()
     asyncio.set_event_loop(loop)
     return loop
+
+
+def when_accepting(callback: Callable[[], object]) -> None:
+    """Call ``callback`` once this process, a worker, accepts connections."""
+    loop = asyncio.get_event_loop()
+    if isinstance(loop, EventLoop):
+        loop.on_accepting = callback
 
 
 def block_signals() -> None:

@@ -1,13 +1,15 @@
-"""Granian's supervisor, with its own way to watch, replace and stop the workers."""
+"""Granian's supervisor, with its own way to watch, replace, drain and stop the workers."""
 
 from __future__ import annotations
 
+import math
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -15,17 +17,16 @@ import structlog
 from granian._granian import SocketHolder
 from granian.server.mp import MPServer, WorkerProcess
 
-from service.backoff import Backoff
+from service.server.dead_workers import DeadWorkers
 from service.server.granian_workarounds import signals_blocked
-from service.server.metrics_server import forget_gauges
-from service.server.unix_sockets import connect
+from service.server.shared_flag import SharedFlag
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 # Granian's declaration lacks the arguments.
 socket_holder: Callable[[int, bool, int], Any] = SocketHolder  # type: ignore[assignment]
 
-# How often it is tried whether a worker accepts connections, in seconds.
+# How often it is looked whether all workers accept connections, in seconds.
 ANNOUNCE_INTERVAL = 0.02
 
 
@@ -35,30 +36,35 @@ class Supervisor(MPServer):
     What it does in other ways than Granian 2.8.7, of which no upstream issues are known but those
     that are named:
 
-    - `on_listening` is called once connections are accepted. Granian announces that it listens, and
-      calls its start hook, before it starts the workers (emmett-framework/granian#381).
+    - `on_listening` is called once all workers accept connections. Granian announces that it
+      listens, and calls its start hook, before it starts them (emmett-framework/granian#381).
     - A worker is started with signals blocked, until its loop runs. A signal before that would be
       handled as by the supervisor, which stops nothing.
     - A worker that died is replaced however often it dies, later each time. Granian ends after two
       deaths within 5.5 s, and forgets a death during its bookkeeping of another one.
     - The workers are waited for in one thread. Granian has two that wait for the same process: one
       of them can take it for alive, and kills it.
+    - SIGTERM drains: the workers go on for `drain_period` seconds, and learn by the flag `draining`
+      that they are to be left alone. Granian stops them at once. Any other signal ends the period.
     - SIGHUP stops the service, as a terminal that is closed means it; Granian would restart the
       workers. Where it is ignored (``nohup``), it remains so.
     - Each worker has a socket from `open_socket`, with options that Granian does not set.
     """
 
     on_listening: Callable[[], None]
+    on_stopping: Callable[[], None]
     open_socket: Callable[[], socket.socket]
+    draining: SharedFlag
+    drain_period: float
 
     def startup(self, spawn_target: Any, target_loader: Any) -> None:
         """Start the workers."""
         self._waking, self._woken = socket.socketpair()
         for each in (self._waking, self._woken):
             each.setblocking(False)  # noqa: FBT003
-        self._backoffs = [Backoff() for _ in range(self.workers)]
-        # When workers that died are started again, by their index.
-        self._due: dict[int, float] = {}
+        self._dead = DeadWorkers(self.workers)
+        self._accepting = [SharedFlag() for _ in range(self.workers)]
+        self._stop_at = math.inf
         hangup = signal.getsignal(signal.SIGHUP)
         with signals_blocked():
             super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
@@ -67,13 +73,22 @@ class Supervisor(MPServer):
         # After the workers have been forked: forking a process with threads is unsafe.
         threading.Thread(target=self._announce, name="announcer", daemon=True).start()
 
-    def signal_handler_interrupt(self, *_: object, **__: object) -> None:
-        """Stop. No lock is taken: the signal may have interrupted code that holds it."""
-        self.interrupt_signal = True
+    def signal_handler_interrupt(self, number: int, *_: object) -> None:
+        """Drain after a first SIGTERM, stop after any other signal, or if nothing is served yet.
+
+        No lock is taken: the signal may have interrupted code that holds it.
+        """
+        is_first = not self.draining.is_set()
+        self.draining.set()
+        drains = is_first and number == signal.SIGTERM and self._serves()
+        self._stop_at = time.monotonic() + (self.drain_period if drains else 0)
         with suppress(BlockingIOError):
             self._waking.send(b".")
 
     signal_handler_reload = signal_handler_interrupt
+
+    def _serves(self) -> bool:
+        return any(each.is_set() for each in self._accepting)
 
     def _init_shared_socket(self) -> None:
         self._ssp: None = None
@@ -85,70 +100,49 @@ class Supervisor(MPServer):
             self.wrks.append(self._start_worker(index, spawn_target, target_loader))
 
     def _start_worker(self, index: int, spawn_target: Any, target_loader: Any) -> WorkerProcess:
+        accepting = self._accepting[index]
+        accepting.clear()
         # Closed here when the worker has it: it is to end with the worker.
         with self.open_socket() as self._sso, signals_blocked():
             is_unix = self._sso.family is socket.AF_UNIX
             self._shd = socket_holder(self._sso.fileno(), is_unix, self.backlog)
-            worker = self._spawn_worker(index, spawn_target, target_loader)
+            loader = partial(target_loader, accepting.set)
+            worker = self._spawn_worker(index, spawn_target, loader)
             # Not `WorkerProcess.start`, which starts a thread that waits for its end.
             worker.inner.start()
         return worker
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
-        while not self.interrupt_signal:
-            running = [w.inner.sentinel for w in self.wrks if w.idx not in self._due]
-            wait([self._woken, *running], timeout=self._time_until_due())
-            with suppress(BlockingIOError):
-                self._woken.recv(1)
-            self._find_dead_workers()
-            self._replace_dead_workers(spawn_target, target_loader)
+        while not self.draining.is_set():
+            self._watch_workers(spawn_target, target_loader)
+        self.on_stopping()
+        if (period := self._stop_at - time.monotonic()) > 0:
+            log.info("draining", seconds=round(period))
+        while not self._is_over():
+            self._watch_workers(spawn_target, target_loader)
 
-    def _time_until_due(self) -> float | None:
-        return max(0.0, min(self._due.values()) - time.monotonic()) if self._due else None
+    def _is_over(self) -> bool:
+        return time.monotonic() >= self._stop_at
 
-    def _find_dead_workers(self) -> None:
-        if self.interrupt_signal:
+    def _watch_workers(self, spawn_target: Any, target_loader: Any) -> None:
+        """Wait until a worker died, one is to be replaced, a signal arrived or all is over."""
+        running = [w.inner.sentinel for w in self.wrks if w.idx not in self._dead]
+        wait([self._woken, *running], timeout=self._time_to_wait())
+        with suppress(BlockingIOError):
+            self._woken.recv(1)
+        if self._is_over():
             return
-        now = time.monotonic()
-        for worker in self.wrks:
-            if worker.idx not in self._due and not worker.inner.is_alive():
-                delay = self._backoffs[worker.idx].delay_after(now - worker.birth)
-                self._due[worker.idx] = now + delay
-                forget_gauges(worker.inner.pid)
-                log.error(
-                    "worker_died",
-                    pid=worker.inner.pid,
-                    reason=_reason(worker.inner.exitcode),
-                    restarted_in=delay,
-                )
-
-    def _replace_dead_workers(self, spawn_target: Any, target_loader: Any) -> None:
-        for index in [each for each, due in self._due.items() if due <= time.monotonic()]:
-            if self.interrupt_signal:
-                return
-            del self._due[index]
+        self._dead.find(self.wrks)
+        for index in self._dead.take_due():
             self.wrks[index] = self._start_worker(index, spawn_target, target_loader)
 
-    def _connect(self) -> socket.socket:
-        if self.bind_uds is not None:
-            return connect(self.bind_uds, timeout=1)
-        return socket.create_connection((self.bind_addr, self.bind_port), timeout=1)
+    def _time_to_wait(self) -> float | None:
+        until = min(self._dead.next_due() or math.inf, self._stop_at)
+        return None if until == math.inf else max(0.0, until - time.monotonic())
 
     def _announce(self) -> None:
-        while not self.interrupt_signal:
-            try:
-                self._connect().close()
-            except OSError:
-                time.sleep(ANNOUNCE_INTERVAL)
-            else:
+        while not self.draining.is_set():
+            if all(each.is_set() for each in self._accepting):
                 self.on_listening()
                 return
-
-
-def _reason(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"exit code {exit_code}"
-    try:
-        return signal.Signals(-exit_code).name
-    except ValueError:
-        return f"signal {-exit_code}"
+            time.sleep(ANNOUNCE_INTERVAL)

@@ -21,6 +21,7 @@ from service.server.open_files import (
     max_connections,
     raise_limit,
 )
+from service.server.shared_flag import SharedFlag
 from service.server.sockets import SocketAddress, require_free, resolve, shared_socket
 from service.server.supervising import Supervisor
 from service.server.unix_sockets import require_free_path, shared_unix_socket, unix_path
@@ -76,8 +77,17 @@ def _require_free(host: str, port: int) -> SocketAddress | Path:
     return address
 
 
-def serve(settings: Settings, database_url: str, on_listening: Callable[[], None]) -> None:
-    """Serve requests until SIGINT, SIGTERM or SIGHUP. Raises `CannotServe`."""
+def serve(
+    settings: Settings,
+    database_url: str,
+    on_listening: Callable[[], None],
+    on_stopping: Callable[[], None],
+) -> None:
+    """Serve requests until SIGINT or SIGHUP, or for the drain period after SIGTERM.
+
+    ``on_listening`` is called once all workers accept connections, and ``on_stopping`` when the
+    first of these signals has arrived. Raises `CannotServe`.
+    """
     address, connections = require_resources(settings)
     if settings.server.max_connections is None and connections < MAX_DEFAULT_CONNECTIONS:
         log.warning("open_files_limit_connections", connections_of_a_worker=connections)
@@ -106,12 +116,14 @@ def serve(settings: Settings, database_url: str, on_listening: Callable[[], None
         log_dictconfig=LOGGING_CONFIG,
     )
     server.on_listening = on_listening
+    server.on_stopping = on_stopping
+    server.draining = SharedFlag()
+    server.drain_period = settings.server.drain_period
     server.open_socket = (
         shared_unix_socket(address)
         if isinstance(address, Path)
         else partial(shared_socket, address, settings.server.client_timeout)
     )
+    load = partial(create_worker_app, settings, database_url, server.draining.is_set)
     with metrics_directory(settings.metrics):
-        server.serve(
-            target_loader=partial(create_worker_app, settings, database_url), wrap_loader=False
-        )
+        server.serve(target_loader=load, wrap_loader=False)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 
 from litestar import Litestar
 
 from service.app import create_app
 from service.logging import configure_logging
-from service.server.granian_workarounds import stop_with_supervisor
+from service.server.granian_workarounds import stop_with_supervisor, when_accepting
 from service.server.metrics_server import serve_metrics
 from service.settings import Settings
 
@@ -16,12 +17,18 @@ from service.settings import Settings
 SHUTDOWN_TIMEOUT = 10
 
 
-def create_worker_app(settings: Settings, database_url: str) -> Litestar:
+def create_worker_app(
+    settings: Settings,
+    database_url: str,
+    is_draining: Callable[[], bool],
+    on_accepting: Callable[[], None],
+) -> Litestar:
     """Return the application of a worker, and prepare its process."""
     configure_logging(settings)
     stop_with_supervisor(SHUTDOWN_TIMEOUT)
     serve_metrics(settings.metrics)
-    app = create_app(settings, database_url)
+    when_accepting(on_accepting)
+    app = create_app(settings, database_url, is_draining)
     # Everything that exists now is permanent, and requests create no reference cycles: the garbage
     # collector need not traverse all of it every 700 objects.
     gc.collect()

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from service.settings.values import Duration
+from service.settings.values import Delay, Duration
 
 # More workers need more connections to PostgreSQL than it accepts by default.
 MAX_DEFAULT_WORKERS = 8
@@ -67,6 +67,14 @@ class ServerSettings(Struct, frozen=True, kw_only=True):
             "and for hash processes included; then 503. All other time limits end with it."
         ),
     ] = Duration.parse("5s")
+    drain_period: Annotated[
+        Delay,
+        Meta(
+            description="How long the service goes on after SIGTERM, while `GET /readyz` is 503, "
+            "so that load balancers leave before it stops: longer than they take to notice, and "
+            "than `OSTIARY_HEAD_TIMEOUT`; at most `1h`."
+        ),
+    ] = Delay()
     workers: Annotated[
         Annotated[int, Meta(ge=1, le=64)] | None,
         Meta(description="Processes that serve requests. Default: the number of cores, at most 8."),

@@ -44,6 +44,20 @@ class Duration(float):
         return f"{self / _SECONDS[unit]:.0f}{unit}"
 
 
+class Delay(Duration):
+    """A length of time that may be none, ``0s``."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a duration or ``0s``. Raises `ValueError`."""
+        return cls() if text == str(cls()) else super().parse(text)
+
+    def __str__(self) -> str:
+        return super().__str__() if self else "0s"
+
+
 class Rate(Struct, frozen=True):
     """A number of attempts in ``period`` seconds, written ``10/15m``; ``0`` is no limit."""
 

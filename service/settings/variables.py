@@ -16,14 +16,17 @@ from service.settings.origins import Origins
 from service.settings.permitted import permitted
 from service.settings.secret_files import SUFFIX, with_secret_files
 from service.settings.service_links import service_links
-from service.settings.values import Duration, HeaderNames, Networks, Rate, SameSite, Words
+from service.settings.values import Delay, Duration, HeaderNames, Networks, Rate, SameSite, Words
 
 PREFIX = "OSTIARY_"
 
 # PostgreSQL counts time limits in milliseconds, in an integer of 32 bits.
 MAX_STATEMENT_TIMEOUT = Duration.parse("7d")
 
-_PARSED_TYPES = {Duration, HeaderNames, HostNames, Networks, Origins, Rate, Words}
+# Whatever waits for a service to stop gives up before.
+MAX_DRAIN_PERIOD = Duration.parse("1h")
+
+_PARSED_TYPES = {Delay, Duration, HeaderNames, HostNames, Networks, Origins, Rate, Words}
 _EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 
 
@@ -179,6 +182,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "DATABASE_URL", mistake
     if settings.database.statement_timeout > MAX_STATEMENT_TIMEOUT:
         yield "OSTIARY_DATABASE_STATEMENT_TIMEOUT", f"must be at most {MAX_STATEMENT_TIMEOUT}"
+    if settings.server.drain_period > MAX_DRAIN_PERIOD:
+        yield "OSTIARY_DRAIN_PERIOD", f"must be at most {MAX_DRAIN_PERIOD}"
     if settings.sessions.active_period > settings.sessions.max_lifetime:
         yield "OSTIARY_SESSION_ACTIVE_PERIOD", "longer than OSTIARY_SESSION_MAX_LIFETIME"
     if settings.cookies.samesite is SameSite.NONE and not settings.is_production:

@@ -7,6 +7,7 @@ import pytest
 from service.auth.errors import HashingUnavailable
 from service.auth.hashing.hasher import Hasher
 from service.auth.readiness import Readiness
+from service.bootstrap import never
 from service.storage.database import Database
 
 
@@ -19,7 +20,7 @@ class Hashing:
 
 async def test_without_a_hash_process_the_service_is_not_ready(database: Database) -> None:
     hashing = Hashing()
-    readiness = Readiness(database, cast("Hasher", hashing))
+    readiness = Readiness(database, cast("Hasher", hashing), never)
     await readiness.check()
     hashing.is_alive = False
     with pytest.raises(HashingUnavailable):

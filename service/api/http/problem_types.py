@@ -236,6 +236,15 @@ HASHING_UNAVAILABLE = ProblemType(
     when="no hash process works, so log-in is unavailable (`GET /readyz` only)",
     headers=RETRY_SOON,
 )
+DRAINING = ProblemType(
+    code=errors.Draining.code,
+    raised_as=errors.Draining,
+    status=503,
+    title="Draining",
+    detail="The service is about to stop; send requests elsewhere.",
+    when="the service is about to stop, and still answers all other requests (`GET /readyz` only)",
+    headers=RETRY_SOON,
+)
 
 PROBLEM_TYPES = tuple(each for each in list(globals().values()) if isinstance(each, ProblemType))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from litestar.types import Message, Scope, Send
 
@@ -17,6 +18,8 @@ _ALWAYS: RawHeaders = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+# The connection ends with the response (RFC 9112, section 9.6).
+_CLOSE = (b"connection", b"close")
 # The responses to one origin differ from those to another, and to none.
 _VARY: RawHeaders = ((b"vary", b"Origin"),)
 
@@ -72,11 +75,13 @@ class ResponseHeaders:
     Litestar has a hook for it, ``before_send``, which costs two more calls for each message.
     """
 
-    def __init__(self, *, hsts: str | None, varies: bool) -> None:
+    def __init__(self, *, hsts: str | None, varies: bool, is_draining: Callable[[], bool]) -> None:
         """``hsts`` is the value of ``Strict-Transport-Security``, if it is sent.
 
-        ``varies``: responses depend on ``Origin``.
+        ``varies``: responses depend on ``Origin``. While the service drains, each response closes
+        its connection: one that is idle in the end is closed amid the client's next request.
         """
+        self._is_draining = is_draining
         self._always = _ALWAYS + (_VARY if varies else ())
         if hsts is not None:
             self._always += ((b"strict-transport-security", hsts.encode()),)
@@ -86,7 +91,10 @@ class ResponseHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._always, *_of_request(scope)]
+                headers = [*message["headers"], *self._always, *_of_request(scope)]
+                if self._is_draining() and _CLOSE not in headers:
+                    headers.append(_CLOSE)
+                message["headers"] = headers
             await send(message)
 
         return send_with_headers
