@@ -182,7 +182,7 @@ def _serve(
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
         sys.stdout = sys.stderr = output
-        supervisor.serve(settings, database_url, on_listening, lambda: None)
+        supervisor.serve(settings, database_url, on_listening, lambda _: None)
 
 
 @contextmanager

@@ -28,10 +28,12 @@ def serve(wait: Duration | None, **options: str | None) -> None:
     An option takes precedence over its variable. All other settings are environment variables:
     `ostiary settings` lists them, and docs/settings.md says what they mean.
     """
+    from service.server.service_manager import ServiceManager
     from service.server.stop_signals import stopping_once
     from service.server.supervisor import CannotServe, require_resources
     from service.server.supervisor import serve as run_server
 
+    manager = ServiceManager.of_process()
     settings = load_settings(options)
     try:
         # Before a data directory is made, or a database changed.
@@ -40,7 +42,12 @@ def serve(wait: Duration | None, **options: str | None) -> None:
         with stopping_once(), provide_database(settings) as (url, data_location):
             wait_for_database(url, settings, wait)
             require_schema(settings, url)
-            run_server(settings, url, lambda: _announce(settings, data_location), lambda: None)
+
+            def announce() -> None:
+                _announce(settings, data_location)
+                manager.tell_ready(settings.server.url)
+
+            run_server(settings, url, announce, manager.tell_stopping)
     except CannotServe as error:
         fail(str(error))
 

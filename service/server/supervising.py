@@ -52,7 +52,7 @@ class Supervisor(MPServer):
     """
 
     on_listening: Callable[[], None]
-    on_stopping: Callable[[], None]
+    on_stopping: Callable[[float], None]
     open_socket: Callable[[], socket.socket]
     draining: SharedFlag
     drain_period: float
@@ -115,9 +115,10 @@ class Supervisor(MPServer):
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         while not self.draining.is_set():
             self._watch_workers(spawn_target, target_loader)
-        self.on_stopping()
-        if (period := self._stop_at - time.monotonic()) > 0:
+        period = max(0.0, self._stop_at - time.monotonic())
+        if period:
             log.info("draining", seconds=round(period))
+        self.on_stopping(period)
         while not self._is_over():
             self._watch_workers(spawn_target, target_loader)
 

@@ -81,12 +81,12 @@ def serve(
     settings: Settings,
     database_url: str,
     on_listening: Callable[[], None],
-    on_stopping: Callable[[], None],
+    on_stopping: Callable[[float], None],
 ) -> None:
     """Serve requests until SIGINT or SIGHUP, or for the drain period after SIGTERM.
 
-    ``on_listening`` is called once all workers accept connections, and ``on_stopping`` when the
-    first of these signals has arrived. Raises `CannotServe`.
+    ``on_listening`` is called once all workers accept connections, and ``on_stopping`` when one of
+    these signals has arrived, with the seconds until the workers stop. Raises `CannotServe`.
     """
     address, connections = require_resources(settings)
     if settings.server.max_connections is None and connections < MAX_DEFAULT_CONNECTIONS:
