@@ -44,11 +44,12 @@ class Supervisor(MPServer):
       deaths within 5.5 s, and forgets a death during its bookkeeping of another one.
     - The workers are waited for in one thread. Granian has two that wait for the same process: one
       of them can take it for alive, and kills it.
-    - SIGTERM drains: the workers go on for `drain_period` seconds, and learn by the flag `draining`
-      that they are to be left alone. Granian stops them at once. Any other signal ends the period.
-    - SIGHUP stops the service, as a terminal that is closed means it; Granian would restart the
-      workers. Where it is ignored (``nohup``), it remains so.
+    - SIGTERM drains: with the flag `draining` set, the workers go on for `drain_period` seconds, or
+      until another signal. Granian stops them at once.
+    - SIGHUP, of a terminal that is closed, stops the service; Granian would restart the workers.
+      Where it is ignored (``nohup``), it remains so.
     - Each worker has a socket from `open_socket`, with options that Granian does not set.
+    - A Unix socket is removed before the workers stop: else connections are queued in vain.
     """
 
     on_listening: Callable[[], None]
@@ -74,40 +75,40 @@ class Supervisor(MPServer):
         threading.Thread(target=self._announce, name="announcer", daemon=True).start()
 
     def signal_handler_interrupt(self, number: int, *_: object) -> None:
-        """Drain after a first SIGTERM, stop after any other signal, or if nothing is served yet.
+        """Drain after a first SIGTERM, unless nothing is served yet; stop after any other signal.
 
         No lock is taken: the signal may have interrupted code that holds it.
         """
-        is_first = not self.draining.is_set()
+        serves = any(each.is_set() for each in self._accepting)
+        drains = number == signal.SIGTERM and serves and not self.draining.is_set()
         self.draining.set()
-        drains = is_first and number == signal.SIGTERM and self._serves()
         self._stop_at = time.monotonic() + (self.drain_period if drains else 0)
         with suppress(BlockingIOError):
             self._waking.send(b".")
 
     signal_handler_reload = signal_handler_interrupt
 
-    def _serves(self) -> bool:
-        return any(each.is_set() for each in self._accepting)
-
     def _init_shared_socket(self) -> None:
         self._ssp: None = None
         self._shd: Any = None
         self._sso: Any = None
+
+    def _drop_shared_socket(self) -> None:
+        if self.bind_uds is not None:
+            self.bind_uds.unlink(missing_ok=True)
 
     def _spawn_workers(self, spawn_target: Any, target_loader: Any) -> None:
         for index in range(self.workers):
             self.wrks.append(self._start_worker(index, spawn_target, target_loader))
 
     def _start_worker(self, index: int, spawn_target: Any, target_loader: Any) -> WorkerProcess:
-        accepting = self._accepting[index]
-        accepting.clear()
+        self._accepting[index].clear()
         # Closed here when the worker has it: it is to end with the worker.
         with self.open_socket() as self._sso, signals_blocked():
             is_unix = self._sso.family is socket.AF_UNIX
             self._shd = socket_holder(self._sso.fileno(), is_unix, self.backlog)
-            loader = partial(target_loader, accepting.set)
-            worker = self._spawn_worker(index, spawn_target, loader)
+            load = partial(target_loader, self._accepting[index].set)
+            worker = self._spawn_worker(index, spawn_target, load)
             # Not `WorkerProcess.start`, which starts a thread that waits for its end.
             worker.inner.start()
         return worker
@@ -115,8 +116,7 @@ class Supervisor(MPServer):
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         while not self.draining.is_set():
             self._watch_workers(spawn_target, target_loader)
-        period = max(0.0, self._stop_at - time.monotonic())
-        if period:
+        if period := max(0.0, self._stop_at - time.monotonic()):
             log.info("draining", seconds=round(period))
         self.on_stopping(period)
         while not self._is_over():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,8 +12,9 @@ import httpx
 import pytest
 
 from tests.cli.running import run
+from tests.databases import locked, wait_for_lock_waiters
 from tests.factories import sign_up
-from tests.services import PATIENCE, UNUSED_TLS, running
+from tests.services import PATIENCE, UNUSED_TLS, running, wait_for
 
 
 @pytest.fixture
@@ -45,6 +47,25 @@ def test_the_service_listens_on_a_unix_socket(
         assert second.returncode == 1
         assert second.stderr == f"Cannot listen on unix:{path}: Address already in use.\n"
     assert not path.exists()
+
+
+def test_a_service_that_stops_refuses_connections_at_once(
+    path: Path, database_url: str, tmp_path: Path
+) -> None:
+    environment = {"OSTIARY_HOST": f"unix:{path}"}
+    with (
+        running(database_url, tmp_path / "service.log", environment) as service,
+        client_on(path) as client,
+        ThreadPoolExecutor() as pool,
+    ):
+        sign_up(client)
+        with locked(database_url, "session"):
+            answer = pool.submit(client.get, "/me")
+            wait_for_lock_waiters(database_url)
+            service.process.terminate()
+            wait_for(lambda: not path.exists(), "nobody can connect")
+            assert not answer.done()
+        assert answer.result(PATIENCE).status_code == 200
 
 
 @pytest.mark.parametrize(
