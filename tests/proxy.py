@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,11 +13,18 @@ from urllib.parse import urlsplit
 from tests.databases import name_of
 from tests.services import PATIENCE
 
+# The message by which a client asks for TLS (PostgreSQL, "Message Formats").
+SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
+
 
 class Proxy:
-    """Passes bytes between clients and PostgreSQL, as long as a test wants it to."""
+    """Passes bytes between clients and PostgreSQL, as long as a test wants it to.
 
-    def __init__(self, database_url: str) -> None:
+    With a ``tls`` context it speaks TLS with the clients, as PostgreSQL does if it is built for it;
+    a client that does not ask for TLS is sent away.
+    """
+
+    def __init__(self, database_url: str, tls: ssl.SSLContext | None = None) -> None:
         directory = urlsplit(database_url).query.removeprefix("host=")
         self._socket = f"{directory}/.s.PGSQL.5432"
         self._database = name_of(database_url)
@@ -31,6 +39,7 @@ class Proxy:
         # How often bytes were held back.
         self.held = 0
         self.port = 0
+        self._tls = tls
 
     @property
     def url(self) -> str:
@@ -103,6 +112,9 @@ class Proxy:
             self._refusals -= 1
             to_client.transport.abort()
             return
+        if self._tls is not None and not await begin_tls(client, to_client, self._tls):
+            to_client.transport.abort()
+            return
         server, to_server = await asyncio.open_unix_connection(self._socket)
         gate = asyncio.Event()
         if not self._is_silent:
@@ -123,3 +135,17 @@ class Proxy:
                 await gate.wait()
                 target.write(data)
         target.close()
+
+
+async def begin_tls(
+    client: asyncio.StreamReader, to_client: asyncio.StreamWriter, tls: ssl.SSLContext
+) -> bool:
+    """Begin TLS as PostgreSQL does; return whether the client wanted it and was content."""
+    try:
+        if await client.readexactly(len(SSL_REQUEST)) != SSL_REQUEST:
+            return False
+        to_client.write(b"S")
+        await to_client.start_tls(tls)
+    except (OSError, EOFError):
+        return False
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 FORM = "must look like postgresql://user:password@host:port/database"
@@ -13,6 +14,9 @@ HINT = (
 )
 
 _SCHEMES = {"postgresql", "postgres"}
+
+# Parameters of libpq that name a file.
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 
 # host, host:port or [IPv6]:port.
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:@]*)(:[0-9]{1,5})?")
@@ -33,6 +37,21 @@ def mistake_in(url: str) -> str | None:
     except ValueError:
         valid = False
     return None if valid else HINT
+
+
+def unreadable_file_in(url: str) -> str | None:
+    """Return which file that a URL names cannot be read, and why; ``None`` if all can.
+
+    asyncpg tells why only (0.31).
+    """
+    query = dict(parse_qsl(urlsplit(url).query))
+    for name in _FILES:
+        if path := query.get(name):
+            try:
+                Path(path).open("rb").close()
+            except OSError as error:
+                return f"{name}: {path} cannot be read: {error.strerror}"
+    return None
 
 
 def has_password(url: str) -> bool:

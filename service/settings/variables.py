@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from service.settings import Settings
-from service.settings.database_url import mistake_in
+from service.settings.database_url import mistake_in, unreadable_file_in
 from service.settings.hosts import HostNames
 from service.settings.origins import Origins
 from service.settings.permitted import permitted
@@ -178,8 +178,10 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     """Find settings that are each valid but not together; named after one of them."""
     if settings.database_url is None and settings.is_production:
         yield "DATABASE_URL", "required in production"
-    if settings.database_url is not None and (mistake := mistake_in(settings.database_url)):
-        yield "DATABASE_URL", mistake
+    if settings.database_url is not None:
+        url = settings.database_url
+        if mistake := mistake_in(url) or unreadable_file_in(url):
+            yield "DATABASE_URL", mistake
     if settings.database.statement_timeout > MAX_STATEMENT_TIMEOUT:
         yield "OSTIARY_DATABASE_STATEMENT_TIMEOUT", f"must be at most {MAX_STATEMENT_TIMEOUT}"
     if settings.server.drain_period > MAX_DRAIN_PERIOD:

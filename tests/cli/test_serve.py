@@ -190,6 +190,22 @@ def test_migrate_can_downgrade_and_upgrade(database_url: str) -> None:
     assert revisions()[-1] in run("migrate", DATABASE_URL=database_url).stdout
 
 
+def test_the_database_url_may_be_in_a_file(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    refused = run("migrate", DATABASE_URL_FILE=str(file))
+    assert refused.returncode == 1
+    reason = f"DATABASE_URL_FILE: {file} cannot be read: No such file or directory"
+    assert refused.stderr == f"Invalid settings:\n  {reason}\n"
+    file.write_text(f"{database_url}\n")
+    assert run("migrate", DATABASE_URL_FILE=str(file)).returncode == 0
+    with (
+        serving(Path("unused"), DATABASE_URL_FILE=str(file)) as service,
+        service.client() as client,
+    ):
+        assert sign_up(client).status_code == 201
+    assert fetch_value(database_url, "SELECT display_name FROM key") == "Alice"
+
+
 def test_an_unreachable_database_is_reported_without_its_password() -> None:
     with reserved_port() as port:
         url = f"postgresql://ostiary:sesame@127.0.0.1:{port}/ostiary"
