@@ -24,7 +24,7 @@ from service.settings import Settings
 from service.settings.metrics import MetricsSettings
 from tests.databases import wait_until
 from tests.factories import age_sessions, bearer, log_in, sign_up
-from tests.services import Service, reserved_port, running, wait_for
+from tests.services import Service, reserved_port, running, wait_for, wait_until_measured
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
@@ -223,13 +223,19 @@ def test_look_ups_are_counted_by_the_size_of_their_batch(
 
 
 def test_a_password_that_waits_is_in_the_queue(database_url: str, tmp_path: Path) -> None:
-    slow = {"OSTIARY_HASH_PROCESSES": "1", "OSTIARY_HASH_QUEUE_TIMEOUT": "1s"}
+    slow = {
+        "OSTIARY_HASH_PROCESSES": "1",
+        "OSTIARY_HASH_QUEUE_TIMEOUT": "1s",
+        "OSTIARY_LOG_LEVEL": "debug",
+    }
     with (
         measured_service(database_url, tmp_path, **slow) as service,
         service.client() as client,
         ThreadPoolExecutor(4) as threads,
     ):
         sign_up(client)
+        # It waits in the queue, too.
+        wait_until_measured(service)
         (hash_process,) = [
             each
             for each in service.process.children(recursive=True)
