@@ -109,6 +109,17 @@ class Load:
         for client in self.clients:
             client.stop()
 
+    def failures(self, method: str) -> dict[str, int]:
+        """Return how often requests with a method failed, by outcome."""
+        return dict(
+            Counter(
+                answer.outcome
+                for client in self.clients
+                for answer in client.answers
+                if answer.has_failed and answer.method == method
+            )
+        )
+
     def row(self, fault: str) -> Row:
         """Check all that was acknowledged, and return the figures of this fault."""
         over = self._over or monotonic()

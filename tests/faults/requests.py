@@ -29,7 +29,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     """What a request came to, with its times by `time.monotonic`."""
 
     outcome: str
-    is_write: bool
+    method: str
     began: float
     ended: float
     status: int = 0
@@ -43,7 +43,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     @property
     def acknowledges_write(self) -> bool:
         """Whether the service promised that a change will last."""
-        return self.is_write and 200 <= self.status < 300
+        return self.method != "GET" and 200 <= self.status < 300
 
     @property
     def may_have_changed(self) -> bool:
@@ -88,7 +88,7 @@ class Requests:
             outcome = CUT
         if status == 0:
             self.close()
-        answer = _answer(method != "GET", outcome, began, status, received)
+        answer = _answer(method, outcome, began, status, received)
         self.answers.append(answer)
         return answer
 
@@ -97,7 +97,7 @@ class Requests:
         self._connection.close()
 
 
-def _answer(is_write: bool, outcome: str, began: float, status: int, received: bytes) -> Answer:
+def _answer(method: str, outcome: str, began: float, status: int, received: bytes) -> Answer:
     body: dict[str, Any] = {}
     with suppress(ValueError):
         body = json.loads(received) if received else {}
@@ -105,7 +105,7 @@ def _answer(is_write: bool, outcome: str, began: float, status: int, received: b
         outcome = f"{status} {body.get('code', 'without a problem')}"
     return Answer(
         outcome=outcome,
-        is_write=is_write,
+        method=method,
         began=began,
         ended=monotonic(),
         status=status,
