@@ -126,6 +126,7 @@ class RateLimiter:
         self._reserved_for = timeout + limits.log_in_max_delay + RESERVATION_MARGIN
         self._device_lifetime = device_lifetime
         self._waiting = 0
+        self._refunds: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def login_attempt(
@@ -311,7 +312,17 @@ class RateLimiter:
             await storage.settle(connection, charges)
 
     async def _refund(self, attempt: Attempt) -> None:
-        """Give an attempt back, after the deadline too; without a database it expires."""
+        """Give an attempt back, after the deadline too, for which the answer does not wait."""
+        refund = asyncio.get_running_loop().create_task(self._refund_in_time(attempt))
+        self._refunds.add(refund)
+        refund.add_done_callback(self._refunds.discard)
+        left = deadline() - monotonic()
+        await asyncio.wait([refund], timeout=None if left == math.inf else max(0.0, left))
+        if refund.done():
+            refund.result()
+
+    async def _refund_in_time(self, attempt: Attempt) -> None:
+        """Give an attempt back; without a database it expires."""
         with suppress(DatabaseUnavailable), at_least(REFUND_TIME):
             await self._settle(attempt.refunds)
 

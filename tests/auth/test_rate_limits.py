@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from ipaddress import ip_address
 from uuid import UUID
 
@@ -22,11 +23,19 @@ from service.auth.rate_limits import (
 )
 from service.model.deadline import start_deadline
 from service.model.request_context import Device, RequestContext
+from service.settings.database import DatabaseOptions
 from service.settings.passwords import Argon2Cost, HashingSettings
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Duration, Rate
 from service.storage.database import Database
-from tests.databases import TERMINATE_ALL_OTHERS, execute, fetch_value
+from tests.databases import (
+    TERMINATE_ALL_OTHERS,
+    execute,
+    fetch_value,
+    locked,
+    wait_for_lock_waiters,
+    wait_until,
+)
 from tests.services import PATIENCE
 
 ALICE = UUID(int=1)
@@ -262,3 +271,24 @@ async def test_an_attempt_is_tried_again_if_its_connection_was_cut(
     # The event loop waits meanwhile: the service cannot know yet.
     execute(database_url, TERMINATE_ALL_OTHERS)
     await attempt(limiter, "192.0.2.1", "alice", error=None)
+
+
+async def test_an_answer_does_not_wait_for_a_refund_beyond_its_deadline(
+    database_url: str, hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it did, the refund would be over before the lock is."""
+    monkeypatch.setattr(rate_limits, "REFUND_TIME", PATIENCE)
+    patient = Duration.parse(f"{PATIENCE}s")
+    database = Database(database_url, DatabaseOptions(statement_timeout=patient))
+    limiter = RateLimiter(database, hasher, LIMITS, timeout=PATIENCE, device_lifetime=3600)
+    with ExitStack() as stack:
+        with pytest.raises(Overloaded):
+            async with limiter.sign_up_attempt(RequestContext(device=Device())):
+                await asyncio.to_thread(stack.enter_context, locked(database_url, "rate_limit"))
+                start_deadline(0)
+                raise Overloaded
+        await asyncio.to_thread(wait_for_lock_waiters, database_url)
+        await asyncio.to_thread(stack.close)
+    used = "EXISTS (SELECT FROM rate_limit WHERE tat > clock_timestamp())"
+    await asyncio.to_thread(wait_until, database_url, f"NOT {used}")
+    await database.close()
