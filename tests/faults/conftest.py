@@ -34,18 +34,25 @@ def under_load(record_property: Callable[[str, object], None]) -> UnderLoad:
     """Return a context manager that keeps clients at work.
 
     Its arguments are the fault, the URLs that the clients use, `connections_end` where the clients'
-    connections cannot outlive the fault, and their number. The body starts when all are at work;
-    after it they go on until they succeed again, then what was acknowledged is checked, the figures
-    are recorded, and the bounds asserted.
+    connections cannot outlive the fault, `begins_with_it` where nothing works before the fault is
+    over, and their number. The body starts when all are at work; after it they go on until they
+    succeed again, then what was acknowledged is checked, the figures are recorded, and the bounds
+    asserted.
     """
 
     @contextmanager
     def work(
-        fault: str, *urls: str, connections_end: bool = False, clients: int = CLIENTS
+        fault: str,
+        *urls: str,
+        connections_end: bool = False,
+        begins_with_it: bool = False,
+        clients: int = CLIENTS,
     ) -> Iterator[Load]:
         load = Load(urls, clients)
         try:
             load.start()
+            if not begins_with_it:
+                load.wait_until_at_work()
             yield load
             load.wait_until_recovered()
         finally:

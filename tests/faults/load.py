@@ -83,9 +83,12 @@ class Load:
         self._over: float | None = None
 
     def start(self) -> None:
-        """Start the clients, and wait until each one has work behind it."""
+        """Start the clients."""
         for client in self.clients:
             client.start()
+
+    def wait_until_at_work(self) -> None:
+        """Wait until each client has work behind it."""
         self._wait_for_successes(WARM)
 
     def go_on(self, seconds: float) -> None:

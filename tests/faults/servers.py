@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from service.embedded_postgres import EmbeddedPostgres
+from service.embedded_postgres.account import PROGRAMS
 from tests.databases import execute
 from tests.services import PATIENCE
 
@@ -48,6 +49,14 @@ class OwnServer:
     def start_again(self) -> None:
         """Start the server after its death; it has recovered when this returns."""
         self.embedded._start_or_join()
+
+    def copy(self, original: OwnServer, *options: str) -> None:
+        """Copy the data of a running server, with options of `pg_basebackup`."""
+        self.embedded._make_directories()
+        self.embedded._run(
+            *(str(PROGRAMS / "pg_basebackup"), "--dbname", original.admin_url),
+            *("--pgdata", str(self.embedded._data), "--checkpoint", "fast", *options),
+        )
 
     def stop(self) -> None:
         """Stop the server, if it runs."""

@@ -2,68 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import asyncpg
 import httpx
 import pytest
 
 from tests.cli.running import run
 from tests.cli.test_serve import serving
-from tests.databases import TestServer, execute, fetch, locked, name_of
+from tests.databases import execute, locked
 from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
-from tests.services import PATIENCE, Service, reserved_port, running, wait_for
-
-CONFIGURATION = """
-[databases]
-* = host={socket} user=postgres
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 3
-max_client_conn = 200
-"""
+from tests.pgbouncer.process import PgBouncer
+from tests.services import Service, reserved_port, running
 
 
 @pytest.fixture
-def pgbouncer(postgresql: TestServer, database_url: str, tmp_path: Path) -> Iterator[str]:
+def pgbouncer(database_url: str, tmp_path: Path) -> Iterator[str]:
     """Return the URL of a database behind PgBouncer, which has three connections to it."""
-    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
-    if not Path(program).exists():
-        pytest.fail("PgBouncer is not installed; on Debian: apt-get install pgbouncer")
     with reserved_port() as port:
-        configuration = tmp_path / "pgbouncer.ini"
-        socket = database_url.split("host=")[1]
-        configuration.write_text(CONFIGURATION.format(socket=socket, port=port))
-        # Like PostgreSQL it refuses to run as root; what it is to read must be that account's.
-        account = "pgserver" if os.geteuid() == 0 else None
-        if account:
-            for path in (tmp_path, *tmp_path.parents[:2]):
-                path.chmod(0o755)
-        process = subprocess.Popen([program, "-q", str(configuration)], user=account)
-        url = f"postgresql://postgres@127.0.0.1:{port}/{name_of(database_url)}"
-
-        def is_ready() -> bool:
-            assert process.poll() is None, "PgBouncer ended"
-            try:
-                return bool(fetch(url, "SELECT 1"))
-            except (OSError, asyncpg.PostgresError):
-                return False
-
+        pgbouncer = PgBouncer(database_url, port, tmp_path)
         try:
-            wait_for(is_ready, "PgBouncer answers")
-            yield url
+            pgbouncer.start()
+            yield pgbouncer.url
         finally:
-            process.terminate()
-            process.wait(PATIENCE)
+            pgbouncer.stop()
 
 
 @pytest.fixture

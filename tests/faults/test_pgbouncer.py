@@ -1,0 +1,54 @@
+"""PgBouncer in transaction mode: it dies, and so does PostgreSQL behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.load import UnderLoad
+from tests.faults.servers import OwnServer
+from tests.faults.serving import serving
+from tests.pgbouncer.process import PgBouncer
+from tests.services import reserved_port
+
+# As docs/operations.md has it.
+SETTINGS = {"OSTIARY_DATABASE_PGBOUNCER": "true"}
+
+
+@pytest.fixture
+def pgbouncer(server: OwnServer, tmp_path: Path) -> Iterator[PgBouncer]:
+    with reserved_port() as port:
+        pgbouncer = PgBouncer(server.url, port, tmp_path)
+        try:
+            pgbouncer.start()
+            yield pgbouncer
+        finally:
+            pgbouncer.stop()
+
+
+def test_pgbouncer_is_killed_and_comes_back(
+    pgbouncer: PgBouncer, under_load: UnderLoad, tmp_path: Path
+) -> None:
+    with (
+        serving(pgbouncer.url, tmp_path / "service.log", **SETTINGS) as service,
+        under_load("PgBouncer killed with -9, away for 2 s", service.url) as load,
+    ):
+        pgbouncer.kill()
+        load.go_on(2)
+        pgbouncer.start()
+        load.fault_is_over()
+
+
+def test_postgresql_is_killed_behind_pgbouncer(
+    pgbouncer: PgBouncer, server: OwnServer, under_load: UnderLoad, tmp_path: Path
+) -> None:
+    with (
+        serving(pgbouncer.url, tmp_path / "service.log", **SETTINGS) as service,
+        under_load("PostgreSQL killed behind PgBouncer, away for 2 s", service.url) as load,
+    ):
+        server.kill()
+        load.go_on(2)
+        server.start_again()
+        load.fault_is_over()
