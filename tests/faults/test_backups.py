@@ -75,13 +75,13 @@ def test_a_dump_is_made_under_load_and_restored(
     with serving(server.url, tmp_path / "service.log") as service, service.client() as client:
         users = Users(client)
         with under_load("back-up by `pg_dump`", service.url) as load:
-            command = [PROGRAMS / "pg_dump", "--format=custom", f"--file={dump}", server.url]
+            command = [str(PROGRAMS / "pg_dump"), "--format=custom", f"--file={dump}", server.url]
             subprocess.run(command, check=True)
         assert load.failures("GET") | load.failures("POST") == {}
         users.change()
     execute(server.admin_url, f"CREATE DATABASE {RESTORED}")
     restored = server.embedded.url(RESTORED)
-    command = [PROGRAMS / "pg_restore", "--exit-on-error", f"--dbname={restored}", dump]
+    command = [str(PROGRAMS / "pg_restore"), "--exit-on-error", f"--dbname={restored}", str(dump)]
     subprocess.run(command, check=True)
     require_restored(users, restored, tmp_path / "restored.log")
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import PIPE, STDOUT, Popen
 
 from service.storage.schema import revisions
-from tests.cli.running import run
+from tests.cli.running import OSTIARY, run
+from tests.cli.running import environment as command_environment
 from tests.databases import fetch_value
 from tests.faults.load import UnderLoad
 from tests.faults.servers import OwnServer
 from tests.faults.serving import environment, serving
+from tests.services import PATIENCE
 
 
 def migrate_twice_at_once(url: str) -> None:
     """Run ``ostiary migrate`` on two machines, as it were."""
-
-    def migrate(_: int) -> CompletedProcess[str]:
-        return run("migrate", **environment(url))
-
-    with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(migrate, range(2)))
-    assert [(each.returncode, each.stderr) for each in results] == [(0, "")] * 2
+    command = [*OSTIARY, "migrate"]
+    variables = command_environment(**environment(url))
+    processes = [Popen(command, env=variables, stdout=PIPE, stderr=STDOUT) for _ in range(2)]
+    outputs = [process.communicate(timeout=PATIENCE)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
     assert fetch_value(url, "SELECT version_num FROM alembic_version") == revisions()[-1]
 
 

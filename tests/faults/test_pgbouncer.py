@@ -10,22 +10,16 @@ import pytest
 from tests.faults.load import UnderLoad
 from tests.faults.servers import OwnServer
 from tests.faults.serving import serving
-from tests.pgbouncer.process import PgBouncer
-from tests.services import reserved_port
+from tests.pgbouncer.process import PgBouncer, pgbouncer_before
 
 # As docs/operations.md has it.
 SETTINGS = {"OSTIARY_DATABASE_PGBOUNCER": "true"}
 
 
 @pytest.fixture
-def pgbouncer(server: OwnServer, tmp_path: Path) -> Iterator[PgBouncer]:
-    with reserved_port() as port:
-        pgbouncer = PgBouncer(server.url, port, tmp_path)
-        try:
-            pgbouncer.start()
-            yield pgbouncer
-        finally:
-            pgbouncer.stop()
+def pgbouncer(server: OwnServer) -> Iterator[PgBouncer]:
+    with pgbouncer_before(server.url) as pgbouncer:
+        yield pgbouncer
 
 
 def test_pgbouncer_is_killed_and_comes_back(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from tests.databases import fetch, name_of
-from tests.services import PATIENCE, wait_for
+from tests.databases import fetch, name_of, searchable_directory
+from tests.services import PATIENCE, reserved_port, wait_for
 
 CONFIGURATION = """
 [databases]
@@ -24,26 +26,23 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = 3
 max_client_conn = 200
-{more}
+server_login_retry = 1
 """
 
 
 class PgBouncer:
     """A PgBouncer that has three connections to the database at ``database_url``."""
 
-    def __init__(self, database_url: str, port: int, directory: Path, more: str = "") -> None:
+    def __init__(self, database_url: str, port: int, directory: Path) -> None:
         self._program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
         if not Path(self._program).exists():
             pytest.fail("PgBouncer is not installed; on Debian: apt-get install pgbouncer")
         self._configuration = directory / "pgbouncer.ini"
         self._configuration.write_text(
-            CONFIGURATION.format(socket=database_url.split("host=")[1], port=port, more=more)
+            CONFIGURATION.format(socket=database_url.split("host=")[1], port=port)
         )
-        # Like PostgreSQL it refuses to run as root; what it is to read must be that account's.
+        # Like PostgreSQL it refuses to run as root.
         self._account = "pgserver" if os.geteuid() == 0 else None
-        if self._account:
-            for path in (directory, *directory.parents[:2]):
-                path.chmod(0o755)
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@127.0.0.1:{port}/{name_of(database_url)}"
 
@@ -74,3 +73,15 @@ class PgBouncer:
             return bool(fetch(self.url, "SELECT 1"))
         except (OSError, asyncpg.PostgresError):
             return False
+
+
+@contextmanager
+def pgbouncer_before(database_url: str) -> Iterator[PgBouncer]:
+    """Run a PgBouncer before a database."""
+    with reserved_port() as port, searchable_directory() as directory:
+        pgbouncer = PgBouncer(database_url, port, directory)
+        try:
+            pgbouncer.start()
+            yield pgbouncer
+        finally:
+            pgbouncer.stop()

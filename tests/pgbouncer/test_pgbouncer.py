@@ -13,20 +13,15 @@ from tests.cli.running import run
 from tests.cli.test_serve import serving
 from tests.databases import execute, locked
 from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
-from tests.pgbouncer.process import PgBouncer
-from tests.services import Service, reserved_port, running
+from tests.pgbouncer.process import pgbouncer_before
+from tests.services import Service, running
 
 
 @pytest.fixture
-def pgbouncer(database_url: str, tmp_path: Path) -> Iterator[str]:
+def pgbouncer(database_url: str) -> Iterator[str]:
     """Return the URL of a database behind PgBouncer, which has three connections to it."""
-    with reserved_port() as port:
-        pgbouncer = PgBouncer(database_url, port, tmp_path)
-        try:
-            pgbouncer.start()
-            yield pgbouncer.url
-        finally:
-            pgbouncer.stop()
+    with pgbouncer_before(database_url) as pgbouncer:
+        yield pgbouncer.url
 
 
 @pytest.fixture
