@@ -22,6 +22,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x6F737469617279
 
 LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK_DETECTED = "40P01"
 
 
 class UnknownRevision(Exception):
@@ -142,7 +143,7 @@ async def _step_patiently(
             async with connection_to(url, options) as connection:
                 return await connection.run_sync(_step, target, patience.timeout)
         except DatabaseUnavailable as error:
-            if error.sqlstate != LOCK_NOT_AVAILABLE:
+            if error.sqlstate not in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
                 raise
         await asyncio.sleep(patience.pause)
     raise DatabaseUnavailable(

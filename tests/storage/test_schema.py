@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from uuid import uuid4
 
 import asyncpg
@@ -26,6 +27,7 @@ from service.storage.schema import (
 from service.storage.session_lookups import FIND_ONE
 from service.storage.tables import metadata
 from tests.databases import TestServer, execute, fetch, locked, wait_for_lock_waiters
+from tests.services import PATIENCE
 
 NEWEST_REVISION = revisions()[-1]
 
@@ -122,6 +124,21 @@ def test_a_migration_tries_again_until_the_lock_is_free(database_url: str) -> No
             move = pool.submit(asyncio.run, migrate(database_url, "base", patience=patience))
             wait_for_lock_waiters(database_url)
         assert move.result().after is None
+
+
+async def test_a_migration_tries_again_after_a_deadlock(database_url: str) -> None:
+    """It locks ``rate_limit``, then waits for ``session``; requests may do it the other way."""
+    patience = LockPatience(timeout=PATIENCE, attempts=2, pause=0)
+    other = await asyncpg.connect(database_url)
+    # Unless this machine is very slow, PostgreSQL ends the migration.
+    with suppress(asyncpg.DeadlockDetectedError):
+        async with other.transaction():
+            await other.execute("SET LOCAL deadlock_timeout = '5s'; LOCK TABLE session")
+            moving = asyncio.create_task(migrate(database_url, "0005", patience=patience))
+            await asyncio.to_thread(wait_for_lock_waiters, database_url)
+            await other.execute("LOCK TABLE rate_limit")
+    await other.close()
+    assert (await moving).after == "0005"
 
 
 def test_migration_files_are_named_after_their_revisions() -> None:
