@@ -12,6 +12,8 @@ from time import monotonic
 from typing import TypeAlias
 from uuid import uuid4
 
+import httpx
+
 from tests.faults.accounts import Account, new_password
 from tests.faults.requests import Answer, Requests
 from tests.faults.rows import Row
@@ -36,6 +38,8 @@ class Client(Thread):
         self._random = Random(number)  # noqa: S311 - it makes no secret
         self._stopping = Event()
         self.accounts: list[Account] = []
+        # Sign-ups that were refused though nothing spoke against them.
+        self.refused: list[str] = []
         # How many requests in a row have succeeded.
         self.successes = 0
 
@@ -63,6 +67,8 @@ class Client(Thread):
         answer = self._requests.send("POST", "/signup", {**body, "transport": "bearer"})
         self._count(answer)
         if answer.status != 201:
+            if not answer.has_failed:
+                self.refused.append(f"sign-up: {answer.outcome}")
             self._stopping.wait(PAUSE)
             return None
         token = answer.body["session"]["token"]
@@ -106,6 +112,7 @@ class Load:
         for client in self.clients:
             client.successes = 0
         self._wait_for_successes(RECOVERED)
+        wait_for(self._is_ready, "all instances are ready")
 
     def stop(self) -> None:
         """Stop the clients."""
@@ -138,10 +145,14 @@ class Load:
             recovered_after=max([0.0, *(answer.ended - over for answer in failed)]),
         )
 
+    def _is_ready(self) -> bool:
+        return all(httpx.get(f"{url}/readyz").status_code == 200 for url in self._urls)
+
     def _lost(self) -> list[str]:
         requests = Requests(self._urls[0])
         lost = []
         for client in self.clients:
+            lost += client.refused
             for account in client.accounts:
                 failed = [each.outcome for each in account.check(requests) if each.has_failed]
                 lost += account.lost + [f"{account.username}: {each}" for each in failed]

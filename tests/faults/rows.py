@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from tests.faults.requests import CUT, REFUSED, SILENT
+from tests.faults.requests import CUT, REFUSED
 
 # In seconds: when the last answer comes, with the default `OSTIARY_REQUEST_TIMEOUT` of 5 s, and
 # when the last failure is over after the fault.
@@ -39,7 +39,6 @@ class Row(Struct, frozen=True, kw_only=True):
         assert not unexpected, f"{self.fault}: {unexpected}"
         assert not self.lost, f"{self.fault}: {len(self.lost)} lost: {self.lost[:5]}"
         assert self.longest_wait <= MAX_WAIT, f"{self.fault}: waited {self.longest_wait:.1f} s"
-        assert SILENT not in self.failures
         assert self.recovered_after <= MAX_RECOVERY, (
             f"{self.fault}: recovered after {self.recovered_after:.1f} s"
         )

@@ -1,4 +1,4 @@
-"""PostgreSQL ends connections, or has none left."""
+"""PostgreSQL ends connections."""
 
 from __future__ import annotations
 

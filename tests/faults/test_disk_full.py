@@ -70,12 +70,13 @@ def test_the_disk_of_the_database_is_full(
 ) -> None:
     with (
         serving(server.url, tmp_path / "service.log") as service,
-        under_load("disk of PostgreSQL full for 5 s", service.url) as load,
+        under_load("disk of PostgreSQL full for 3 s", service.url) as load,
     ):
         with full(small_file_system):
-            load.go_on(5)
+            load.go_on(3)
         load.fault_is_over()
     assert load.failures("POST"), "the disk was not full"
+    assert load.failures("GET") == {}
 
 
 def test_there_is_no_room_for_the_write_ahead_log_either(

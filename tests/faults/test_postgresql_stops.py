@@ -17,7 +17,7 @@ from tests.faults.servers import OwnServer
 from tests.faults.serving import serving
 
 # Longer than a request may take, in seconds.
-LONG = 6.5
+LONG = 6.0
 
 BACKEND = """
 SELECT pid FROM pg_stat_activity
