@@ -1,4 +1,4 @@
-"""What every request passes before it is routed: deadline, path, ``Host``, trace, CORS, HEAD.
+"""What every request passes before it is routed: deadline, path, ``Host``, trace, CORS, HEAD, body.
 
 Litestar routes several spellings of a path alike, knows no HEAD for routes of GET, and has its
 middleware behind the router. This is one pass over the headers, on the path of every request.
@@ -21,6 +21,7 @@ from service.api.http.errors import HostRejected, InvalidRequest
 from service.api.http.hosts import AllowedHosts, loggable_host
 from service.api.http.problems import problem_response
 from service.api.http.response_headers import ResponseHeaders, set_cors_headers, with_head
+from service.api.http.unread_bodies import WITHOUT_BODY, UnreadBody
 from service.model.deadline import start_deadline
 from service.settings import Settings
 
@@ -60,6 +61,9 @@ class Entrance:
         start_deadline(self._seconds)
         send = self._headers.added_by(send, scope)
         method = scope["method"]  # type: ignore[typeddict-item]
+        if method not in WITHOUT_BODY:
+            body = UnreadBody(scope, receive, send)
+            receive, send = body.receive, body.send
         if method == "HEAD":
             # As GET, without the body (RFC 9110, section 9.3.2).
             scope["method"] = "GET"  # type: ignore[typeddict-unknown-key]
