@@ -35,7 +35,7 @@ def issue_token(
         state.session_cookie.warn_if_cross_site(request.scope)
         state.session_cookie.set(request.scope, opened.token, opened.session, opened.issued_at)
         if device is not None:
-            state.device_cookie.set(request.scope, device)
+            state.device_cookie.set(request.scope, device, opened.issued_at)
         return authenticated(opened.user, opened.session, fresh=True)
     return authenticated(
         opened.user,

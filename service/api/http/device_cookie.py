@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from email.utils import formatdate
-from time import time
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 
 from litestar.types import Scope
 
@@ -22,17 +22,17 @@ class DeviceCookie:
     def __init__(self, settings: DeviceSettings, *, samesite: SameSite, secure: bool) -> None:
         self.name = f"__Host-{settings.cookie_name}" if secure else settings.cookie_name
         self._prefix = f"{self.name}=".encode()
-        self._seconds = int(settings.lifetime)
+        self._lifetime = timedelta(seconds=int(settings.lifetime))
         self._attributes = cookie_attributes(samesite, secure=secure)
 
-    def set(self, scope: Scope, token: DeviceToken) -> None:
-        """Set the cookie with the response."""
+    def set(self, scope: Scope, token: DeviceToken, now: datetime) -> None:
+        """Set the cookie with the response. ``now`` is the database's time."""
         # `Expires` too: without it some clients send the value in quotes (RFC 6265, 4.1.1).
-        expires = formatdate(time() + self._seconds, usegmt=True)
+        expires = format_datetime(now + self._lifetime, usegmt=True)
         queue_cookie(
             scope,
-            f"{self.name}={token.text}; Max-Age={self._seconds}; Expires={expires}"
-            f"{self._attributes}",
+            f"{self.name}={token.text}; Max-Age={int(self._lifetime.total_seconds())}; "
+            f"Expires={expires}{self._attributes}",
         )
 
     def of(self, scope: Scope) -> DeviceToken | None:
