@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,12 @@ import msgspec
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from tests.faults.instances import Instance, NewInstance
 from tests.faults.load import Load, UnderLoad
 from tests.faults.rows import Row, table
 from tests.faults.servers import OwnServer
+from tests.faults.serving import require_no_traceback
+from tests.services import reserved_port
 
 # How many clients are at work in a test, unless it says otherwise.
 CLIENTS = 10
@@ -27,6 +30,29 @@ def server(used_directory: Path) -> Iterator[OwnServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def new_instance(server: OwnServer, tmp_path: Path) -> Iterator[NewInstance]:
+    """Return a function that makes an instance of the service, with a port of its own.
+
+    Its arguments are the settings, and `before`, a command that runs the service. Nothing of it is
+    left after the test, and what it logs must hold no traceback.
+    """
+    with ExitStack() as stack:
+        instances: list[Instance] = []
+
+        def new(before: Sequence[str] = (), **settings: str) -> Instance:
+            port = stack.enter_context(reserved_port())
+            log = tmp_path / f"service-{len(instances)}.log"
+            instance = Instance(server.url, port, log, before, **settings)
+            instances.append(instance)
+            stack.callback(instance.clean_up)
+            return instance
+
+        yield new
+    for instance in instances:
+        require_no_traceback(instance.log)
 
 
 @pytest.fixture

@@ -60,14 +60,14 @@ class Load:
         for client in self.clients:
             client.stop()
 
-    def failures(self, method: str) -> dict[str, int]:
-        """Return how often requests with a method failed, by outcome."""
+    def failures(self, method: str | None = None) -> dict[str, int]:
+        """Return how often requests failed, all or those with a method, by outcome."""
         return dict(
             Counter(
                 answer.outcome
                 for client in self.clients
                 for answer in client.answers
-                if answer.has_failed and answer.method == method
+                if answer.has_failed and method in {None, answer.method}
             )
         )
 
