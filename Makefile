@@ -11,7 +11,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults bench bench-quick bench-cost bench-load lint format openapi mutate audit sbom lock clean
+.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults soak bench bench-quick bench-cost bench-load lint format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ require-own-checkout:
 
 # Where this is set, each process that the tests start would compile the service anew. Empty counts as
 # not set.
-test test-pgbouncer test-browser test-faults mutate: export PYTHONDONTWRITEBYTECODE =
+test test-pgbouncer test-browser test-faults soak mutate: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/development.installed  ## Run the tests
 	$(BIN)/pytest
@@ -43,8 +43,11 @@ test-browser: $(VENV)/development.installed  ## Run the tests that need Debian's
 
 # Each test has a service and servers of its own; more of them at once than there are processors
 # would be one more fault.
-test-faults: $(VENV)/development.installed  ## Run the fault tests: needs Debian's packages haproxy and pgbouncer
+test-faults: $(VENV)/development.installed  ## Run the fault tests: needs Debian's packages haproxy, libfaketime, pgbouncer
 	$(BIN)/pytest --override-ini addopts="-ra --numprocesses 2 --dist worksteal" tests/faults
+
+soak: $(VENV)/development.installed  ## Look for growth of memory, connections and open files: 30 minutes, or SOAK_MINUTES
+	$(BIN)/python -m tests.soak
 
 mutate: $(VENV)/development.installed  ## Run the mutation tests of the security-relevant code: 20 minutes
 	$(BIN)/python -m tests.mutation
