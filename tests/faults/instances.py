@@ -58,14 +58,10 @@ class Instance:
                 start_new_session=True,
             )
 
-    def begin_to_stop(self) -> None:
-        """Send SIGTERM."""
-        self._running().send_signal(signal.SIGTERM)
-
-    def stop(self) -> None:
-        """Stop it by SIGTERM, and check that it ends well and leaves no process behind."""
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
+        """Stop it, and check that it ends well and leaves no process behind."""
         family = self.family()
-        self.begin_to_stop()
+        self._running().send_signal(with_signal)
         assert self.wait() == 0, self.log.read_text()
         require_ended(family)
 
@@ -86,7 +82,8 @@ class Instance:
         left = self._orphans
         if self._process is not None:
             left = [*left, *self.family()]
-            self._process.terminate()
+            # It does not drain after this one.
+            self._process.send_signal(signal.SIGINT)
         for each in psutil.wait_procs(left, timeout=PATIENCE if self._process else 0)[1]:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
