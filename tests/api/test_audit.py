@@ -92,6 +92,17 @@ def test_failed_and_throttled_log_ins_are_recorded_with_the_user_id(
     assert "Nobody" not in service.logged()
 
 
+def test_a_failed_log_in_is_recorded_with_whether_the_device_is_known(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    response = log_in(client, password="wrong")
+    assert matches(last_event(service, response), Event.LOG_IN_FAILED, known_device=True)
+    client.cookies.clear()
+    response = log_in(client, password="wrong")
+    assert matches(last_event(service, response), Event.LOG_IN_FAILED, known_device=False)
+
+
 def test_throttled_sign_ups_are_recorded(service: Service, client: httpx.Client) -> None:
     for username in ("Alice", "Bobby", "Carol"):
         client.cookies.clear()

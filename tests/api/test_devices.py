@@ -114,6 +114,7 @@ def test_the_users_of_one_browser_share_its_token(service: Service, client: http
     token = device_of(sign_up(client, "Alice"))
     client.post("/logout")
     assert device_of(sign_up(client, "Bobby")) == token
+    assert device_of(log_in(client, "Alice")) == token
     assert is_known(service, token, "Alice")
     assert is_known(service, token, "Bobby")
 
@@ -301,6 +302,23 @@ def test_the_oldest_of_a_hundred_devices_is_forgotten(
     assert fetch_value(service.database_url, oldest)
     log_in(client)
     assert number_of_devices(service) == 101
+
+
+def test_a_device_is_forgotten_for_the_user_who_has_too_many_only(
+    service: Service, client: httpx.Client
+) -> None:
+    with elsewhere(service) as shared:
+        token = device_of(sign_up(shared, "Bobby"))
+        assert device_of(sign_up(shared, "Alice")) == token
+    add = """
+    INSERT INTO device (hash, user_id, last_seen)
+    SELECT sha256(int4send(n)), user_id, now() + n * interval '1 hour'
+    FROM generate_series(1, 99) AS n, key WHERE name = 'alice'
+    """
+    execute(service.database_url, add)
+    log_in(client)
+    assert not is_known(service, token, "Alice")
+    assert is_known(service, token, "Bobby")
 
 
 def test_a_device_forgotten_during_a_log_in_stays_forgotten(

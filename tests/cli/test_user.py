@@ -83,6 +83,17 @@ def test_show_finds_a_user_by_any_spelling_or_the_id(
         }
 
 
+def test_show_counts_only_the_live_sessions_of_the_user(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    execute(service.database_url, "UPDATE session SET idle_expires_at = now()")
+    for enter in (log_in, log_in, lambda other: sign_up(other, "Bobby")):
+        client.cookies.clear()
+        enter(client)
+    assert user_json(service.database_url, "show", "Alice")["live_sessions"] == 2
+
+
 def test_no_secret_is_shown(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     password_hash = fetch_value(service.database_url, "SELECT password_hash FROM key")

@@ -162,6 +162,29 @@ async def test_every_network_must_allow_an_attempt_of_the_pair(database: Databas
         assert not refused.is_allowed
 
 
+async def test_a_pair_is_charged_only_if_all_its_networks_allow_the_attempt(
+    database: Database,
+) -> None:
+    wider = bucket(b"wider pair", interval=1, tolerance=0)
+    networks = (ADDRESS, replace(ADDRESS, id=b"wider"))
+    async with database.connect() as connection:
+        await consume_one(connection, wider)
+        consumption = await log_in(connection, login_buckets(*networks, pairs=[PAIR, wider]))
+        assert consumption.is_allowed
+        assert charged(consumption) == [b"address", b"wider", b"log-ins", b"name"]
+
+
+async def test_an_attempt_does_not_wait_for_the_row_of_an_exhausted_name(
+    database: Database, database_url: str
+) -> None:
+    """Which the attempts of all strangers come to."""
+    once = bucket(b"name", interval=1, tolerance=0)
+    async with database.connect() as connection:
+        await consume_one(connection, once)
+        with held(database_url, "SELECT FROM rate_limit FOR UPDATE"):
+            assert (await log_in(connection, login_buckets(name=once))).is_allowed
+
+
 async def test_a_refund_restores_one_emission_interval_of_its_bucket(database: Database) -> None:
     async with database.connect() as connection:
         consumed = await consume_one(connection, ADDRESS)
@@ -183,8 +206,17 @@ async def test_an_attempt_is_judged_by_the_time_it_locks_the_bucket(database: Da
         assert not (await consume_one(slow, twice)).is_allowed
 
 
+@pytest.mark.parametrize(
+    ("lost", "rest"),
+    [
+        (("pair", "name"), ["address", "log-ins"]),
+        (("address",), ["log-ins", "pair", "name"]),
+        (("log-ins",), ["address", "pair", "name"]),
+    ],
+    ids=["either of pair and name", "the address", "the log-ins"],
+)
 async def test_an_attempt_that_finds_room_and_loses_it_consumes_a_part(
-    database: Database, database_url: str
+    database: Database, database_url: str, lost: Sequence[str], rest: list[str]
 ) -> None:
     """Which is refunded; the next one sees that there is no room."""
     once = bucket(b"name", interval=1, tolerance=0)
@@ -192,13 +224,14 @@ async def test_an_attempt_that_finds_room_and_loses_it_consumes_a_part(
     async with database.connect() as connection:
         await log_in(connection, buckets)
         await connection.execute(text("UPDATE rate_limit SET tat = now()"))
-        used_up = "UPDATE rate_limit SET tat = now() + interval '1 hour' WHERE bucket <> 'address'"
+        used_up = f"""UPDATE rate_limit SET tat = now() + interval '10 hours'
+            WHERE convert_from(bucket, 'utf-8') IN ({", ".join(f"'{each}'" for each in lost)})"""
         with held(database_url, used_up, end="COMMIT"):
             losing = asyncio.create_task(log_in(connection, buckets))
             await asyncio.to_thread(wait_for_lock_waiters, database_url)
-        lost = await losing
-        assert not lost.is_allowed
-        assert charged(lost) == [b"address", b"log-ins"]
+        consumption = await losing
+        assert not consumption.is_allowed
+        assert charged(consumption) == [each.encode() for each in rest]
 
 
 async def test_only_consumed_buckets_are_charged(database: Database) -> None:
@@ -224,6 +257,20 @@ async def test_an_attempt_blocked_by_attempts_in_flight_only_may_wait(database: 
         await settle(connection, in_flight.charges)
         blocked = await consume_one(connection, once)
         assert (blocked.is_allowed, blocked.blocked_by_reservations) == (False, False)
+
+
+@pytest.mark.parametrize("failed", ["pair", "name"])
+async def test_an_attempt_may_wait_for_one_in_flight_that_took_the_other_way(
+    database: Database, failed: str
+) -> None:
+    pair, name = (bucket(each, interval=1, tolerance=0) for each in (b"pair", b"name"))
+    buckets = login_buckets(pairs=[pair], name=name)
+    async with database.connect() as connection:
+        failure = await consume_one(connection, pair if failed == "pair" else name)
+        await settle(connection, failure.charges)
+        assert (await log_in(connection, buckets)).is_allowed
+        blocked = await log_in(connection, buckets)
+        assert (blocked.is_allowed, blocked.blocked_by_reservations) == (False, True)
 
 
 async def test_an_attempt_blocked_by_a_failure_does_not_wait(database: Database) -> None:
@@ -259,28 +306,29 @@ async def test_failures_beyond_twice_their_limit_are_not_counted(database: Datab
     assert found.total_seconds() == pytest.approx(9 * HOUR, abs=60)
 
 
+@pytest.mark.parametrize("way", ["hashjoin", "mergejoin"])
 @pytest.mark.parametrize("order", [1, -1])
 async def test_buckets_are_locked_in_the_order_they_are_given(
-    database: Database, database_url: str, order: int
+    database: Database, database_url: str, order: int, way: str
 ) -> None:
-    """Whatever their order in the table; all statements lock them in the same order."""
-    buckets = [ADDRESS, PAIR, NAME]
+    """Whatever their order in the table, and in its index, and however the tables are joined."""
+    buckets = [replace(ADDRESS, id=each) for each in (b"z", b"y", b"x")]
     charges = [Charge(each.id, HOUR, HOUR) for each in buckets]
     async with database.connect() as connection, database.connect() as another:
         for each in buckets[::order]:
             await consume_one(connection, each)
         await connection.execute(text("UPDATE rate_limit SET tat = now()"))
-        # These ways to join the tables have the right order by chance.
-        for join in ("nestloop", "mergejoin"):
+        for join in {"nestloop", "hashjoin", "mergejoin"} - {way}:
             await connection.execute(text(f"SET enable_{join} = off"))
+        assert charged(await consume(connection, buckets, reserved_for=1)) == [b"z", b"y", b"x"]
         for statement in (
             settle(connection, charges),
             settle_failure(connection, charges, PLENTY),
             consume(connection, buckets, reserved_for=1),
         ):
-            with held(database_url, "SELECT FROM rate_limit WHERE bucket = 'address' FOR UPDATE"):
+            with held(database_url, "SELECT FROM rate_limit WHERE bucket = 'z' FOR UPDATE"):
                 running = asyncio.create_task(statement)
                 await asyncio.to_thread(wait_for_lock_waiters, database_url)
-                others = "SELECT FROM rate_limit WHERE bucket <> 'address' FOR UPDATE NOWAIT"
+                others = "SELECT FROM rate_limit WHERE bucket <> 'z' FOR UPDATE NOWAIT"
                 await another.execute(text(others))
             await running
