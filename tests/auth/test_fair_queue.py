@@ -99,7 +99,14 @@ def test_a_full_queue_drops_the_newest_of_whoever_has_most() -> None:
 
 def test_a_queue_without_places_refuses_everybody() -> None:
     only = turn("home", "owner")
+    assert not FairQueue(0).has_place_for(only)
     assert FairQueue(0).add(only) is only
+
+
+def test_a_queue_that_is_not_full_has_a_place_for_whoever_has_most() -> None:
+    queue = FairQueue(2)
+    queue.add(turn("flood", "x"))
+    assert queue.has_place_for(turn("flood", "x"))
 
 
 def test_known_devices_have_every_other_turn_and_places_of_their_own() -> None:
@@ -124,9 +131,11 @@ def test_a_turn_that_was_given_up_is_not_counted() -> None:
     assert queue.take() is kept
 
 
-def test_served_times_do_not_accumulate() -> None:
+@pytest.mark.parametrize("waiting", [0, 1])
+def test_served_times_do_not_accumulate(waiting: int) -> None:
     queue = FairQueue(10)
-    queue.add(turn("address", "name"))
+    for _ in range(waiting):
+        queue.add(turn("address", "name"))
     for n in range(KEPT_TIMES):
         queue.add(turn(f"address{n}", f"name{n}"))
         queue.take()

@@ -16,11 +16,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.auth.errors import Overloaded
-from service.auth.hashing import pool, process
-from service.auth.hashing.fair_queue import Requester, SharedQueue
+from service.auth.hashing import pool
+from service.auth.hashing import process as process_module
+from service.auth.hashing.fair_queue import SERVICE, Requester, SharedQueue
 from service.auth.hashing.hasher import Hasher
 from service.auth.hashing.jobs import Hash, Hashed, Verified, Verify
 from service.auth.hashing.pool import Executed
+from service.auth.hashing.process import HashProcess
 from service.auth.hashing.program import NICENESS, argon2_hasher, execute
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.settings.passwords import Argon2Cost, HashingSettings
@@ -95,6 +97,19 @@ async def test_the_time_of_a_verification_that_starts_a_process_is_not_kept(
     assert hasher.refusal_time() > 0
 
 
+async def test_the_time_of_a_verification_whose_process_was_replaced_is_not_kept(
+    hasher: Hasher,
+) -> None:
+    await hasher.hash(RIGHT)
+    dying = process_of(hasher)
+    dying.suspend()
+    verifying = asyncio.create_task(hasher.verify(None, WRONG))
+    await asyncio.sleep(0)
+    dying.kill()
+    await verifying
+    assert hasher.refusal_time() == 0
+
+
 async def test_the_time_of_hashing_is_not_that_of_verification(hasher: Hasher) -> None:
     for _ in range(2):
         await hasher.hash(RIGHT)
@@ -164,6 +179,89 @@ async def test_a_full_queue_refuses_immediately(hasher: Hasher) -> None:
     process.resume()
     await asyncio.gather(working, waiting)
     await hasher.hash(RIGHT)
+
+
+async def test_an_idle_process_needs_no_place_in_the_queue(hasher: Hasher) -> None:
+    limit_queues(hasher, 0)
+    await hasher.require_place(SERVICE)
+
+
+async def test_a_refusal_is_paused_and_logged_before_anything_else_is_done(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hasher.hash(RIGHT)
+    suspended = process_of(hasher)
+    suspended.suspend()
+    limit_queues(hasher, 0)
+    working = asyncio.create_task(hasher.hash(RIGHT))
+    await asyncio.sleep(0)
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with capture_logs() as logs, monkeypatch.context() as patch:
+        patch.setattr(asyncio, "sleep", sleep)
+        for _ in range(100):
+            with pytest.raises(Overloaded):
+                await hasher.require_place(SERVICE)
+    suspended.resume()
+    await working
+    assert [each["event"] for each in logs] == ["hashing_overloaded"]
+    assert len(set(pauses)) > 1
+    assert 0.5 < sum(pauses) / len(pauses) < 1.5
+
+
+async def test_a_job_that_was_given_up_leaves_its_place(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    suspended = process_of(hasher)
+    suspended.suspend()
+    working, given_up = (asyncio.create_task(hasher.hash(RIGHT)) for _ in range(2))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    await hasher.require_place(SERVICE)
+    waiting = asyncio.create_task(hasher.hash(RIGHT))
+    await asyncio.sleep(0)
+    suspended.resume()
+    await asyncio.gather(working, waiting)
+    assert not hasher._pool._turns
+
+
+async def test_a_job_that_is_given_up_when_its_turn_comes_hands_the_process_on(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await hasher.hash(RIGHT)
+    suspended = process_of(hasher)
+    suspended.suspend()
+    working, given_up = (asyncio.create_task(hasher.hash(RIGHT)) for _ in range(2))
+    await asyncio.sleep(0)
+    hand_on = hasher._pool._hand_on
+
+    def hand_on_and_give_up(process: HashProcess) -> None:
+        hand_on(process)
+        given_up.cancel()
+
+    monkeypatch.setattr(hasher._pool, "_hand_on", hand_on_and_give_up)
+    suspended.resume()
+    await asyncio.wait([working, given_up])
+    assert given_up.cancelled()
+    hasher._pool._timeout = 1.0
+    await hasher.hash(RIGHT)
+
+
+async def test_a_job_that_is_given_up_when_it_is_refused_is_cancelled(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    suspended = process_of(hasher)
+    suspended.suspend()
+    working, given_up = (asyncio.create_task(hasher.hash(RIGHT)) for _ in range(2))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(hasher.close())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    suspended.resume()
+    await asyncio.wait([working, given_up, closing])
+    assert given_up.cancelled()
 
 
 async def test_the_timeout_covers_the_queue_and_the_work(
@@ -237,7 +335,23 @@ async def test_close_leaves_no_process(hasher: Hasher) -> None:
     assert not process.is_running()
 
 
-async def test_close_finishes_the_work_under_way_and_refuses_what_waits(hasher: Hasher) -> None:
+async def test_nothing_is_kept_of_a_job_that_is_done(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    assert not hasher._pool._turns
+    assert not hasher._pool._running
+
+
+async def test_a_closed_hasher_refuses_in_silence(hasher: Hasher) -> None:
+    await hasher.close()
+    with capture_logs() as logs, pytest.raises(Overloaded):
+        await hasher.hash(RIGHT)
+    assert logs == []
+
+
+async def test_close_finishes_the_work_under_way_and_refuses_what_waits(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "STOP_TIMEOUT", 0)
     await hasher.hash(RIGHT)
     process = process_of(hasher)
     process.suspend()
@@ -318,14 +432,17 @@ async def test_close_kills_a_process_that_hangs(
     hasher: Hasher, monkeypatch: pytest.MonkeyPatch, *, busy: bool
 ) -> None:
     monkeypatch.setattr(pool, "CLOSE_TIMEOUT", 0.01)
-    monkeypatch.setattr(process, "STOP_TIMEOUT", 0.01)
+    monkeypatch.setattr(process_module, "STOP_TIMEOUT", 0.01)
     await hasher.hash(RIGHT)
     hanging = process_of(hasher)
     hanging.suspend()
     working = asyncio.create_task(hasher.hash(RIGHT)) if busy else None
     await asyncio.sleep(0)
-    await hasher.close()
+    with capture_logs() as logs:
+        await hasher.close()
     assert not hanging.is_running()
+    assert not hasher._pool._running
+    assert logs == []
     if working is not None:
         with pytest.raises(Overloaded):
             await working
@@ -336,9 +453,11 @@ import asyncio, os, psutil, signal
 from service.auth.hashing.hasher import Hasher
 from service.auth.passwords import PasswordPolicy
 from service.settings.passwords import Argon2Cost, HashingSettings
+from service.settings.values import Duration
 
 async def main():
-    hasher = Hasher(Argon2Cost(time_cost=100, memory_kib=1048576), HashingSettings(), processes=1)
+    unhurried = HashingSettings(queue_timeout=Duration(60), time_limit=Duration(60))
+    hasher = Hasher(Argon2Cost(time_cost=100, memory_kib=1048576), unhurried, processes=1)
     hashing = asyncio.create_task(hasher.hash(PasswordPolicy().accept("correct horse battery")))
     while not (children := psutil.Process().children()) or children[0].memory_info().rss < 2**27:
         await asyncio.sleep(0.01)
@@ -430,6 +549,22 @@ async def test_a_full_queue_has_a_place_for_somebody_else(
     assert [isinstance(each, Overloaded) for each in results] == [False, False, True, True]
 
 
+async def test_the_service_itself_has_a_place_in_a_flood_of_strangers(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    suspended = process_of(hasher)
+    suspended.suspend()
+    limit_queues(hasher, 1)
+    flood = [
+        asyncio.create_task(hasher.verify(None, WRONG, Requester(b"%d" % n, f"name{n}")))
+        for n in range(2)
+    ]
+    await asyncio.sleep(0)
+    own = asyncio.create_task(hasher.verify(None, WRONG))
+    await asyncio.sleep(0)
+    suspended.resume()
+    await asyncio.gather(own, *flood)
+
+
 async def test_overload_is_logged_once_for_many_refusals(hasher: Hasher) -> None:
     await hasher.hash(RIGHT)
     suspended = process_of(hasher)
@@ -443,8 +578,8 @@ async def test_overload_is_logged_once_for_many_refusals(hasher: Hasher) -> None
                 await hasher.hash(RIGHT)
     suspended.resume()
     await working
-    assert [(each["event"], each["log_level"]) for each in logs] == [
-        ("hashing_overloaded", "warning")
+    assert logs == [
+        {"event": "hashing_overloaded", "log_level": "warning", "refused": 1, "waiting": 0}
     ]
 
 

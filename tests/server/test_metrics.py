@@ -246,6 +246,7 @@ def test_a_password_that_waits_is_in_the_queue(database_url: str, tmp_path: Path
         wait_for(lambda: sample(service, "ostiary_hash_queue_length") == 3, "three wait")
         assert {each.result().status_code for each in answers} == {503}
         assert sample(service, "ostiary_hashes_refused_total") == 4
+        assert sample(service, "ostiary_hash_queue_length") == 0
         hash_process.send_signal(signal.SIGCONT)
 
 

@@ -103,7 +103,7 @@ class HashPool:
         """Wait for a process."""
         if self._is_closed:
             raise Overloaded
-        if self._idle and not len(self._queue):
+        if self._idle:
             return self._idle.pop()
         granted: asyncio.Future[HashProcess] = asyncio.get_running_loop().create_future()
         self._turns[turn] = granted
@@ -121,8 +121,9 @@ class HashPool:
     def _give_up(self, turn: Turn, granted: asyncio.Future[HashProcess]) -> None:
         self._turns.pop(turn, None)
         self._queue.discard(turn)
+        HASH_QUEUE_LENGTH.set(len(self._queue))
         # It was granted at the same moment.
-        if granted.done() and not granted.cancelled() and granted.exception() is None:
+        if not granted.cancelled() and granted.exception() is None:
             self._hand_on(granted.result())
 
     def _refuse(self, turn: Turn) -> None:
@@ -162,7 +163,7 @@ class HashPool:
 
     async def _execute(self, process: HashProcess, job: Job) -> Executed:
         try:
-            was_warm, started = process.is_warm, monotonic()
+            starts, started = process.starts, monotonic()
             result = await process.execute(job)
             seconds = monotonic() - started
         except HashProcessDied as error:
@@ -175,7 +176,7 @@ class HashPool:
             log.warning("hashing_failed", reason=result.reason)
             raise Overloaded
         HASH_SECONDS.observe(seconds)
-        return Executed(result=result, seconds=seconds, was_warm=was_warm and process.is_warm)
+        return Executed(result=result, seconds=seconds, was_warm=process.starts == starts)
 
     def _log_refusal(self) -> None:
         """Count a refused password; log now and then how many there were since the last time."""

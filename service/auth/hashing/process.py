@@ -27,12 +27,12 @@ class HashProcessDied(Exception):
 class HashProcess:
     """A process that runs `service.auth.hashing.program`; started on demand.
 
-    It is warm once it has executed a job: the first one takes as long as the start of the process.
-    ``has_failed`` says whether the last job that ended, if there was one, had no result.
+    ``starts`` is how often it was started. ``has_failed`` says whether the last job that ended, if
+    there was one, had no result.
     """
 
     def __init__(self, cost: Argon2Cost, time_limit: float) -> None:
-        self.is_warm = False
+        self.starts = 0
         self.has_failed = False
         self._cost = cost
         self._time_limit = time_limit
@@ -86,7 +86,6 @@ class HashProcess:
         if not line:
             await process.wait()
             raise HashProcessDied("a process ended during a job")
-        self.is_warm = True
         result: Result = msgspec.json.decode(line, type=Result)
         return result
 
@@ -94,7 +93,7 @@ class HashProcess:
         if self._is_stopped:
             raise HashProcessDied("the processes are stopped")
         if self._process is None or self._process.returncode is not None:
-            self.is_warm = False
+            self.starts += 1
             try:
                 self._process = await self._start()
             except OSError as error:
