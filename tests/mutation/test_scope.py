@@ -1,0 +1,39 @@
+"""The scope of the mutation tests leaves nothing out that matters to security."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.mutation.__main__ import SCOPE
+
+REPOSITORY = Path(__file__).parents[2]
+
+# Where all code has to be in the scope, and what of the statements.
+WHOLE = ("service/auth", "service/api/security")
+STATEMENTS = ("session*.py", "users.py", "keys.py", "rate_limits.py", "log_in_attempts.py")
+
+
+def paths(patterns: dict[str, tuple[str, ...]]) -> set[str]:
+    return {
+        str(path.relative_to(REPOSITORY))
+        for room, names in patterns.items()
+        for name in names
+        for path in (REPOSITORY / room).rglob(name)
+        if path.name != "__init__.py"
+    }
+
+
+def test_the_rules_the_guards_and_their_statements_are_in_the_scope() -> None:
+    expected = paths({**dict.fromkeys(WHOLE, ("*.py",)), "service/storage": STATEMENTS})
+    assert expected - SCOPE["modules"].keys() == set()
+
+
+def test_the_scope_has_files_that_exist() -> None:
+    modules: dict[str, list[str]] = SCOPE["modules"]
+    named = {*modules, *(test for tests in modules.values() for test in tests)}
+    assert [path for path in named if not (REPOSITORY / path).is_file()] == []
+
+
+def test_no_test_file_is_named_twice_for_a_module() -> None:
+    modules: dict[str, list[str]] = SCOPE["modules"]
+    assert [name for name, tests in modules.items() if len(tests) != len(set(tests))] == []
