@@ -24,3 +24,15 @@ async def test_no_more_sessions_are_read_than_were_asked_for(
     execute(database_url, ADD_SESSIONS, user_id)
     async with database.connect() as connection:
         assert len(await list_sessions(connection, user_id, 3)) == 3
+
+
+async def test_a_page_begins_after_the_last_session_of_the_page_before(
+    database: Database, database_url: str
+) -> None:
+    user_id = UUID(int=1)
+    execute(database_url, ADD_SESSIONS, user_id)
+    async with database.connect() as connection:
+        everything = [each.session for each in await list_sessions(connection, user_id, 5)]
+        last = everything[2]
+        rest = await list_sessions(connection, user_id, 5, (last.created_at, last.id))
+    assert [each.session for each in rest] == everything[3:]
