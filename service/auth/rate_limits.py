@@ -280,7 +280,7 @@ class RateLimiter:
                 return
             if consumed.charges:
                 await self._refund(Attempt(charges=consumed.charges))
-            if consumed.blocked_for and not consumed.blocked_by_reservations:
+            if not consumed.blocked_by_reservations:
                 raise RateLimited(max(1, math.ceil(consumed.blocked_for)))
             await self._wait_for_others(pause, until)
             pause = min(2 * pause, MAX_PAUSE)

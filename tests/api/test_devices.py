@@ -67,8 +67,8 @@ def elsewhere(service: Service) -> AbstractContextManager[httpx.Client]:
 def is_known(service: Service, token: str, username: str = "Alice") -> bool:
     """Return whether a device is known to a user: an exhausted name does not concern it."""
     with elsewhere(service) as stranger:
-        while log_in(stranger, username, password="wrong").status_code != 429:
-            pass
+        while (status := log_in(stranger, username, password="wrong").status_code) != 429:
+            assert status == 401
         response = log_in(stranger, username, password="wrong", device_token=token)
     return response.status_code == 401
 

@@ -32,6 +32,7 @@ from tests.databases import (
     TERMINATE_ALL_OTHERS,
     execute,
     fetch_value,
+    held,
     locked,
     wait_for_lock_waiters,
     wait_until,
@@ -222,6 +223,53 @@ async def test_no_attempt_waits_beyond_the_deadline_of_its_request(
     assert 2 * PATIENCE not in slept
 
 
+async def test_what_an_attempt_consumed_that_loses_its_room_is_refunded(
+    database: Database, database_url: str, hasher: Hasher
+) -> None:
+    limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("1/1h"))
+    limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=3600)
+    await attempt(limiter, "192.0.2.1", "alice", error=None)
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    buckets = limiter._login_buckets("alice", context, None)
+    lost = ", ".join(rf"'\x{each.id.hex()}'" for each in (buckets.name, *buckets.networks_and_name))
+    used_up = f"UPDATE rate_limit SET tat = now() + interval '1h' WHERE bucket IN ({lost})"
+    with held(database_url, used_up, end="COMMIT"):
+        losing = asyncio.create_task(attempt(limiter, "192.0.2.1", "alice"))
+        await asyncio.to_thread(wait_for_lock_waiters, database_url)
+    with pytest.raises(RateLimited):
+        await losing
+    consumed = "SELECT tat > now() + interval '1 second' FROM rate_limit WHERE bucket = $1"
+    assert not fetch_value(database_url, consumed, buckets.networks[0].id)
+
+
+async def test_no_more_attempts_wait_than_may(
+    database: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "MAX_WAITING", 1)
+    once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
+    limiter = RateLimiter(database, hasher, once, timeout=PATIENCE, device_lifetime=3600)
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    sleeping, woken = asyncio.Event(), asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        assert not sleeping.is_set(), "two attempts wait"
+        sleeping.set()
+        await woken.wait()
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    for _ in range(2):
+        async with limiter.login_attempt("alice", context, device=None):
+            waiting = asyncio.create_task(attempt(limiter, "192.0.2.1", "bobby", error=None))
+            waits = asyncio.create_task(sleeping.wait())
+            await asyncio.wait([waits, waiting], return_when=asyncio.FIRST_COMPLETED)
+            with pytest.raises(Overloaded):
+                await attempt(limiter, "192.0.2.1", "carol")
+        woken.set()
+        await waiting
+        sleeping.clear()
+        woken.clear()
+
+
 @pytest.mark.parametrize("waiting", [1, 20, MAX_WAITING])
 def test_attempts_that_wait_leave_the_database_to_others(waiting: int) -> None:
     """However many wait, together they look again so many times in a second at most."""
@@ -262,6 +310,18 @@ async def test_an_attempt_without_outcome_is_given_back_after_the_deadline_of_it
     start_deadline(PATIENCE)
     async with limiter.sign_up_attempt(context):
         assert await fail(limiter, "203.0.113.7", "alice")
+
+
+async def test_an_attempt_that_cannot_be_given_back_ends_with_its_own_error(
+    limiter: RateLimiter, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "REFUND_TIME", 0.01)
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    with ExitStack() as locks, pytest.raises(Overloaded):
+        async with limiter.login_attempt("alice", context, device=None):
+            locks.enter_context(locked(database_url, "rate_limit"))
+            start_deadline(0)
+            raise Overloaded
 
 
 async def test_an_attempt_is_tried_again_if_its_connection_was_cut(
