@@ -292,7 +292,7 @@ def test_the_oldest_of_a_hundred_devices_is_forgotten(
     add = """
     INSERT INTO device (hash, user_id, last_seen)
     SELECT sha256(int4send(n)), user_id, now() - n * interval '1 hour'
-    FROM generate_series(1, 99) AS n, key WHERE name = 'alice'
+    FROM generate_series(99, 1, -1) AS n, key WHERE name = 'alice'
     """
     execute(service.database_url, add)
     client.cookies.clear()
