@@ -56,9 +56,10 @@ class DirectStatement:
         try:
             rows = await driver.fetch(self._sql, *[parameters[name] for name in self._names])
         except BaseException as error:
-            # The pool must not keep a connection that is broken, or whose statement goes on.
+            # The pool must not keep a connection whose statement goes on, or that only reads. It
+            # replaces one that was closed.
             is_refusal = isinstance(error, asyncpg.PostgresError) and error.sqlstate != READ_ONLY
-            if not is_refusal or driver.is_closed():
+            if not is_refusal:
                 await greenlet_spawn(connection.invalidate)
             raise
         return [SimpleNamespace(**row) for row in rows]

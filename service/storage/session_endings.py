@@ -44,7 +44,7 @@ CARRIED_LIVE_SESSIONS = (
     )
     .where(session.c.idle_expires_at > NOW)
     .order_by(*LOCK_ORDER)
-    .with_for_update(of=session)
+    .with_for_update()
 )
 
 END_CARRIED_SESSIONS = (

@@ -8,8 +8,10 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 import pytest
 from sqlalchemy import bindparam, text
+from sqlalchemy.schema import CreateTable
 
 from service.settings.database import DatabaseOptions
+from service.storage import tables
 from service.storage.database import Database
 from service.storage.direct import AnyConnection, DirectStatement
 from service.storage.errors import DatabaseUnavailable, StatementRefused
@@ -22,6 +24,7 @@ ADD = DirectStatement(
 )
 COUNT = DirectStatement(text("SELECT count(*) AS rows FROM rate_limit"))
 SLEEP = DirectStatement(text("SELECT pg_sleep(:seconds)"))
+READ_ONLY = DirectStatement(text("SET default_transaction_read_only = on"))
 BACKEND = DirectStatement(text("SELECT pg_backend_pid() AS pid"))
 DIVIDE = DirectStatement(text("SELECT 1 / CAST(:number AS integer) AS ratio"))
 
@@ -86,6 +89,16 @@ async def test_a_connection_whose_statement_was_abandoned_is_not_kept(single: Si
     assert await backend_of(single) != before
 
 
+async def test_a_connection_to_a_server_that_became_read_only_is_not_kept(single: Single) -> None:
+    async with single.taken() as connection:
+        await READ_ONLY.all(connection, {})
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        async with single.taken() as connection:
+            await ADD.one(connection, {"bucket": b"x"})
+    async with single.taken() as connection:
+        await ADD.one(connection, {"bucket": b"x"})
+
+
 async def test_a_refused_statement_keeps_its_connection(single: Single) -> None:
     before = await backend_of(single)
     with pytest.raises(StatementRefused):
@@ -93,6 +106,11 @@ async def test_a_refused_statement_keeps_its_connection(single: Single) -> None:
             await DIVIDE.one(connection, {"number": 0})
     assert await rows_in(single) == 0
     assert await backend_of(single) == before
+
+
+def test_what_has_no_parameters_is_no_direct_statement() -> None:
+    with pytest.raises(TypeError, match="not a statement"):
+        DirectStatement(CreateTable(tables.device))
 
 
 async def test_a_statement_without_a_row_returns_none(single: Single) -> None:
