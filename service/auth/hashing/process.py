@@ -13,9 +13,6 @@ import msgspec
 from service.auth.hashing.jobs import Job, Result
 from service.settings.passwords import Argon2Cost
 
-# Maximum length of a result, in bytes.
-MAX_LINE_LENGTH = 64 * 1024
-
 # Maximum time for an idle process to end by itself, in seconds.
 STOP_TIMEOUT = 1.0
 
@@ -107,7 +104,6 @@ class HashProcess:
             *(msgspec.json.encode(self._cost).decode(), str(os.getpid())),
             stdin=PIPE,
             stdout=PIPE,
-            limit=MAX_LINE_LENGTH,
             # A session of its own: Ctrl-C does not reach it, and see `program.lower_priority`.
             start_new_session=True,
         )
