@@ -23,7 +23,7 @@ import sys
 import time
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from itertools import count
@@ -43,8 +43,8 @@ SCOPE = tomllib.loads(Path(__file__).with_name("scope.toml").read_text())
 RESULTS = REPOSITORY / ".mutation" / "outcomes.jsonl"
 MEASURED = REPOSITORY / ".mutation" / "tests.json"
 LEFT_OUT = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "benchmarks", "docs")
-# Files in a tree: the output of its tests, and their result.
-OUTPUT, RESULT = ".output", ".result"
+# Files in a tree: the output of its tests, their result, and the one that runs.
+OUTPUT, RESULT, CURRENT = ".output", ".result", ".current"
 NOTES_FILE = ".notes"
 
 # The interval at which the end of tests is polled, in seconds.
@@ -169,19 +169,29 @@ class Recorder:
 
 
 def run_tests(
-    tree: Path, files: Sequence[str], order: Sequence[str] | None, timeout: float
+    tree: Path,
+    files: Sequence[str],
+    order: Sequence[str] | None,
+    timeout_of: Callable[[str], float],
 ) -> tuple[list[str], dict[str, float]]:
-    """Run tests in a fork of this process. Returns the failed tests, and the durations."""
-    told = tree / RESULT
+    """Run tests in a fork of this process. Returns the failed tests, and the durations.
+
+    ``timeout_of`` returns how long a test may take; that of no test is for the time before the
+    first one.
+    """
+    told, current = tree / RESULT, tree / CURRENT
     told.unlink(missing_ok=True)
+    current.write_text("")
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
             _in_child(tree, files, order)
         os._exit(1)
     # Intervals are counted, not the time, which also passes while a run is suspended.
-    polls = int(timeout / POLL_INTERVAL)
+    test, polls = "", int(timeout_of("") / POLL_INTERVAL)
     while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if (begun := current.read_text()) != test:
+            test, polls = begun, int(timeout_of(begun) / POLL_INTERVAL)
         polls -= 1
         if polls < 0:
             _kill(child)
@@ -210,9 +220,9 @@ def _in_child(tree: Path, files: Sequence[str], order: Sequence[str] | None) -> 
     os.chdir(tree)
     os.environ["PYTHONPATH"] = str(tree)
     os.environ[NOTES] = str(tree / NOTES_FILE)
-    os.environ[CURRENT_TEST] = str(tree / ".current")
+    os.environ[CURRENT_TEST] = str(tree / CURRENT)
     sys.path[:0] = [str(tree)]
-    recorder = Recorder(order, tree / ".current")
+    recorder = Recorder(order, tree / CURRENT)
     options = [f"--rootdir={tree}", *(f"--deselect={test}" for test in SCOPE["left_out"])]
     if order is not None:
         options.append("-x")
@@ -239,7 +249,7 @@ def set_up_worker(trees: Any) -> None:
 
 def run_unchanged(file: str) -> dict[str, float]:
     """Return the durations of the tests of a file that pass without a mutant."""
-    failed, seconds = run_tests(_tree, [file], None, 3600)
+    failed, seconds = run_tests(_tree, [file], None, lambda _: 3600)
     if failed:
         sys.stderr.write(f"Without any mutant, these fail and are left out: {failed}\n")
         sys.stderr.write((_tree / OUTPUT).read_text()[-3000:])
@@ -269,8 +279,11 @@ def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> No
     )
 
 
-def try_mutant(mutant: Mutant, order: Sequence[str], expected: float) -> str:
-    """Return the test that kills a mutant; an empty string if it survives."""
+def try_mutant(mutant: Mutant, order: Mapping[str, float]) -> str:
+    """Return the test that kills a mutant; an empty string if it survives.
+
+    ``order`` has the tests, most likely first, and how long each takes without the mutant.
+    """
     if not order:
         return ""
     path = _tree / mutant.module
@@ -280,7 +293,7 @@ def try_mutant(mutant: Mutant, order: Sequence[str], expected: float) -> str:
         # Compiled code is known by its source's size and time: no two mutants have the same.
         os.utime(path, (next(_times), next(_times)))
         files = list(dict.fromkeys(test.split("::")[0] for test in order))
-        failed, _ = run_tests(_tree, files, order, 90 + 3 * expected)
+        failed, _ = run_tests(_tree, files, list(order), lambda t: 90 + 5 * order.get(t, 0))
         return failed[0] if failed else ""
     finally:
         path.write_bytes(source)
@@ -363,8 +376,8 @@ def try_all(pool: Executor, mutants: Sequence[Mutant], tests: Tests, at_once: in
             while left and len(running) < at_once:
                 mutant = left.pop(0)
                 order = tests.of(mutant, kills[mutant.module, mutant.place])
-                expected = sum(tests.seconds[test] for test in order)
-                running[pool.submit(try_mutant, mutant, order, expected)] = mutant
+                seconds = {test: tests.seconds[test] for test in order}
+                running[pool.submit(try_mutant, mutant, seconds)] = mutant
             done = next(as_completed(running))
             mutant, killer = running.pop(done), done.result()
             kills[mutant.module, mutant.place][killer] += 1
