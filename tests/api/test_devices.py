@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -78,7 +79,7 @@ def test_the_device_cookie_is_http_only_and_same_site(client: httpx.Client) -> N
         name_and_token, *attributes = header_of(response).split("; ")
         name, _, token = name_and_token.partition("=")
         assert (name, len(token)) == (DEVICE_COOKIE, 43)
-        assert attributes.pop(1).startswith("Expires=")
+        assert re.fullmatch(r"Expires=\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", attributes.pop(1))
         assert attributes == [f"Max-Age={YEAR}", "HttpOnly", "Path=/", "SameSite=Lax"]
 
 
@@ -166,6 +167,17 @@ def test_a_device_token_that_came_in_a_cookie_is_not_shown_to_scripts(
     session = log_in(client, transport="bearer").json()["session"]
     assert "token" in session
     assert "device_token" not in session
+
+
+def test_a_new_device_token_is_in_the_body_even_if_the_old_one_came_in_a_cookie(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    forgotten = device_cookie("A" * 43)
+    body = {"username": "Alice", "password": PASSWORD, "transport": "bearer"}
+    with elsewhere(service) as app:
+        session = app.post("/login", json=body, headers=forgotten).json()["session"]
+    assert is_known(service, session["device_token"])
 
 
 def test_a_device_token_is_in_the_cookie_only(client: httpx.Client) -> None:
