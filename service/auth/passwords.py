@@ -101,8 +101,6 @@ class PasswordPolicy:
         """Validate a new password. Raises `InvalidField`."""
         if len(text) > MAX_CLAIMED_LENGTH:
             raise self._too_long()
-        if not text:
-            raise self._too_short()
         password = NewPassword(text)
         if reason := _disallowed(text):
             raise InvalidField(FieldCode.NOT_ALLOWED, reason)

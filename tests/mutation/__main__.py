@@ -130,9 +130,12 @@ def _others(module: str) -> list[str]:
 
 
 def instrumented(source: str, module: str) -> str:
-    """Return the source with functions that record the test that enters them."""
+    """Return the source with functions that record the test that enters them, cached or not."""
     lines = source.splitlines(keepends=True)
     for place, function in sorted(_functions(ast.parse(source)), key=lambda f: -f[1].lineno):
+        for decorator in function.decorator_list:
+            if isinstance(decorator, ast.Name) and decorator.id == "cache":
+                lines[decorator.lineno - 1] = "\n"
         first = function.body[0]
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
             if len(function.body) == 1:
