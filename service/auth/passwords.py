@@ -188,5 +188,4 @@ class NewCredentials:
 def common_passwords() -> frozenset[str]:
     """Return the words and passwords that attackers try first; the file names its sources."""
     text = files("service.auth").joinpath("common_passwords.txt").read_text(encoding="utf-8")
-    lines = (line for line in text.splitlines() if not line.startswith("#!"))
-    return frozenset(line for line in lines if len(line) >= MIN_WORD_LENGTH)
+    return frozenset(line for line in text.splitlines() if not line.startswith("#!"))
