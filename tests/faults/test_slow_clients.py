@@ -17,7 +17,7 @@ def open_files(instance: Instance) -> int:
 
 
 def test_slow_clients_harm_nobody_else(new_instance: NewInstance, under_load: UnderLoad) -> None:
-    instance = new_instance(OSTIARY_CLIENT_TIMEOUT="2s")
+    instance = new_instance(OSTIARY_CLIENT_TIMEOUT="5s")
     instance.start()
     files = open_files(instance)
     with (

@@ -233,8 +233,8 @@ def test_a_password_that_waits_is_in_the_queue(database_url: str, tmp_path: Path
         service.client() as client,
         ThreadPoolExecutor(4) as threads,
     ):
-        # The start of the process may take longer than a password may wait; and the measurement waits
-        # in the same queue.
+        # The start of the process may take longer than a password may wait, and the measurement
+        # waits in the same queue.
         wait_for(lambda: sign_up(client).status_code == 201, "the hash process has started")
         wait_until_measured(service)
         before = sample(service, "ostiary_hashes_refused_total")
