@@ -11,7 +11,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults soak bench bench-quick bench-cost bench-load lint format openapi mutate audit sbom lock clean
+.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults soak bench bench-quick bench-cost bench-load lint lint-openapi format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ lint: $(VENV)/development.installed  ## Check style, types, layers and the OpenA
 	$(BIN)/openapi-spec-validator openapi/openapi.json
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
+lint-openapi: openapi/lint/node_modules/installed  ## Check the OpenAPI document by Redocly's and Spectral's rules; needs Node
+	cd openapi/lint && REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npm run --silent lint
+
 format: $(VENV)/development.installed  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -99,6 +102,10 @@ lock: $(VENV)/development.installed  ## Lock the newest versions that pyproject.
 
 clean:  ## Remove the virtual environment and caches; keep the data in .ostiary
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+openapi/lint/node_modules/installed: openapi/lint/package.json openapi/lint/package-lock.json openapi/lint/.npmrc
+	cd openapi/lint && npm ci --silent --ignore-scripts
+	touch $@
 
 $(BIN)/python:
 	@if [ -z "$(PYTHON)" ]; then \

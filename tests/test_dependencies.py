@@ -41,6 +41,21 @@ def test_every_locked_dependency_has_hashes() -> None:
         assert "index-url" not in text
 
 
+def test_node_packages_are_locked_by_hash_and_have_no_address() -> None:
+    """They come from the registry that npm is set up with, and run nothing when installed."""
+    locks = [
+        path for path in ROOT.glob("*/**/package-lock.json") if "node_modules" not in path.parts
+    ]
+    assert locks
+    for path in locks:
+        packages = json.loads(path.read_text(encoding="utf-8"))["packages"]
+        for name, package in packages.items():
+            assert "resolved" not in package, name
+            assert name == "" or "integrity" in package, name
+        options = (path.parent / ".npmrc").read_text(encoding="utf-8").splitlines()
+        assert {"omit-lockfile-registry-resolved=true", "ignore-scripts=true"} <= set(options)
+
+
 def test_the_purpose_of_every_dependency_is_documented() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
