@@ -71,6 +71,7 @@ lint: $(VENV)/development.installed  ## Check style, types, layers and the OpenA
 	$(BIN)/lint-imports
 	$(BIN)/ostiary openapi --check
 	$(BIN)/openapi-spec-validator openapi/openapi.json
+	$(BIN)/python -m tests.compatibility openapi/released.json openapi/openapi.json
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
 lint-openapi: openapi/lint/node_modules/installed  ## Check the OpenAPI document by Redocly's and Spectral's rules; needs Node
