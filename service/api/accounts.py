@@ -178,6 +178,25 @@ class AccountController(Controller):
         )
         return issue_token(request, opened, request.auth.transport)
 
+    @post(
+        "/logout",
+        status_code=204,
+        guards=[reject_cross_origin],
+        security=SESSION_SECURITY,
+        operation_id="logOut",
+        summary="Log out",
+        response_headers=[CLEARS_COOKIE],
+        response_description="The sessions have ended.",
+        responses=problem_responses(NOT_AUTHENTICATED, ORIGIN_REJECTED, DATABASE_UNAVAILABLE),
+    )
+    async def log_out(self, request: AnyRequest, context: ProvidedContext) -> None:
+        """End every live session that the request carries, before the response is sent.
+
+        Without one the answer is 401.
+        """
+        await state_of(request).services.sessions.log_out(carried_tokens(request), context)
+        clear_carried_cookie(request)
+
     @delete(
         "/me",
         guards=[reject_cross_origin, require_session],
@@ -208,22 +227,3 @@ class AccountController(Controller):
         accounts = state_of(request).services.accounts
         await accounts.delete(request.auth.live, data.password, context)
         clear_session_cookie(request)
-
-    @post(
-        "/logout",
-        status_code=204,
-        guards=[reject_cross_origin],
-        security=SESSION_SECURITY,
-        operation_id="logOut",
-        summary="Log out",
-        response_headers=[CLEARS_COOKIE],
-        response_description="The sessions have ended.",
-        responses=problem_responses(NOT_AUTHENTICATED, ORIGIN_REJECTED, DATABASE_UNAVAILABLE),
-    )
-    async def log_out(self, request: AnyRequest, context: ProvidedContext) -> None:
-        """End every live session that the request carries, before the response is sent.
-
-        Without one the answer is 401.
-        """
-        await state_of(request).services.sessions.log_out(carried_tokens(request), context)
-        clear_carried_cookie(request)

@@ -18,8 +18,8 @@ from service.api.http.litestar_workarounds import remove_example_ids
 from service.api.http.request_context import DEPENDENCIES
 from service.api.http.session_cookie import SessionCookie
 from service.api.openapi_adjustments import adjust
-from service.api.openapi_examples import success_examples
-from service.api.routes import CONTROLLERS
+from service.api.openapi_examples import examples
+from service.api.routes import CONTROLLERS, operation_ids
 from service.auth import device_names, passwords, usernames
 from service.settings import Settings
 from service.settings.passwords import PasswordSettings
@@ -122,7 +122,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     )
     document = described.openapi_schema.to_schema()
     remove_example_ids(document)
-    adjust(document, success_examples())
+    adjust(document, examples(), operation_ids())
     # Defaults are instances of the fields' types: plain JSON is left.
     plain: dict[str, Any] = json.loads(json.dumps(document))
     return plain
@@ -131,18 +131,20 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
 def security_schemes(cookie: str) -> dict[str, SecurityScheme | Reference]:
     """Return the two ways to send a token. ``cookie`` is the name of the session cookie."""
     return {
+        "bearer": SecurityScheme(
+            type="http",
+            scheme="bearer",
+            description="For apps and scripts. The token is `session.token` of the response to "
+            "sign-up or log-in with the transport `bearer`. If a request carries a cookie as well, "
+            "the bearer token counts.",
+        ),
         "cookie": SecurityScheme(
             type="apiKey",
             security_scheme_in="cookie",
             name=cookie,
-            description="Set by sign-up and log-in with the transport `cookie`. `HttpOnly`: "
-            "browsers send it, scripts cannot read it.",
-        ),
-        "bearer": SecurityScheme(
-            type="http",
-            scheme="bearer",
-            description="The `token` of the response to sign-up or log-in with the transport "
-            "`bearer`.",
+            description="For browsers. Sign-up and log-in set the cookie, unless the transport is "
+            "`bearer`; log-out clears it. It is `HttpOnly`: the browser sends it by itself and no "
+            "script can read it, so there is nothing to enter on the page `/docs`.",
         ),
     }
 
@@ -150,4 +152,4 @@ def security_schemes(cookie: str) -> dict[str, SecurityScheme | Reference]:
 def openapi_text() -> str:
     """Return the document of the default settings, which is committed: `openapi/openapi.json`."""
     document = openapi_document(Settings())
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -1,8 +1,9 @@
 """What Litestar 2.25 leaves out of its OpenAPI document, or says in a way that generators choke on.
 
 Each function changes a part of the document in place. They can go when Litestar's schemas of
-msgspec structs know ``forbid_unknown_fields``, union types without ``oneOf`` and headers of error
-responses; no upstream issues are known.
+msgspec structs know ``forbid_unknown_fields``, union types without ``oneOf``, headers of error
+responses and examples of request bodies, and when handlers and headers keep their order; no
+upstream issues are known.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ REQUEST_ID_HEADER = "X-Request-ID"
 RETRY_STATUSES = {"429", "503"}
 
 
-def adjust(document: Document, success_examples: dict[str, Any]) -> None:
-    """Make all adjustments. ``success_examples`` has an example of each response body's schema."""
+def adjust(document: Document, examples: dict[str, Document], operation_ids: list[str]) -> None:
+    """Make all adjustments.
+
+    ``examples`` has, by the name of its schema, what shows a body: ``example`` or ``examples``. The
+    paths are put into the order of their first operation in ``operation_ids``.
+    """
     schemas = document["components"]["schemas"]
     _forbid_unknown_members(schemas)
     _enumerate_problem_codes(schemas)
@@ -29,9 +34,12 @@ def adjust(document: Document, success_examples: dict[str, Any]) -> None:
         _flatten_union(schema)
     for operation in _operations(document):
         operation.setdefault("security", [])
+        _add_examples(operation.get("requestBody", {}), examples)
         for status, response in operation["responses"].items():
-            response["headers"] = response.get("headers", {}) | _headers_of(status)
-            _add_example(response, success_examples)
+            headers = response.get("headers", {}) | _headers_of(status)
+            response["headers"] = dict(sorted(headers.items()))
+            _add_examples(response, examples)
+    document["paths"] = _in_order(document["paths"], operation_ids)
 
 
 def _forbid_unknown_members(schemas: Document) -> None:
@@ -96,11 +104,17 @@ def _header(description: str) -> Document:
     return {"description": description, "schema": {"type": "string"}}
 
 
-def _add_example(response: Document, examples: dict[str, Any]) -> None:
-    for content in response.get("content", {}).values():
+def _add_examples(body: Document, examples: dict[str, Document]) -> None:
+    for content in body.get("content", {}).values():
         name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-        if name in examples and "examples" not in content:
-            content["example"] = examples[name]
+        content.update(examples.get(name, {}))
+
+
+def _in_order(paths: Document, operation_ids: list[str]) -> Document:
+    def place(path: tuple[str, Document]) -> int:
+        return min(operation_ids.index(each["operationId"]) for each in path[1].values())
+
+    return dict(sorted(paths.items(), key=place))
 
 
 def _operations(document: Document) -> Iterator[Document]:

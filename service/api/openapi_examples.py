@@ -1,4 +1,8 @@
-"""Examples of successful responses, for the OpenAPI document."""
+"""Examples of request bodies and of successful responses, for the OpenAPI document.
+
+Sent one after another, in the order of the endpoints, the requests succeed: so do those that the
+page fills in.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import msgspec
 
 from service.api.health import Health
 from service.api.schemas import Ended, SessionPage, authenticated, listed_session_info
+from service.api.security.credentials import Transport
 from service.model.request_context import Device
 from service.model.sessions import ListedSession, Session, SessionState
 from service.model.users import User
@@ -42,12 +47,37 @@ _LISTED = ListedSession(
 )
 
 
-def success_examples() -> dict[str, Any]:
-    """Return an example of each response body, by the name of its schema."""
+_CREDENTIALS = {"username": _USER.username, "password": "correct horse battery staple"}
+_NEW_PASSWORD = "an entirely different passphrase"  # noqa: S105
+_BEARER = {**_CREDENTIALS, "transport": Transport.BEARER, "device_name": "Alice's phone"}
+
+
+def examples() -> dict[str, dict[str, Any]]:
+    """Return ``example`` or ``examples`` of each body, by the name of its schema."""
+    return _request_examples() | _success_examples()
+
+
+def _request_examples() -> dict[str, dict[str, Any]]:
+    credentials = {
+        "examples": {
+            "cookie": {"summary": "In a browser", "value": _CREDENTIALS},
+            "bearer": {"summary": "In an app or a script", "value": _BEARER},
+        }
+    }
+    passwords = {"current_password": _CREDENTIALS["password"], "new_password": _NEW_PASSWORD}
+    return {
+        "SignUpRequest": credentials,
+        "LogInRequest": credentials,
+        "ChangePasswordRequest": {"example": passwords},
+        "DeleteMeRequest": {"example": {"password": _NEW_PASSWORD}},
+    }
+
+
+def _success_examples() -> dict[str, dict[str, Any]]:
     bodies = (
         authenticated(_USER, _SESSION, fresh=True),
         SessionPage(sessions=[listed_session_info(_LISTED, current=_SESSION.id)], next=None),
         Ended(ended=2),
         Health(),
     )
-    return {type(each).__name__: msgspec.to_builtins(each) for each in bodies}
+    return {type(each).__name__: {"example": msgspec.to_builtins(each)} for each in bodies}

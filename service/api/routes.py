@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from litestar.handlers import HTTPRouteHandler
+
 from service.api.accounts import AccountController
 from service.api.health import HealthController
 from service.api.sessions import SessionController
 
 CONTROLLERS = (AccountController, SessionController, HealthController)
+
+
+def operation_ids() -> list[str]:
+    """Return the ids of all operations, in the order in which they are written."""
+    members = (each for controller in CONTROLLERS for each in vars(controller).values())
+    handlers = (each for each in members if isinstance(each, HTTPRouteHandler))
+    return [each.operation_id for each in handlers if isinstance(each.operation_id, str)]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,13 @@ from jsonschema import Draft202012Validator
 
 from service.api.http.problem_types import PROBLEM_TYPES
 from service.api.openapi import openapi_document
+from service.api.routes import operation_ids
 from service.auth.errors import FieldCode
 from service.settings import Settings
 from service.settings.values import Environment
-from tests.factories import sign_up
+from tests.factories import bearer, sign_up
 from tests.service_pool import ServicePool
+from tests.services import PATIENCE
 
 COMMITTED = json.loads(
     (Path(__file__).parents[2] / "openapi" / "openapi.json").read_text(encoding="utf-8")
@@ -61,9 +66,46 @@ def test_both_authentication_schemes_are_documented() -> None:
 
 
 def test_operations_that_need_no_session_say_so() -> None:
-    for path in ("/signup", "/login"):
-        assert COMMITTED["paths"][path]["post"]["security"] == []
-    assert COMMITTED["paths"]["/healthz"]["get"]["security"] == []
+    open_to_all = {
+        operation["operationId"] for _, _, operation in OPERATIONS if operation["security"] == []
+    }
+    assert open_to_all == {"signUp", "logIn", "getHealth", "getReadiness"}
+
+
+def test_all_others_take_a_bearer_token_or_the_cookie() -> None:
+    for _, _, operation in OPERATIONS:
+        if operation["security"]:
+            assert operation["security"] == [{"bearer": []}, {"cookie": []}]
+
+
+def test_both_authentication_schemes_say_where_the_token_comes_from() -> None:
+    schemes = COMMITTED["components"]["securitySchemes"]
+    assert list(schemes) == ["bearer", "cookie"]
+    assert "`session.token`" in schemes["bearer"]["description"]
+    assert "the browser sends it by itself" in schemes["cookie"]["description"]
+
+
+def test_paths_stand_in_the_order_of_a_life() -> None:
+    """Generators and pages keep the order: sign-up first, health last."""
+    account = ["/signup", "/login", "/me", "/me/password", "/logout"]
+    sessions = ["/sessions", "/sessions/{session_id}"]
+    assert list(COMMITTED["paths"]) == [*account, *sessions, "/healthz", "/readyz"]
+    listed = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert sorted(operation_ids()) == sorted(listed)
+
+
+def test_the_text_of_the_document_is_the_same_in_every_process() -> None:
+    texts = {
+        subprocess.run(
+            [sys.executable, "-m", "service", "openapi"],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            timeout=PATIENCE,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(texts) == 1
 
 
 def test_the_document_tells_the_settings_in_use(services: ServicePool) -> None:
@@ -136,6 +178,12 @@ def test_the_user_name_of_a_sign_up_may_be_longer_as_typed_than_as_prepared(
     assert sign_up(client, typed).status_code == 201
 
 
+def test_the_user_name_of_a_sign_up_may_have_punctuation(client: httpx.Client) -> None:
+    properties = COMMITTED["components"]["schemas"]["SignUpRequest"]["properties"]
+    assert "some punctuation" in properties["username"]["description"]
+    assert sign_up(client, "al.ice-o'neil_1").status_code == 201
+
+
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     name = schema.get("$ref", "").rpartition("/")[2]
     referred: dict[str, Any] = COMMITTED["components"]["schemas"].get(name, {})
@@ -163,7 +211,31 @@ def test_every_problem_type_is_documented() -> None:
             assert kind.urn in described
 
 
-def test_request_examples_work(client: httpx.Client) -> None:
+def test_the_examples_of_requests_work_one_after_another(client: httpx.Client) -> None:
+    """In the order of a life: with the cookie, and then with a bearer token."""
+    for name, success in (("cookie", 201), ("bearer", 409)):
+        assert client.post("/signup", json=request_example("signUp", name)).status_code == success
+        client.cookies.clear()
+        logged_in = client.post("/login", json=request_example("logIn", name))
+        assert ("token" in logged_in.json()["session"]) is (name == "bearer")
+    client.headers.update(bearer(logged_in.json()["session"]["token"]))
+    change = request_example("changePassword")
+    assert change["current_password"] != change["new_password"]
+    changed = client.put("/me/password", json=change)
+    client.headers.update(bearer(changed.json()["session"]["token"]))
+    deleted = client.request("DELETE", "/me", json=request_example("deleteMe"))
+    assert deleted.status_code == 204
+
+
+def request_example(operation_id: str, name: str | None = None) -> Any:
+    (operation,) = (each for _, _, each in OPERATIONS if each["operationId"] == operation_id)
+    content = operation["requestBody"]["content"]["application/json"]
+    example = content["example"] if name is None else content["examples"][name]["value"]
+    validate(example, content["schema"])
+    return example
+
+
+def test_the_examples_of_fields_work(client: httpx.Client) -> None:
     properties = COMMITTED["components"]["schemas"]["SignUpRequest"]["properties"]
     username = properties["username"]["examples"][0]
     password = properties["password"]["examples"][0]
@@ -191,7 +263,7 @@ def test_the_page_and_its_files_are_served_locally(
 def test_the_page_loads_nothing_from_other_hosts(client: httpx.Client) -> None:
     response = client.get("/docs")
     policy = response.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
+    assert "default-src 'none'; script-src 'self';" in policy
     assert "http" not in policy
     assert "http" not in response.text
 
