@@ -14,45 +14,9 @@ from litestar.params import FromPath
 from litestar.response import File
 from swagger_ui_bundle import swagger_ui_path
 
+from service.api.docs_page import PAGE, PAGE_FILES, PAGE_POLICY, PAGE_SCRIPT, PAGE_STYLE
 from service.api.http.response_headers import set_content_policy
 from service.api.http.state import state_of
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>Ostiary</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="/docs/swagger-ui.css">
-</head>
-<body>
-<div id="page"></div>
-<script src="/docs/swagger-ui-bundle.js"></script>
-<script src="/docs/page.js"></script>
-</body>
-</html>
-"""
-
-PAGE_SCRIPT = """\
-SwaggerUIBundle({
-  url: "/openapi.json",
-  dom_id: "#page",
-  deepLinking: true,
-  validatorUrl: null,
-  withCredentials: true,
-});
-"""
-
-# Nothing is loaded from another host. Swagger UI sets styles from scripts and draws with data URLs.
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
-
-# The files of Swagger UI that the page loads, and their media types.
-PAGE_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
 
 class DocsController(Controller):
@@ -76,6 +40,11 @@ class DocsController(Controller):
     async def get_page_script(self) -> str:
         """Return the script that sets Swagger UI up."""
         return PAGE_SCRIPT
+
+    @get("/docs/page.css", media_type="text/css")
+    async def get_page_style(self) -> str:
+        """Return the style that is added to that of Swagger UI."""
+        return PAGE_STYLE
 
     @get("/docs/{name:str}")
     async def get_page_file(self, name: FromPath[str]) -> File:

@@ -247,6 +247,7 @@ def test_the_examples_of_fields_work(client: httpx.Client) -> None:
     [
         ("/docs", "text/html"),
         ("/docs/page.js", "text/javascript"),
+        ("/docs/page.css", "text/css"),
         ("/docs/swagger-ui-bundle.js", "text/javascript"),
         ("/docs/swagger-ui.css", "text/css"),
     ],

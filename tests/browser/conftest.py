@@ -7,7 +7,13 @@ from http.server import ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+
+from tests.services import PATIENCE
+
+# No test fails on a busy machine. In milliseconds.
+TIMEOUT = PATIENCE * 1000
+expect.set_options(timeout=TIMEOUT)
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 OPTIONS = (
@@ -29,6 +35,7 @@ def chromium() -> Iterator[Browser]:
 def profile(chromium: Browser) -> Iterator[BrowserContext]:
     """Return the browser of one user: its pages share cookies."""
     context = chromium.new_context()
+    context.set_default_timeout(TIMEOUT)
     yield context
     context.close()
 
