@@ -49,29 +49,31 @@ def _forbid_unknown_members(schemas: Document) -> None:
 
 
 def _enumerate_problem_codes(schemas: Document) -> None:
-    """Name the codes there are, and keep the set open: a later version may have more."""
-    schemas["ProblemCode"] = {
-        "title": "ProblemCode",
-        "description": "The codes of this version.",
-        "type": "string",
-        "enum": sorted({each.code for each in PROBLEM_TYPES}),
-    }
-    schemas["FieldCode"] = {
-        "title": "FieldCode",
-        "description": "The codes of this version. "
-        + "; ".join(f"`{each.value}`: {each.meaning}" for each in FieldCode),
-        "type": "string",
-        "enum": [each.value for each in FieldCode],
-    }
-    _open_enumeration(schemas["Problem"]["properties"], "code", "ProblemCode")
-    _open_enumeration(schemas["FieldError"]["properties"], "code", "FieldCode")
+    """Name the codes there are, and keep the set open: a later version may have more.
+
+    The union has a name of its own. A generator that has to make one up for a union in the property
+    `code` of `Problem` takes `ProblemCode` (openapi-generator 7.26).
+    """
+    codes = sorted({each.code for each in PROBLEM_TYPES})
+    meanings = "; ".join(f"`{each.value}`: {each.meaning}" for each in FieldCode)
+    _open_enumeration(schemas, "ProblemCode", codes)
+    _open_enumeration(schemas, "FieldCode", [each.value for each in FieldCode], f" {meanings}")
+    schemas["Problem"]["properties"]["code"] = {"$ref": "#/components/schemas/ProblemCode"}
+    schemas["FieldError"]["properties"]["code"] = {"$ref": "#/components/schemas/FieldCode"}
 
 
-def _open_enumeration(properties: Document, name: str, enumeration: str) -> None:
-    properties[name] = {
+def _open_enumeration(schemas: Document, name: str, codes: list[str], meanings: str = "") -> None:
+    schemas[f"Known{name}"] = {
+        "title": f"Known{name}",
+        "description": f"The codes of this version.{meanings}",
+        "type": "string",
+        "enum": codes,
+    }
+    schemas[name] = {
+        "title": name,
         "description": "What went wrong, for programs. Later versions may have further codes: "
         "treat an unknown one by its status.",
-        "anyOf": [{"$ref": f"#/components/schemas/{enumeration}"}, {"type": "string"}],
+        "anyOf": [{"$ref": f"#/components/schemas/Known{name}"}, {"type": "string"}],
     }
 
 
