@@ -28,7 +28,7 @@ def adjust(document: Document, examples: dict[str, Document], operation_ids: lis
     paths are put into the order of their first operation in ``operation_ids``.
     """
     schemas = document["components"]["schemas"]
-    _forbid_unknown_members(schemas)
+    _describe_request_bodies(schemas)
     _enumerate_problem_codes(schemas)
     for schema in _schemas_in(document):
         _flatten_union(schema)
@@ -42,10 +42,17 @@ def adjust(document: Document, examples: dict[str, Document], operation_ids: lis
     document["paths"] = _in_order(document["paths"], operation_ids)
 
 
-def _forbid_unknown_members(schemas: Document) -> None:
+def _describe_request_bodies(schemas: Document) -> None:
+    """Forbid unknown members, and omit the defaults of those that say nothing by default.
+
+    openapi-typescript 7.13 takes members that have a default for members that are always there.
+    """
     for model in Body.__subclasses__():
         if model.__name__ in schemas:
             schemas[model.__name__]["additionalProperties"] = False
+            for member in schemas[model.__name__]["properties"].values():
+                if member.get("default") == "":
+                    del member["default"]
 
 
 def _enumerate_problem_codes(schemas: Document) -> None:
