@@ -5,13 +5,14 @@ PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3.14 python
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+CLIENTS := .venv-clients
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults soak bench bench-quick bench-cost bench-load lint lint-openapi format openapi mutate audit sbom lock clean
+.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults test-clients generate-all soak bench bench-quick bench-cost bench-load lint lint-openapi format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +31,7 @@ require-own-checkout:
 
 # Where this is set, each process that the tests start would compile the service anew. Empty counts as
 # not set.
-test test-pgbouncer test-browser test-faults soak mutate: export PYTHONDONTWRITEBYTECODE =
+test test-pgbouncer test-browser test-faults test-clients soak mutate: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/development.installed  ## Run the tests
 	$(BIN)/pytest
@@ -48,6 +49,12 @@ test-faults: $(VENV)/development.installed  ## Run the fault tests: needs Debian
 
 soak: $(VENV)/development.installed  ## Look for growth of memory, connections and open files: 30 minutes, or SOAK_MINUTES
 	$(BIN)/python -m tests.soak
+
+test-clients: $(VENV)/development.installed $(CLIENTS)/installed tests/clients/node_modules/installed  ## Run the tests of generated clients; needs Node 20 and Java 17
+	$(BIN)/pytest --override-ini addopts=-ra tests/clients
+
+generate-all: $(VENV)/development.installed $(CLIENTS)/installed  ## Generate clients for further languages; needs Java 17
+	$(BIN)/python -m tests.clients.generate_all
 
 mutate: $(VENV)/development.installed  ## Run the mutation tests of the security-relevant code: 20 minutes
 	$(BIN)/python -m tests.mutation
@@ -99,10 +106,12 @@ lock: $(VENV)/development.installed  ## Lock the newest versions that pyproject.
 	$(UV_COMPILE) --upgrade -c requirements/serve.txt --extra embedded --group build \
 		--group development pyproject.toml -o requirements/development.txt
 	$(UV_COMPILE) --upgrade -c requirements/development.txt --group audit -o requirements/audit.txt
+	$(UV_COMPILE) --upgrade -c requirements/development.txt --group clients \
+		-o requirements/clients.txt
 	$(MAKE) sbom
 
 clean:  ## Remove the virtual environment and caches; keep the data in .ostiary
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 openapi/lint/node_modules/installed: openapi/lint/package.json openapi/lint/package-lock.json openapi/lint/.npmrc
 	cd openapi/lint && npm ci --silent --ignore-scripts
@@ -129,3 +138,14 @@ $(VENV)/development.installed: requirements/development.txt pyproject.toml | $(B
 	$(PIP) install --require-hashes -r requirements/development.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/serve.installed
+
+# Of their own: what generators need is to move nothing that the service needs.
+$(CLIENTS)/installed: requirements/clients.txt | $(BIN)/python
+	$(BIN)/python -m venv --clear $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes \
+		-r requirements/clients.txt
+	touch $@
+
+tests/clients/node_modules/installed: tests/clients/package-lock.json tests/clients/.npmrc
+	cd tests/clients && npm ci --silent --ignore-scripts
+	touch $@
