@@ -1,4 +1,4 @@
-"""The metrics of the service, each defined here and counted by the part that it is about.
+"""The metrics of the service, each defined here and updated by the module that it describes.
 
 No label has values that a client could choose: their number is bounded.
 """
@@ -19,15 +19,18 @@ WORKERS_STARTED = Counter(
 )
 REQUESTS = Counter(
     "ostiary_requests",
-    "Requests. `route` is the path as in the OpenAPI document, `none` if there is no such path; "
-    "`method` is `other` for those that HTTP does not define; `status` is `none` if the client "
-    "left before the response.",
-    *("method", "route", "status"),
+    "Requests. `route` is the template of the path, such as `/sessions/{session_id}`, or `none` if "
+    "no route has the path and the method; `method` is `other` if HTTP does not define it; "
+    "`status` is `none` if the client left before the response.",
+    "method",
+    "route",
+    "status",
 )
 REQUEST_SECONDS = Histogram(
     "ostiary_request_duration_seconds",
-    "From the arrival of a request's head to the end of its response.",
-    *("method", "route"),
+    "Time from the arrival of a request's head to the end of its response.",
+    "method",
+    "route",
     bounds=OF_REQUESTS,
 )
 PROBLEMS = Counter("ostiary_problems", "Error responses, by the problem's code.", "code")
@@ -48,29 +51,32 @@ SESSIONS_ENDED = Counter(
 )
 LOOKUP_BATCH_SIZE = Histogram(
     "ostiary_session_lookup_batch_size",
-    "Sessions that one query looks up, for the requests that wait for it.",
+    "Number of sessions looked up by one query.",
     bounds=OF_BATCHES,
 )
 LOOKUP_SECONDS = Histogram(
     "ostiary_session_lookup_duration_seconds",
-    "From the sending of such a query to its result.",
+    "Time from sending a query that looks sessions up to its result.",
     bounds=OF_WAITS,
 )
 POOL_WAIT_SECONDS = Histogram(
     "ostiary_database_pool_wait_seconds",
-    "The wait for a connection of the pool, its opening included.",
+    "Time spent waiting for a database connection of the pool, including opening it.",
     bounds=OF_WAITS,
 )
 HASH_QUEUE_LENGTH = Gauge("ostiary_hash_queue_length", "Passwords that wait for a hash process.")
 HASH_WAIT_SECONDS = Histogram(
-    "ostiary_hash_wait_seconds", "The wait of a password for a hash process.", bounds=OF_WAITS
+    "ostiary_hash_wait_seconds",
+    "Time that a password waited for a hash process.",
+    bounds=OF_WAITS,
 )
 HASH_SECONDS = Histogram(
     "ostiary_hash_duration_seconds",
-    "Hashing or verifying a password, without the wait.",
+    "Time spent hashing or verifying a password, without the wait.",
     bounds=OF_HASHES,
 )
 HASHES_REFUSED = Counter(
-    "ostiary_hashes_refused", "Passwords without a place in the queue, or without a result in time."
+    "ostiary_hashes_refused",
+    "Passwords refused because the queue was full or the time limit was exceeded.",
 )
 LOG_EVENTS_LOST = Counter("ostiary_log_events_lost", "Events of the log that could not be written.")

@@ -51,7 +51,7 @@ class Metric(ABC):
 
 
 class Counter(Metric):
-    """What can only grow."""
+    """A value that only grows."""
 
     kind = "counter"
 
@@ -61,7 +61,7 @@ class Counter(Metric):
         return f"{self.name}_total"
 
     def add(self, *labels: str, number: float = 1) -> None:
-        """Count one more, or so many."""
+        """Add ``number``."""
         if self._collected is not None:
             self._of(labels).inc(number)
 
@@ -84,7 +84,7 @@ class Gauge(Metric):
 
 
 class Histogram(Metric):
-    """How often a value was at most each of some bounds."""
+    """Counts of observed values, cumulative by upper bound."""
 
     kind = "histogram"
 
@@ -103,19 +103,19 @@ class Histogram(Metric):
         return library.Histogram(self.name, self.description, self.labels, buckets=self._bounds)
 
 
-class NotAddedUp(Exception):
+class ImportedTooEarly(Exception):
     """The library was imported too early: the figures of a process would be its own only."""
 
 
 def enable() -> None:
     """Collect the metrics of this process, in files of the directory PROMETHEUS_MULTIPROC_DIR.
 
-    Raises `NotAddedUp`.
+    Raises `ImportedTooEarly`.
     """
     import prometheus_client  # noqa: PLC0415
     from prometheus_client import values  # noqa: PLC0415
 
     if values.ValueClass is values.MutexValue:
-        raise NotAddedUp
+        raise ImportedTooEarly
     for metric in METRICS:
         metric.enable(prometheus_client)

@@ -16,7 +16,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class DeadWorkers:
-    """The dead workers, by their index. Each death of the same one delays its replacement more."""
+    """The dead workers, by their index. Each death of one delays its replacement longer."""
 
     def __init__(self, workers: int) -> None:
         self._backoffs = [Backoff() for _ in range(workers)]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from socketserver import TCPServer, ThreadingMixIn
 from tempfile import TemporaryDirectory
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
 
@@ -24,6 +25,9 @@ from service.settings.metrics import MetricsSettings
 
 # The library's name.
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+
+# What Prometheus asks for by default.
+PATH = "/metrics"
 
 # Maximum time of a client to send its request, or to read a part of the response, in seconds.
 CLIENT_TIMEOUT = 10.0
@@ -95,14 +99,26 @@ def serve_metrics(settings: MetricsSettings) -> None:
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=os.environ[DIRECTORY])  # type: ignore[no-untyped-call]
     server = MetricsServer(address)
-    server.set_app(make_wsgi_app(registry))
+    server.set_app(only_metrics(make_wsgi_app(registry)))
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
 
-def forget_gauges(worker: int) -> None:
-    """Leave the gauges of a worker that has died out of the sum."""
+def only_metrics(app: WSGIApplication) -> WSGIApplication:
+    """Return an application that answers `PATH` like ``app``, and every other path with 404."""
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] == PATH:
+            return app(environ, start)
+        start("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"Not found\n"]
+
+    return answer
+
+
+def forget_gauges(pid: int) -> None:
+    """Leave the gauges of a worker that has died out of the sums."""
     if DIRECTORY not in os.environ:
         return
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
-    mark_process_dead(worker, os.environ[DIRECTORY])  # type: ignore[no-untyped-call]
+    mark_process_dead(pid, os.environ[DIRECTORY])  # type: ignore[no-untyped-call]

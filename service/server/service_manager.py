@@ -19,7 +19,7 @@ VARIABLE = "NOTIFY_SOCKET"
 # Maximum time to wait for a service manager that does not read, in seconds.
 TIMEOUT = 1.0
 
-# Beside what workers may take to finish their requests, in seconds.
+# Added to the time that workers have to finish their requests, in seconds.
 MARGIN = 5
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -34,9 +34,9 @@ class ServiceManager:
 
     @classmethod
     def of_process(cls) -> Self:
-        """Return that of this process, of which the processes it starts do not learn.
+        """Return the manager of this process, and remove NOTIFY_SOCKET from the environment.
 
-        They could speak for the service otherwise, as a PostgreSQL that is built for systemd does.
+        Child processes could notify it otherwise, as a PostgreSQL that is built for systemd does.
         """
         return cls(os.environ.pop(VARIABLE, None))
 

@@ -8,8 +8,8 @@ from mmap import mmap
 class SharedFlag:
     """A flag in memory that a process shares with all that it forks, however late.
 
-    No message has to arrive: what one of them does, all others see at once, and so does a worker
-    that is forked afterwards. It takes no lock, so a signal handler may set it.
+    No message has to arrive: a change is visible to all of them at once, and to a worker that is
+    forked afterwards. It takes no lock, so a signal handler may set it.
     """
 
     def __init__(self) -> None:
@@ -17,11 +17,11 @@ class SharedFlag:
         self._byte = mmap(-1, 1)
 
     def set(self) -> None:
-        """Set it."""
+        """Make `is_set` true in every process."""
         self._byte[0] = 1
 
     def clear(self) -> None:
-        """Clear it."""
+        """Make `is_set` false in every process."""
         self._byte[0] = 0
 
     def is_set(self) -> bool:

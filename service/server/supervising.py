@@ -26,15 +26,15 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # Granian's declaration lacks the arguments.
 socket_holder: Callable[[int, bool, int], Any] = SocketHolder  # type: ignore[assignment]
 
-# How often it is looked whether all workers accept connections, in seconds.
+# Time between two checks that all workers accept connections, in seconds.
 ANNOUNCE_INTERVAL = 0.02
 
 
 class Supervisor(MPServer):
     """Starts workers, replaces those that die, and stops all of them after a signal.
 
-    What it does in other ways than Granian 2.8.7, of which no upstream issues are known but those
-    that are named:
+    What it does differently from Granian 2.8.7; no upstream issues are known except those that are
+    named:
 
     - `on_listening` is called once all workers accept connections. Granian announces that it
       listens, and calls its start hook, before it starts them (emmett-framework/granian#381).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import socket
 import subprocess
@@ -13,36 +14,30 @@ import pytest
 
 from tests.services import PATIENCE, wait_for
 
-# As docs/operations.md has it, without TLS. A test names the instance that it asks.
-CONFIGURATION = """
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+
+GLOBAL = """
 global
     stats socket {directory}/stats.sock
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 30s
-    timeout server 15s
-    timeout http-keep-alive 4s
-    retries 3
-    option redispatch
-frontend public
-    bind 127.0.0.1:{port}
-    http-request del-header Forwarded
-    http-request del-header X-Forwarded-For
-    option forwardfor
-    default_backend ostiary
-backend ostiary
-    option httpchk GET /readyz
-    http-check expect status 200
-    http-reuse safe
-    http-response set-header X-Instance %s
-    default-server check inter 1s fall 2 rise 1
 """
 
 SERVER = """
     server {name} {address}
     use-server {name} if {{ req.hdr(X-Instance) {name} }}
 """
+
+
+def documented_configuration(port: int) -> str:
+    """Return the configuration of the document without its servers, on a port without TLS.
+
+    A test names the instance that it asks, and sees which one has answered.
+    """
+    section = OPERATIONS.read_text(encoding="utf-8").partition("### HAProxy")[2]
+    found = re.search(r"(?:^    .*\n|^\n)+", section[section.index("    defaults") :], re.MULTILINE)
+    assert found is not None
+    lines = [line for line in found[0].splitlines() if not line.strip().startswith("server ")]
+    text = re.sub(r"bind .*", f"bind 127.0.0.1:{port}", "\n".join(lines))
+    return f"{text}\n        http-response set-header X-Instance %s\n"
 
 
 class HAProxy:
@@ -58,7 +53,7 @@ class HAProxy:
             SERVER.format(name=number, address=url.removeprefix("http://"))
             for number, url in enumerate(urls)
         ]
-        head = CONFIGURATION.format(port=port, directory=directory)
+        head = GLOBAL.format(directory=directory) + documented_configuration(port)
         self._configuration.write_text(head + "".join(servers))
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{port}"

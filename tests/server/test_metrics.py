@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from service.metrics.kinds import METRICS
+from service.metrics.table import metrics_table
 from service.server import metrics_server
 from service.server.supervisor import CannotServe, require_resources
 from service.settings import Settings
@@ -286,6 +287,12 @@ def test_a_port_that_is_in_use_is_told_at_the_start() -> None:
             require_resources(settings)
 
 
+def test_nothing_else_is_served(service: Service) -> None:
+    for path in ("/", "/metrics/", "//metrics", "/me"):
+        url = httpx.URL(service.metrics_url).copy_with(path=path)
+        assert httpx.get(url, timeout=60).status_code == 404
+
+
 def test_a_client_that_sends_nothing_does_not_hold_others_up(service: Service) -> None:
     with socket.create_connection(("127.0.0.1", httpx.URL(service.metrics_url).port or 0)):
         assert sample(service, "ostiary_workers_started_total") == 1
@@ -294,8 +301,8 @@ def test_a_client_that_sends_nothing_does_not_hold_others_up(service: Service) -
 def test_figures_that_would_not_be_added_up_are_refused() -> None:
     program = (
         "import prometheus_client\n"
-        "from service.metrics.kinds import NotAddedUp, enable\n"
-        "try:\n    enable()\nexcept NotAddedUp:\n    print('refused')"
+        "from service.metrics.kinds import ImportedTooEarly, enable\n"
+        "try:\n    enable()\nexcept ImportedTooEarly:\n    print('refused')"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
@@ -305,11 +312,7 @@ def test_figures_that_would_not_be_added_up_are_refused() -> None:
 
 def test_every_metric_is_documented() -> None:
     document = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    rows = []
-    for each in METRICS:
-        labels = ", ".join(f"`{label}`" for label in each.labels)
-        rows.append(f"| `{each.exposed_name}` | {each.kind} | {labels} | {each.description} |")
-    assert "\n".join(rows) in document
+    assert metrics_table() in document
 
 
 def test_the_dashboard_shows_metrics_that_exist() -> None:

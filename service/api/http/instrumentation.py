@@ -18,8 +18,15 @@ LOGGER = "access"
 
 # Those of RFC 9110, section 9.3, and PATCH (RFC 5789).
 METHODS = {
-    *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
-    *("OPTIONS", "TRACE", "CONNECT"),
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+    "CONNECT",
 }
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(LOGGER)
@@ -35,7 +42,7 @@ class Instrumentation:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the application answer a request."""
         started = monotonic()
-        # The application answers HEAD as GET.
+        # Read before: `Entrance` changes HEAD to GET in the scope.
         method: str = scope["method"]  # type: ignore[typeddict-item]
         status: int | None = None
 

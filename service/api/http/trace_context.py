@@ -1,7 +1,7 @@
 """The trace that a request belongs to, in the log (W3C Trace Context, section 3.2).
 
-By it, what the log says of a request is found from a trace, and a trace from the log. The ids are
-the client's word; nothing else depends on them.
+It links log events and traces in both directions. The ids are the client's word; nothing else
+depends on them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,6 @@ def bind_trace(scope: Scope) -> None:
     A header that is invalid, or not the only one, is ignored.
     """
     values = [value for name, value in scope["headers"] if name == HEADER]
-    match = _TRACEPARENT.fullmatch(values[0])
-    if len(values) == 1 and match and (match[3] is None or not values[0].startswith(b"00")):
+    match = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
+    if match and (match[3] is None or not values[0].startswith(b"00")):
         bind_contextvars(trace_id=match[1].decode(), parent_id=match[2].decode())

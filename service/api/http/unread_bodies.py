@@ -1,4 +1,4 @@
-"""Bodies that a request was answered without: they are received before the answer goes out.
+"""Request bodies that the handler did not read: they are received before the answer goes out.
 
 If the body has not arrived when the answer goes out, Granian (2.8.7; no upstream issue is known)
 closes the connection without telling the client, whose next request on it is lost. A client may
@@ -17,7 +17,7 @@ from service.api.http.problem_types import MAX_BODY_SIZE
 # How long the answer waits for a body that nobody needs, in seconds.
 TIME_TO_ARRIVE = 0.5
 
-# Methods whose requests have no body, as a rule: they cost nothing.
+# Methods whose requests have no body, as a rule: they skip all this.
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
