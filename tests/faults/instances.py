@@ -87,6 +87,8 @@ class Instance:
         for each in psutil.wait_procs(left, timeout=PATIENCE if self._process else 0)[1]:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
+        if self._process is not None:
+            self.wait()
 
     def family(self) -> list[psutil.Process]:
         """Return all its processes: the supervisor, the workers and their hash processes."""
