@@ -8,10 +8,7 @@ from typing import Any
 from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, License, Reference, Schema, SecurityScheme, Tag
-from litestar.openapi.spec.enums import OpenAPIType
-from litestar.plugins import OpenAPISchemaPlugin
-from litestar.typing import FieldDefinition
+from litestar.openapi.spec import Components, License, Reference, SecurityScheme, Tag
 
 import service
 from service.api.http.litestar_workarounds import remove_example_ids
@@ -19,10 +16,9 @@ from service.api.http.request_context import DEPENDENCIES
 from service.api.http.session_cookie import SessionCookie
 from service.api.openapi_adjustments import adjust
 from service.api.openapi_examples import examples
+from service.api.openapi_fields import FieldSchemas, field_schemas
 from service.api.routes import CONTROLLERS, operation_ids
-from service.auth import device_names, passwords, usernames
 from service.settings import Settings
-from service.settings.passwords import PasswordSettings
 
 DESCRIPTION = """\
 Authentication for web and mobile applications: sign-up, log-in, sessions, log-out.
@@ -32,68 +28,6 @@ The client holds the token of its session. With the transport `cookie` it travel
 Every error is a problem (RFC 9457): `code` is meant for programs, `detail` for people.
 Responses may get further members in later versions.
 """
-
-
-def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
-    """Return the JSON schemas of fields with a type of their own."""
-    return {
-        usernames.Username: Schema(
-            type=OpenAPIType.STRING,
-            min_length=1,
-            max_length=usernames.MAX_UNPREPARED_LENGTH,
-            description=f"{usernames.MIN_LENGTH} to {usernames.MAX_LENGTH} letters, digits and "
-            "some punctuation, counted after preparation (RFC 8265, UsernameCaseMapped), without "
-            "`@`, of one script or of scripts that are usually mixed (UTS 39, highly restrictive). "
-            "Some names are reserved. `Alice`, `alice` and `ＡＬＩＣＥ` are the same name; it is "
-            "displayed as given here.",
-            examples=["Alice"],
-        ),
-        usernames.ClaimedUsername: Schema(
-            type=OpenAPIType.STRING,
-            min_length=1,
-            max_length=usernames.MAX_UNPREPARED_LENGTH,
-            description="The user name, in any spelling that is the same name.",
-            examples=["Alice"],
-        ),
-        passwords.NewPassword: Schema(
-            type=OpenAPIType.STRING,
-            min_length=settings.min_length,
-            max_length=passwords.MAX_LENGTH,
-            description="Any characters, emoji too, but no control characters. It is compared as "
-            "RFC 8265 (OpaqueString) says. Passwords that are common, or little more than common "
-            "words, sequences and repetitions, and those that contain the user name, are refused.",
-            examples=["correct horse battery staple"],
-        ),
-        passwords.Password: Schema(
-            type=OpenAPIType.STRING,
-            min_length=1,
-            max_length=passwords.MAX_CLAIMED_LENGTH,
-            description="The password of the user.",
-            examples=["an older passphrase of mine"],
-        ),
-        device_names.DeviceName: Schema(
-            type=OpenAPIType.STRING,
-            max_length=device_names.MAX_LENGTH,
-            description="What the list of sessions calls this device. Surrounding space is "
-            "removed, control characters are refused; a blank name is none.",
-            examples=["Jane's phone"],
-        ),
-    }
-
-
-class FieldSchemas(OpenAPISchemaPlugin):
-    """The JSON schemas of custom field types, for Litestar."""
-
-    def __init__(self, schemas: dict[type, Schema]) -> None:
-        self._schemas = schemas
-
-    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
-        """Return whether this plugin has the schema of a field's type."""
-        return field_definition.annotation in self._schemas
-
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
-        """Return the schema of a field's type."""
-        return self._schemas[field_definition.annotation]
 
 
 def openapi_document(settings: Settings) -> dict[str, Any]:
