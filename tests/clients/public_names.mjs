@@ -1,4 +1,4 @@
-// Prints the names that TypeScript files export, a line each. Arguments: the files.
+// Prints the names that TypeScript files export, and their members, a line each. Arguments: the files.
 
 import { readFileSync } from "node:fs";
 import ts from "typescript";
@@ -9,7 +9,7 @@ const isPublic = (member) =>
 const namesOf = (members) =>
   members.filter((each) => each.name !== undefined && isPublic(each)).map((each) => each.name.text);
 
-const list = (names) => (names.length > 0 ? `: ${names.join(", ")}` : "");
+const list = (names) => names.map((name) => `\n  ${name}`).join("");
 
 // The members of `components.schemas`, in which openapi-typescript has the models.
 const nested = (name, members) =>

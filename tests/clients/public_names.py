@@ -48,9 +48,10 @@ def _members(node: ast.ClassDef, *, with_methods: bool) -> list[str]:
     return [name for name in methods if with_methods and not name.startswith("_")]
 
 
-def of_java(package: Path) -> list[str]:
-    """Return the names in the files of a package, as openapi-generator lays them out."""
-    paths = sorted([*package.rglob("api/*.java"), *package.rglob("model/*.java")])
+def of_java(client: Path) -> list[str]:
+    """Return the names in the files of a client, as openapi-generator lays them out."""
+    sources = client / "src" / "main"
+    paths = sorted([*sources.rglob("api/*.java"), *sources.rglob("model/*.java")])
     return [_of_class(path) for path in paths if path.stem != "AbstractOpenApiSchema"]
 
 
@@ -65,4 +66,4 @@ def _of_class(path: Path) -> str:
 
 
 def _list(names: list[str]) -> str:
-    return f": {', '.join(names)}" if names else ""
+    return "".join(f"\n  {name}" for name in names)
