@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import bcrypt
 import httpx
@@ -11,6 +14,7 @@ import pytest
 
 from tests.databases import execute, fetch_value
 from tests.factories import log_in, sign_up
+from tests.server.test_metrics import measured_service, sample
 from tests.services import Service, family_of, wait_for
 
 FULL_WIDTH = "\N{FULLWIDTH LATIN SMALL LETTER A} good password"
@@ -90,6 +94,31 @@ def test_a_service_whose_hash_process_hangs_stops_and_leaves_nothing(
     wait_for(lambda: not any(map(is_running, family[1:])), "no process is left")
     assert "Killing" not in service.log.read_text()
     assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.parametrize("enter", [sign_up, log_in])
+def test_a_password_without_a_place_is_refused_before_the_database_is_asked(
+    database_url: str, tmp_path: Path, enter: Callable[[httpx.Client, str], httpx.Response]
+) -> None:
+    few = {"OSTIARY_HASH_PROCESSES": "1", "OSTIARY_HASH_QUEUE_LENGTH": "1"}
+    # The number of the transaction that wrote each row.
+    written = "SELECT array_agg(CAST(xmin AS text) ORDER BY bucket) FROM rate_limit"
+    with (
+        measured_service(database_url, tmp_path, **few) as service,
+        service.client() as client,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        assert sign_up(client).status_code == 201
+        client.cookies.clear()
+        (hash_process,) = hash_processes(service)
+        hash_process.suspend()
+        waiting = [threads.submit(log_in, client, f"Nobody{n}") for n in range(2)]
+        wait_for(lambda: sample(service, "ostiary_hash_queue_length") == 1, "the queue is full")
+        before = fetch_value(database_url, written)
+        assert enter(client, "Bobby").status_code == 503
+        assert fetch_value(database_url, written) == before
+        hash_process.resume()
+        assert [each.result().status_code for each in waiting] == [401, 401]
 
 
 def is_running(process: psutil.Process) -> bool:

@@ -359,11 +359,38 @@ async def test_close_finishes_the_work_under_way_and_refuses_what_waits(
     await asyncio.sleep(0)
     closing = asyncio.create_task(hasher.close())
     await asyncio.sleep(0)
+    too_late = asyncio.create_task(hasher.hash(RIGHT))
+    await asyncio.sleep(0)
+    assert isinstance(too_late.exception(), Overloaded)
     process.resume()
     assert (await working).text
     with pytest.raises(Overloaded):
         await waiting
     await closing
+
+
+async def test_close_waits_for_the_end_of_all_jobs(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever their processes do: no task is left behind."""
+
+    async def stop(_: HashProcess) -> None: ...
+
+    await hasher.hash(RIGHT)
+    process = process_of(hasher)
+    process.suspend()
+    working = asyncio.create_task(hasher.hash(RIGHT))
+    await asyncio.sleep(0)
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "CLOSE_TIMEOUT", 0)
+        patch.setattr(HashProcess, "stop", stop)
+        closing = asyncio.create_task(hasher.close())
+        for _ in range(100):  # More turns of the loop than it needs to stop the processes.
+            await asyncio.sleep(0)
+        assert not closing.done()
+        process.resume()
+        await closing
+    assert (await working).text
 
 
 def test_the_repr_of_a_job_hides_its_secrets() -> None:
