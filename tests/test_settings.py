@@ -329,6 +329,8 @@ def test_every_setting_is_documented() -> None:
     ("variable", "text", "mistake"),
     [
         ("OSTIARY_PORT", "abc", "must be a whole number from 1 to 65535"),
+        ("OSTIARY_METRICS_PORT", "8000", "must not be that of the service, OSTIARY_PORT"),
+        ("OSTIARY_METRICS_HOST", "unix:/run/metrics", "must be an address or a name"),
         ("OSTIARY_PORT", "65536", "must be a whole number from 1 to 65535"),
         ("OSTIARY_WORKERS", "0", "must be a whole number from 1 to 64"),
         ("OSTIARY_ENV", "prod", "must be development or production"),

@@ -1,8 +1,4 @@
-"""The kinds of metrics. They cost next to nothing until `enable` is called.
-
-The library decides when it is imported whether the figures of several processes are added up:
-therefore each process imports it in `enable` only.
-"""
+"""The kinds of metrics. They cost next to nothing until `Metric.enable` is called."""
 
 from __future__ import annotations
 
@@ -70,7 +66,7 @@ class Counter(Metric):
 
 
 class Gauge(Metric):
-    """What grows and shrinks: the sum over the workers that are alive."""
+    """What grows and shrinks: the sum over the workers."""
 
     kind = "gauge"
 
@@ -80,7 +76,7 @@ class Gauge(Metric):
             self._collected.set(value)
 
     def _collect(self, library: ModuleType) -> Any:
-        return library.Gauge(self.name, self.description, self.labels, multiprocess_mode="livesum")
+        return library.Gauge(self.name, self.description, self.labels, multiprocess_mode="sum")
 
 
 class Histogram(Metric):
@@ -101,21 +97,3 @@ class Histogram(Metric):
 
     def _collect(self, library: ModuleType) -> Any:
         return library.Histogram(self.name, self.description, self.labels, buckets=self._bounds)
-
-
-class ImportedTooEarly(Exception):
-    """The library was imported too early: the figures of a process would be its own only."""
-
-
-def enable() -> None:
-    """Collect the metrics of this process, in files of the directory PROMETHEUS_MULTIPROC_DIR.
-
-    Raises `ImportedTooEarly`.
-    """
-    import prometheus_client  # noqa: PLC0415
-    from prometheus_client import values  # noqa: PLC0415
-
-    if values.ValueClass is values.MutexValue:
-        raise ImportedTooEarly
-    for metric in METRICS:
-        metric.enable(prometheus_client)

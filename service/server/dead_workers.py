@@ -10,7 +10,6 @@ import structlog
 from granian.server.mp import WorkerProcess
 
 from service.backoff import Backoff
-from service.server.metrics_server import forget_gauges
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -32,7 +31,6 @@ class DeadWorkers:
             if worker.idx not in self._due and not worker.inner.is_alive():
                 delay = self._backoffs[worker.idx].delay_after(now - worker.birth)
                 self._due[worker.idx] = now + delay
-                forget_gauges(worker.inner.pid)
                 log.error(
                     "worker_died",
                     pid=worker.inner.pid,

@@ -6,30 +6,25 @@ port: whichever is asked, the answer is the same.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from socketserver import TCPServer, ThreadingMixIn
-from tempfile import TemporaryDirectory
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
 
-from service.metrics import WORKERS_STARTED
-from service.metrics.kinds import enable
-from service.server.sockets import SocketAddress, resolve
-from service.settings.metrics import MetricsSettings
-
-# The library's name.
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+from service.server.metrics_files import MetricsPlace
+from service.server.sockets import SocketAddress
 
 # What Prometheus asks for by default.
 PATH = "/metrics"
 
-# Maximum time of a client to send its request, or to read a part of the response, in seconds.
+PLAIN = [("Content-Type", "text/plain")]
+
+# Maximum time to wait for a part of a request, or until a client reads a part of the response, in
+# seconds.
 CLIENT_TIMEOUT = 10.0
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -40,6 +35,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
     allow_reuse_port = True
+    request_queue_size = 128
 
     def __init__(self, address: SocketAddress) -> None:
         self.address_family, place = address
@@ -67,38 +63,18 @@ class MetricsHandler(WSGIRequestHandler):
         """Log nothing: the requests are Prometheus's own."""
 
 
-def metrics_address(settings: MetricsSettings) -> SocketAddress | None:
-    """Return the address to serve metrics on; ``None`` if they are off. Raises `OSError`."""
-    return None if settings.port is None else resolve(settings.host, settings.port)
-
-
-@contextmanager
-def metrics_directory(settings: MetricsSettings) -> Iterator[None]:
-    """Keep a directory for the figures of all workers, which inherit its name."""
-    if settings.port is None:
-        yield
-        return
-    with TemporaryDirectory(prefix="ostiary-metrics-") as directory:
-        os.environ[DIRECTORY] = directory
-        try:
-            yield
-        finally:
-            del os.environ[DIRECTORY]
-
-
-def serve_metrics(settings: MetricsSettings) -> None:
-    """Collect the metrics of this worker, if wanted, and serve those of all in a thread."""
-    address = metrics_address(settings)
-    if address is None:
-        return
+def serve_metrics(place: MetricsPlace) -> None:
+    """Serve the metrics of all workers in a thread; without them if that is not possible."""
     from prometheus_client import CollectorRegistry, make_wsgi_app  # noqa: PLC0415
     from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
 
-    enable()
-    WORKERS_STARTED.add()
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=os.environ[DIRECTORY])  # type: ignore[no-untyped-call]
-    server = MetricsServer(address)
+    MultiProcessCollector(registry, path=str(place.directory))  # type: ignore[no-untyped-call]
+    try:
+        server = MetricsServer(place.address)
+    except OSError as error:
+        log.error("metrics_not_served", reason=str(error))  # noqa: TRY400
+        return
     server.set_app(only_metrics(make_wsgi_app(registry)))
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
 
@@ -107,18 +83,15 @@ def only_metrics(app: WSGIApplication) -> WSGIApplication:
     """Return an application that answers `PATH` like ``app``, and every other path with 404."""
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == PATH:
+        if environ["PATH_INFO"] != PATH:
+            start("404 Not Found", PLAIN)
+            return [b"Not found\n"]
+        try:
             return app(environ, start)
-        start("404 Not Found", [("Content-Type", "text/plain")])
-        return [b"Not found\n"]
+        except Exception:
+            # The server would print it in a form of its own.
+            log.exception("metrics_not_sent")
+            start("500 Internal Server Error", PLAIN)
+            return [b"The metrics could not be collected.\n"]
 
     return answer
-
-
-def forget_gauges(pid: int) -> None:
-    """Leave the gauges of a worker that has died out of the sums."""
-    if DIRECTORY not in os.environ:
-        return
-    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
-
-    mark_process_dead(pid, os.environ[DIRECTORY])  # type: ignore[no-untyped-call]

@@ -82,7 +82,8 @@ class Supervisor(MPServer):
         serves = any(each.is_set() for each in self._accepting)
         drains = number == signal.SIGTERM and serves and not self.draining.is_set()
         self.draining.set()
-        self._stop_at = time.monotonic() + (self.drain_period if drains else 0)
+        # A second signal may have interrupted this very function.
+        self._stop_at = min(self._stop_at, time.monotonic() + (self.drain_period if drains else 0))
         with suppress(BlockingIOError):
             self._waking.send(b".")
 
@@ -107,7 +108,7 @@ class Supervisor(MPServer):
         with self.open_socket() as self._sso, signals_blocked():
             is_unix = self._sso.family is socket.AF_UNIX
             self._shd = socket_holder(self._sso.fileno(), is_unix, self.backlog)
-            load = partial(target_loader, self._accepting[index].set)
+            load = partial(target_loader, index, self._accepting[index].set)
             worker = self._spawn_worker(index, spawn_target, load)
             # Not `WorkerProcess.start`, which starts a thread that waits for its end.
             worker.inner.start()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 
 import structlog
 from granian import loops
@@ -14,7 +16,7 @@ from granian.log import LogLevels
 
 from service.auth.passwords import common_passwords
 from service.server.granian_workarounds import fork_workers, new_event_loop
-from service.server.metrics_server import metrics_directory
+from service.server.metrics_files import MetricsPlace, make_directory
 from service.server.open_files import (
     MAX_DEFAULT_CONNECTIONS,
     TooFewOpenFiles,
@@ -124,6 +126,25 @@ def serve(
         if isinstance(address, Path)
         else partial(shared_socket, address, settings.server.client_timeout)
     )
-    load = partial(create_worker_app, settings, database_url, server.draining.is_set)
-    with metrics_directory(settings.metrics):
+    with metrics_place(settings) as metrics:
+        load = partial(create_worker_app, settings, database_url, server.draining.is_set, metrics)
         server.serve(target_loader=load, wrap_loader=False)
+
+
+@contextmanager
+def metrics_place(settings: Settings) -> Iterator[MetricsPlace | None]:
+    """Return where the metrics are collected and served; ``None`` if they are off.
+
+    Raises `CannotServe`.
+    """
+    metrics = settings.metrics
+    if metrics.port is None:
+        yield None
+        return
+    address = resolve(metrics.host, metrics.port)
+    try:
+        directory = make_directory(settings.server.effective_workers)
+    except OSError as error:
+        raise CannotServe(f"Cannot keep metrics in {gettempdir()}: {error.strerror}.") from error
+    with directory as name:
+        yield MetricsPlace(directory=Path(name), address=address)

@@ -176,6 +176,7 @@ def _unknown(environment: Iterable[str]) -> dict[str, str]:
 
 def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     """Find settings that are each valid but not together; named after one of them."""
+    yield from _contradictions_of_metrics(settings)
     if settings.database_url is None and settings.is_production:
         yield "DATABASE_URL", "required in production"
     if settings.database_url is not None:
@@ -196,3 +197,12 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "OSTIARY_COOKIE_SAMESITE", message
     if settings.argon2.memory_kib < 8 * settings.argon2.parallelism:
         yield "OSTIARY_ARGON2_MEMORY_KIB", "must be at least 8 for each lane"
+
+
+def _contradictions_of_metrics(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.metrics.host.startswith("unix:"):
+        yield "OSTIARY_METRICS_HOST", "must be an address or a name"
+    is_on_port = not settings.server.host.startswith("unix:")
+    if is_on_port and settings.metrics.port == settings.server.port:
+        # Both may bind it, and requests would be divided between them.
+        yield "OSTIARY_METRICS_PORT", "must not be that of the service, OSTIARY_PORT"

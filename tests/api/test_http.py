@@ -85,6 +85,15 @@ def test_malformed_requests_are_refused_and_the_connection_is_closed(
     assert statuses(send(service, sent)) == [status]
 
 
+@pytest.mark.parametrize("head", [POST, b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\n"])
+def test_a_length_with_thousands_of_zeros_is_the_number(service: Service, head: bytes) -> None:
+    """Python converts no number of so many digits."""
+    length = b"Content-Length: " + b"0" * 5000 + b"2\r\n\r\n"
+    answer = send(service, head + CLOSE + length + b"{}")
+    assert b"application/problem+json" in answer
+    assert "Traceback" not in service.logged()
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

@@ -54,6 +54,10 @@ class Instrumentation:
 
         try:
             await self._app(scope, receive, send_and_remember)
+        except Exception:
+            # The server answers with 500.
+            status = status or 500
+            raise
         finally:
             self._record(scope, method, status, monotonic() - started)
 

@@ -9,6 +9,7 @@ from litestar import Request
 from litestar.exceptions import HTTPException, MethodNotAllowedException
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from service.api.http.content_length import content_length
 from service.api.http.errors import InvalidRequest, MalformedJSON, Rejected
 from service.api.http.json_response import JSONResponse
 from service.api.http.printable import printable
@@ -106,8 +107,8 @@ def has_unread_body(request: Request[Any, Any, Any]) -> bool:
 
     No other request can follow on the connection then.
     """
-    length = request.headers.get("content-length", "0")
-    return "transfer-encoding" in request.headers or int(length) > MAX_BODY_SIZE
+    length = content_length(request.headers.get("content-length", "0"))
+    return "transfer-encoding" in request.headers or length > MAX_BODY_SIZE
 
 
 def headers_of(error: Exception, kind: ProblemType) -> dict[str, str]:

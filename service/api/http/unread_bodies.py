@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from litestar.types import Message, Receive, ReceiveMessage, Scope, Send
 
+from service.api.http.content_length import content_length
 from service.api.http.problem_types import MAX_BODY_SIZE
 
 # How long the answer waits for a body that nobody needs, in seconds.
@@ -28,9 +29,9 @@ class UnreadBody:
         self._receive, self._send = receive, send
         headers = dict(scope["headers"])
         self._is_expected = b"expect" in headers
-        length = headers.get(b"content-length", b"0")
+        length = content_length(headers.get(b"content-length", b"0").decode("latin-1"))
         # Of one that is longer, or whose length is unknown, the answer says that it was not read.
-        self._is_unread = length.isdigit() and 0 < int(length) <= MAX_BODY_SIZE
+        self._is_unread = 0 < length <= MAX_BODY_SIZE
 
     async def receive(self) -> ReceiveMessage:
         """Receive the next message, and note the end of the body."""
