@@ -21,7 +21,7 @@ from tests.services import Service
 DOCUMENT = json.loads(
     (Path(__file__).parents[2] / "openapi" / "openapi.json").read_text(encoding="utf-8")
 )
-PAGES = ("/openapi.json", "/docs", "/docs/page.js", "/docs/swagger-ui.css")
+PAGES = ("/openapi.json", "/docs", "/docs/page.js", "/docs/page.css", "/docs/swagger-ui.css")
 GET_PATHS = [*(path for path, each in DOCUMENT["paths"].items() if "get" in each), *PAGES]
 
 # Differ from one response to the next.

@@ -243,6 +243,7 @@ OPEN = {
     ("POST", "/logout"),
     *(("POST", "/signup"), ("POST", "/login"), ("GET", "/healthz"), ("GET", "/readyz")),
     *(("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/page.js")),
+    ("GET", "/docs/page.css"),
     ("GET", "/docs/{name}"),
 }
 
