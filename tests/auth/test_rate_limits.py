@@ -28,6 +28,7 @@ from service.settings.passwords import Argon2Cost, HashingSettings
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Duration, Rate
 from service.storage.database import Database
+from service.storage.errors import StatementRefused
 from tests.databases import (
     TERMINATE_ALL_OTHERS,
     execute,
@@ -321,6 +322,15 @@ async def test_an_attempt_that_cannot_be_given_back_ends_with_its_own_error(
         async with limiter.login_attempt("alice", context, device=None):
             locks.enter_context(locked(database_url, "rate_limit"))
             start_deadline(0)
+            raise Overloaded
+
+
+async def test_a_defect_of_a_refund_is_not_hidden(limiter: RateLimiter, database_url: str) -> None:
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    refused = "ALTER TABLE rate_limit ADD CHECK (reserved > '0') NOT VALID"
+    with pytest.raises(StatementRefused):
+        async with limiter.login_attempt("alice", context, device=None):
+            await asyncio.to_thread(execute, database_url, refused)
             raise Overloaded
 
 
