@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import bcrypt
@@ -13,10 +14,11 @@ import psutil
 import pytest
 
 from tests.databases import execute, fetch_value
-from tests.factories import log_in, sign_up
+from tests.factories import PASSWORD, log_in, sign_up
 from tests.server.test_metrics import measured_service, sample
 from tests.services import Service, family_of, wait_for
 
+CURRENT, ANOTHER = {"current_password": PASSWORD}, "an entirely different one"
 FULL_WIDTH = "\N{FULLWIDTH LATIN SMALL LETTER A} good password"
 SALT = b"$2b$04$CCCCCCCCCCCCCCCCCCCCC."
 
@@ -96,29 +98,64 @@ def test_a_service_whose_hash_process_hangs_stops_and_leaves_nothing(
     assert "Traceback" not in service.log.read_text()
 
 
+@contextmanager
+def full_queue(
+    database_url: str, tmp_path: Path
+) -> Iterator[tuple[Service, httpx.Client, ThreadPoolExecutor]]:
+    """Run a service where no stranger's password has a place.
+
+    Also return Alice's client, and threads whose work is done once there are places again.
+    """
+    few = {"OSTIARY_HASH_PROCESSES": "1", "OSTIARY_HASH_QUEUE_LENGTH": "1"}
+    with (
+        measured_service(database_url, tmp_path, **few) as service,
+        service.client() as alice,
+        service.client() as stranger,
+        ThreadPoolExecutor(3) as threads,
+    ):
+        assert sign_up(alice).status_code == 201
+        (hash_process,) = hash_processes(service)
+        hash_process.suspend()
+        waiting = [threads.submit(log_in, stranger, f"Nobody{n}") for n in range(2)]
+        wait_for(lambda: sample(service, "ostiary_hash_queue_length") == 1, "the queue is full")
+        try:
+            yield service, alice, threads
+        finally:
+            hash_process.resume()
+        assert [each.result().status_code for each in waiting] == [401, 401]
+
+
 @pytest.mark.parametrize("enter", [sign_up, log_in])
 def test_a_password_without_a_place_is_refused_before_the_database_is_asked(
     database_url: str, tmp_path: Path, enter: Callable[[httpx.Client, str], httpx.Response]
 ) -> None:
-    few = {"OSTIARY_HASH_PROCESSES": "1", "OSTIARY_HASH_QUEUE_LENGTH": "1"}
     # The number of the transaction that wrote each row.
     written = "SELECT array_agg(CAST(xmin AS text) ORDER BY bucket) FROM rate_limit"
-    with (
-        measured_service(database_url, tmp_path, **few) as service,
-        service.client() as client,
-        ThreadPoolExecutor(2) as threads,
-    ):
-        assert sign_up(client).status_code == 201
-        client.cookies.clear()
-        (hash_process,) = hash_processes(service)
-        hash_process.suspend()
-        waiting = [threads.submit(log_in, client, f"Nobody{n}") for n in range(2)]
-        wait_for(lambda: sample(service, "ostiary_hash_queue_length") == 1, "the queue is full")
+    with full_queue(database_url, tmp_path) as (service, *_), service.client() as client:
         before = fetch_value(database_url, written)
         assert enter(client, "Bobby").status_code == 503
         assert fetch_value(database_url, written) == before
-        hash_process.resume()
-        assert [each.result().status_code for each in waiting] == [401, 401]
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        log_in,
+        lambda alice: alice.put("/me/password", json={**CURRENT, "new_password": ANOTHER}),
+        lambda alice: alice.request("DELETE", "/me", json={"password": PASSWORD}),
+    ],
+    ids=["log-in", "change", "deletion"],
+)
+def test_a_known_device_or_session_has_a_place_though_strangers_have_filled_the_queue(
+    database_url: str, tmp_path: Path, send: Callable[[httpx.Client], httpx.Response]
+) -> None:
+    with full_queue(database_url, tmp_path) as (service, alice, threads):
+        answer = threads.submit(send, alice)
+        wait_for(
+            lambda: answer.done() or sample(service, "ostiary_hash_queue_length") == 2,
+            "Alice waits too, or was refused",
+        )
+    assert answer.result().is_success
 
 
 def is_running(process: psutil.Process) -> bool:
