@@ -6,11 +6,14 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from service.settings.database import DatabaseOptions
+from service.settings.values import Duration
 from service.storage.errors import DatabaseUnavailable
 from service.storage.session_lookups import SessionLookups
-from tests.databases import execute, locked, wait_for_lock_waiters, wait_until
+from tests.databases import TestServer, execute, locked, wait_for_lock_waiters, wait_until
+from tests.services import PATIENCE
 
 ADD = """
 WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
@@ -26,13 +29,14 @@ WHERE datname = current_database() AND application_name = 'ostiary'
 """
 
 
+@pytest.mark.parametrize("pgbouncer", [False, True])
 async def test_live_sessions_are_found_one_by_one_and_in_a_batch(
-    database_url: str,
+    database_url: str, *, pgbouncer: bool
 ) -> None:
     live, dead, none = ([uuid4() for _ in range(3)] for _ in range(3))
     await asyncio.to_thread(execute, database_url, ADD, live, 1)
     await asyncio.to_thread(execute, database_url, ADD, dead, -1)
-    lookups = SessionLookups(database_url, DatabaseOptions())
+    lookups = SessionLookups(database_url, DatabaseOptions(pgbouncer=pgbouncer))
 
     async def find(session_id: UUID) -> UUID | None:
         found = await lookups.find(session_id)
@@ -42,6 +46,36 @@ async def test_live_sessions_are_found_one_by_one_and_in_a_batch(
     assert [await find(each) for each in everything] == [None] * 3 + live + [None] * 3
     together = await asyncio.gather(*map(find, everything))
     assert together == [None] * 3 + live + [None] * 3
+    await lookups.close()
+
+
+async def test_through_pgbouncer_a_look_up_is_one_transaction(
+    postgresql: TestServer, database_url: str
+) -> None:
+    postgresql.record_statements(database_url)
+    lookups = SessionLookups(database_url, DatabaseOptions(pgbouncer=True))
+    # On the first one asyncpg looks types up.
+    await lookups.find(uuid4())
+    before = len(postgresql.statements(database_url))
+    await lookups.find(uuid4())
+    await lookups.close()
+    assert postgresql.statements(database_url)[before:] == ["BEGIN", "SELECT", "COMMIT"]
+
+
+@pytest.mark.parametrize("pgbouncer", [False, True])
+async def test_a_look_up_takes_no_longer_than_a_statement_may(
+    database_url: str, *, pgbouncer: bool
+) -> None:
+    """Whether the server ends it or not."""
+    patient = DatabaseOptions(pgbouncer=pgbouncer, statement_timeout=Duration(10 * PATIENCE))
+    lookups = SessionLookups(database_url, patient)
+    await lookups.find(uuid4())
+    lookups._options = replace(patient, statement_timeout=Duration(0.01))
+    with (
+        locked(database_url, "session"),
+        pytest.raises(DatabaseUnavailable, match="no answer in time"),
+    ):
+        await lookups.find(uuid4())
     await lookups.close()
 
 

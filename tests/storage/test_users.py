@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model.users import Key, PasswordHash, User
 from service.storage.database import Database
-from service.storage.users import find_user, list_users
-from tests.databases import execute
+from service.storage.users import delete_user, delete_user_of_key, find_user, list_users
+from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
+
+ALICE = User(id=UUID(int=1), username="Alice", created_at=datetime.now(UTC))
+ALICES_KEY = Key(
+    provider="username", name="a", user=ALICE, password_hash=PasswordHash("hash", "scheme")
+)
+# In the table they are in the opposite of the order in which they are locked.
+ADD_KEYS = """
+WITH u AS (INSERT INTO "user" (id) VALUES ($1) RETURNING id)
+INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme)
+SELECT provider, name, id, name, 'hash', 'scheme'
+FROM u, (VALUES ('username', 'b'), ('username', 'a'), ('email', 'z')) AS k (provider, name)
+"""
 
 
 async def test_users_are_listed_in_pages_in_the_order_of_their_ids(
@@ -28,3 +48,33 @@ async def test_a_user_is_found_by_id(database: Database, database_url: str) -> N
         assert await find_user(connection, UUID(int=3)) is None
     assert found is not None
     assert found.id.int == 2
+
+
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda connection: delete_user(connection, ALICE.id),
+        lambda connection: delete_user_of_key(connection, ALICES_KEY),
+    ],
+    ids=["by id", "of a key"],
+)
+@pytest.mark.parametrize(("name", "free"), [("z", ["a", "b"]), ("a", ["b"]), ("b", [])])
+async def test_the_keys_of_a_user_are_locked_by_provider_and_name(
+    database: Database,
+    database_url: str,
+    delete: Callable[[AsyncConnection], Awaitable[bool]],
+    name: str,
+    free: list[str],
+) -> None:
+    """Whatever the plan; statements that lock them in different orders wait in a circle."""
+    execute(database_url, ADD_KEYS, ALICE.id)
+    unlocked = """SELECT coalesce(array_agg(name ORDER BY name), '{}')
+        FROM (SELECT name FROM key FOR UPDATE SKIP LOCKED) AS free"""
+    async with database.connect() as connection:
+        for way in ("indexscan", "indexonlyscan", "bitmapscan"):
+            await connection.execute(text(f"SET enable_{way} = off"))
+        with held(database_url, f"SELECT FROM key WHERE name = '{name}' FOR UPDATE"):
+            deleting = asyncio.ensure_future(delete(connection))
+            await asyncio.to_thread(wait_for_lock_waiters, database_url)
+            assert fetch_value(database_url, unlocked) == free
+        assert await deleting
