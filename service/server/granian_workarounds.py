@@ -84,6 +84,8 @@ def new_event_loop() -> EventLoop:
     """
     for each in (signal.SIGINT, signal.SIGHUP):
         signal.signal(each, signal.SIG_IGN)
+    # It wakes the supervisor.
+    signal.set_wakeup_fd(-1)
     loop = EventLoop()
     asyncio.set_event_loop(loop)
     return loop

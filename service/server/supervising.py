@@ -48,6 +48,8 @@ class Supervisor(MPServer):
       until another signal. Granian stops them at once.
     - SIGHUP, of a terminal that is closed, stops the service; Granian would restart the workers.
       Where it is ignored (``nohup``), it remains so.
+    - A signal ends the wait whenever, and in whatever thread, it arrives. Between the last look for
+      signals and the wait, or in another thread, it would be handled after the next one only.
     - Each worker has a socket from `open_socket`, with options that Granian does not set.
     - A Unix socket is removed before the workers stop: else connections are queued in vain.
     """
@@ -63,6 +65,8 @@ class Supervisor(MPServer):
         self._waking, self._woken = socket.socketpair()
         for each in (self._waking, self._woken):
             each.setblocking(False)  # noqa: FBT003
+        # Python calls a signal's handler once the main thread executes Python: this ends its wait.
+        signal.set_wakeup_fd(self._waking.fileno(), warn_on_full_buffer=False)
         self._dead = DeadWorkers(self.workers)
         self._accepting = [SharedFlag() for _ in range(self.workers)]
         self._stop_at = math.inf
@@ -84,8 +88,6 @@ class Supervisor(MPServer):
         self.draining.set()
         # A second signal may have interrupted this very function.
         self._stop_at = min(self._stop_at, time.monotonic() + (self.drain_period if drains else 0))
-        with suppress(BlockingIOError):
-            self._waking.send(b".")
 
     signal_handler_reload = signal_handler_interrupt
 
@@ -131,7 +133,7 @@ class Supervisor(MPServer):
         running = [w.inner.sentinel for w in self.wrks if w.idx not in self._dead]
         wait([self._woken, *running], timeout=self._time_to_wait())
         with suppress(BlockingIOError):
-            self._woken.recv(1)
+            self._woken.recv(64)
         if self._is_over():
             return
         self._dead.find(self.wrks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 from uuid import UUID
 
@@ -290,6 +290,14 @@ async def test_a_reservation_ends_with_the_failure(database: Database, hasher: H
     assert 590 < refusal.value.retry_after <= 600
 
 
+async def sign_up_when_allowed(limiter: RateLimiter, context: RequestContext) -> None:
+    while True:
+        with suppress(RateLimited):
+            async with limiter.sign_up_attempt(context):
+                return
+        await asyncio.sleep(0.01)
+
+
 async def test_an_attempt_without_outcome_is_given_back_after_the_deadline_of_its_request(
     database: Database, hasher: Hasher
 ) -> None:
@@ -309,8 +317,9 @@ async def test_an_attempt_without_outcome_is_given_back_after_the_deadline_of_it
             start_deadline(0)
             raise Overloaded
     start_deadline(PATIENCE)
-    async with limiter.sign_up_attempt(context):
-        assert await fail(limiter, "203.0.113.7", "alice")
+    # The refund does not keep the answer waiting.
+    await sign_up_when_allowed(limiter, context)
+    assert await fail(limiter, "203.0.113.7", "alice")
 
 
 async def test_an_attempt_that_cannot_be_given_back_ends_with_its_own_error(

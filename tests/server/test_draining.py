@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from service.server.service_manager import ServiceManager
 from service.server.worker import create_worker_app
 from tests.cli.test_serve import Serving, serving, started
 from tests.databases import locked, wait_for_lock_waiters
@@ -189,4 +190,20 @@ def test_a_service_that_has_not_served_yet_does_not_drain(
     ):
         wait_for(psutil.Process(process.pid).children, "there is a worker")
         process.terminate()
+        assert process.wait() == 0
+
+
+def test_a_signal_that_another_thread_receives_stops_the_service(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main thread, which handles it, waits for the workers and is not interrupted."""
+
+    def receive_signal(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(ServiceManager, "tell_ready", receive_signal)
+    with (
+        reserved_port() as port,
+        started(DATABASE_URL=database_url, OSTIARY_PORT=str(port)) as (process, _),
+    ):
         assert process.wait() == 0
