@@ -101,7 +101,7 @@ def test_the_privileges_are_sufficient(
         "CREATE RULE spy AS ON INSERT TO session DO NOTHING",
         'UPDATE "user" SET created_at = now()',
         "UPDATE key SET user_id = gen_random_uuid()",
-        "UPDATE key SET name = 'mallory'",
+        "UPDATE key SET provider = 'email'",
         "DELETE FROM key",
         "UPDATE session SET user_id = gen_random_uuid()",
         "UPDATE session SET absolute_expires_at = now() + interval '1 year'",
