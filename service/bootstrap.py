@@ -14,6 +14,7 @@ from service.auth.keys import Keys
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
 from service.auth.sessions import Sessions
+from service.auth.step_up import StepUp
 from service.auth.user_admin import UserAdmin
 from service.settings import Settings
 from service.storage.database import Database
@@ -27,6 +28,7 @@ class Services(Struct, frozen=True, kw_only=True):
     hasher: Hasher
     accounts: Accounts
     sessions: Sessions
+    step_up: StepUp
     keys: Keys
     user_admin: UserAdmin
     readiness: Readiness
@@ -63,6 +65,7 @@ async def open_services(
             hasher=hasher,
             accounts=Accounts(database, hasher, sessions, rate_limiter),
             sessions=sessions,
+            step_up=StepUp(database, settings.reauthentication_period),
             keys=Keys(database),
             user_admin=UserAdmin(database, hasher),
             readiness=Readiness(probes, hasher, is_draining),

@@ -253,6 +253,8 @@ def session(number: int) -> Session:
         active_expires_at=now,
         idle_expires_at=now,
         absolute_expires_at=now,
+        authenticated_at=now,
+        methods={"password": now},
     )
 
 

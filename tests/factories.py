@@ -68,6 +68,7 @@ def age_sessions(database_url: str, *, days: float) -> None:
         "active_expires_at",
         "idle_expires_at",
         "absolute_expires_at",
+        "authenticated_at",
     )
     moved = ", ".join(f"{column} = {column} - make_interval(secs => $1)" for column in columns)
     execute(database_url, f"UPDATE session SET {moved}", days * DAY)

@@ -1,4 +1,4 @@
-"""The endpoints of a user's account."""
+"""The endpoints by which an account begins, is used and ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
 from service.api.devices import presented_device
-from service.api.http.json_body import StrictJSON, require_json_body
+from service.api.http.json_body import (
+    StrictJSON,
+    receive_optional_json_body,
+    require_json_body,
+)
 from service.api.http.json_response import JSONResponse
 from service.api.http.litestar_workarounds import FastRoute, options_response
 from service.api.http.problem_types import (
@@ -22,6 +26,7 @@ from service.api.http.problem_types import (
     ORIGIN_REJECTED,
     OVERLOADED,
     RATE_LIMITED,
+    REAUTHENTICATION_REQUIRED,
     USERNAME_TAKEN,
 )
 from service.api.http.request_context import ProvidedContext
@@ -200,7 +205,7 @@ class AccountController(Controller):
     @delete(
         "/me",
         guards=[reject_cross_origin, require_session],
-        before_request=require_json_body,
+        before_request=receive_optional_json_body,
         dto=StrictJSON[DeleteMeRequest],
         return_dto=None,
         security=SESSION_SECURITY,
@@ -212,6 +217,7 @@ class AccountController(Controller):
             *BODY_PROBLEMS,
             INVALID_CREDENTIALS,
             NOT_AUTHENTICATED,
+            REAUTHENTICATION_REQUIRED,
             RATE_LIMITED,
             OVERLOADED,
             DATABASE_UNAVAILABLE,
@@ -220,10 +226,17 @@ class AccountController(Controller):
     async def delete_me(
         self,
         request: AuthenticatedRequest,
-        data: JSONBody[DeleteMeRequest],
         context: ProvidedContext,
+        data: JSONBody[DeleteMeRequest | None] = None,
     ) -> None:
-        """Delete the user with all keys and sessions. The user name becomes available again."""
-        accounts = state_of(request).services.accounts
-        await accounts.delete(request.auth.live, data.password, context)
+        """Delete the user with all keys and sessions. The user name becomes available again.
+
+        Without the password in the body the user must have been proven recently.
+        """
+        services, live = state_of(request).services, request.auth.live
+        if data is None:
+            await services.step_up.require(live)
+            await services.accounts.delete_proven(live, context)
+        else:
+            await services.accounts.delete(live, data.password, context)
         clear_session_cookie(request)

@@ -35,6 +35,7 @@ def adjust(document: Document, examples: dict[str, Document], operation_ids: lis
     for operation in _operations(document):
         operation.setdefault("security", [])
         _add_examples(operation.get("requestBody", {}), examples)
+        _let_body_be_optional(operation)
         for status, response in operation["responses"].items():
             headers = response.get("headers", {}) | _headers_of(status)
             response["headers"] = dict(sorted(headers.items()))
@@ -99,11 +100,24 @@ def _flatten_union(schema: Document) -> None:
             schema.update(other | schema | {"type": [other["type"], "null"]})
 
 
+def _let_body_be_optional(operation: Document) -> None:
+    """Describe a body that may be left out, which Litestar takes for one that may be null."""
+    body = operation.get("requestBody", {})
+    for content in body.get("content", {}).values():
+        members = content["schema"].get("oneOf", [])
+        if {"type": "null"} in members:
+            (content["schema"],) = (each for each in members if each != {"type": "null"})
+            body["required"] = False
+
+
 def _headers_of(status: str) -> Document:
     """Return the headers that every response with this status has."""
     headers = {REQUEST_ID_HEADER: _header("The id of the request, which the log has as well.")}
     if status == "401":
-        headers["WWW-Authenticate"] = _header("Always `Bearer`.")
+        headers["WWW-Authenticate"] = _header(
+            "`Bearer`; with the code `reauthentication_required` "
+            '`Bearer error="insufficient_user_authentication", max_age="600"` (RFC 9470).'
+        )
     if status in RETRY_STATUSES:
         headers["Retry-After"] = _header("In how many seconds to try again.")
     return headers

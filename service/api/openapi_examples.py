@@ -35,6 +35,8 @@ _SESSION = Session(
     active_expires_at=_LOGGED_IN_AT + timedelta(days=1),
     idle_expires_at=_LOGGED_IN_AT + timedelta(days=15),
     absolute_expires_at=_LOGGED_IN_AT + timedelta(days=30),
+    authenticated_at=_LOGGED_IN_AT,
+    methods={"password": _LOGGED_IN_AT},
 )
 _LISTED = ListedSession(
     session=_SESSION,

@@ -6,9 +6,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from service.api.accounts import AccountController
 from service.api.health import HealthController
+from service.api.me import MeController
 from service.api.sessions import SessionController
 
-CONTROLLERS = (AccountController, SessionController, HealthController)
+CONTROLLERS = (AccountController, MeController, SessionController, HealthController)
 
 
 def operation_ids() -> list[str]:

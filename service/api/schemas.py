@@ -15,7 +15,7 @@ from service.auth.device_names import DeviceName
 from service.auth.errors import FieldError
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.usernames import ClaimedUsername, Username
-from service.model.sessions import ListedSession, Session, SessionState
+from service.model.sessions import ListedSession, Method, Session, SessionState
 from service.model.users import User
 
 UNNAMED_DEVICE = DeviceName()
@@ -32,6 +32,10 @@ ActiveExpiresAt = Annotated[
 ]
 IdleExpiresAt = Annotated[
     datetime, Meta(description="When the session ends, unless a request renews it before.")
+]
+AuthenticatedAt = Annotated[
+    datetime,
+    Meta(description="When everything that the account asks for was last proven, for step-up."),
 ]
 AbsoluteExpiresAt = Annotated[
     datetime, Meta(description="When the session ends, however often it is renewed.")
@@ -86,10 +90,39 @@ class ChangePasswordRequest(Body, frozen=True, kw_only=True):
     new_password: NewPassword
 
 
+class ReauthenticateRequest(Body, frozen=True, kw_only=True):
+    """Request body of POST /me/reauthenticate."""
+
+    method: Annotated[Method, Meta(description="What proves the user: `password`.")]
+    password: Password
+
+
+class ChangeUsernameRequest(Body, frozen=True, kw_only=True):
+    """Request body of PUT /me/username."""
+
+    username: Username
+
+
 class DeleteMeRequest(Body, frozen=True, kw_only=True):
     """Request body of DELETE /me."""
 
     password: Password
+
+
+class ProvenMethod(Struct, frozen=True, kw_only=True):
+    """What proved the user of a session, and when for the last time."""
+
+    method: Annotated[str, Meta(description="`password`. Later versions may know further methods.")]
+    at: Annotated[datetime, Meta(description="When it last proved the user.")]
+
+
+Methods = Annotated[
+    list[ProvenMethod],
+    Meta(
+        description="What proved the user, oldest first. Empty for sessions of earlier versions "
+        "and imported ones."
+    ),
+]
 
 
 class SessionInfo(Struct, frozen=True, kw_only=True):
@@ -106,7 +139,9 @@ class SessionInfo(Struct, frozen=True, kw_only=True):
             description="Whether this request opened the session, renewed it or replaced its token."
         ),
     ]
+    methods: Methods
     created_at: CreatedAt
+    authenticated_at: AuthenticatedAt
     active_expires_at: ActiveExpiresAt
     idle_expires_at: IdleExpiresAt
     absolute_expires_at: AbsoluteExpiresAt
@@ -148,7 +183,9 @@ class ListedSessionInfo(Struct, frozen=True, kw_only=True):
     address: Annotated[
         str | None, Meta(description="IP address of the client that opened the session.")
     ]
+    methods: Methods
     created_at: CreatedAt
+    authenticated_at: AuthenticatedAt
     renewed_at: Annotated[
         datetime, Meta(description="When the session was opened, or renewed for the last time.")
     ]
@@ -187,7 +224,9 @@ def authenticated(
             id=session.id,
             state=SessionState.ACTIVE,
             fresh=fresh,
+            methods=proven_methods(session),
             created_at=session.created_at,
+            authenticated_at=session.authenticated_at,
             active_expires_at=session.active_expires_at,
             idle_expires_at=session.idle_expires_at,
             absolute_expires_at=session.absolute_expires_at,
@@ -195,6 +234,11 @@ def authenticated(
             device_token=device_token,
         ),
     )
+
+
+def proven_methods(session: Session) -> list[ProvenMethod]:
+    """Return what proved the user of a session."""
+    return [ProvenMethod(method=method, at=at) for method, at in session.methods.items()]
 
 
 def listed_session_info(listed: ListedSession, *, current: UUID) -> ListedSessionInfo:
@@ -207,7 +251,9 @@ def listed_session_info(listed: ListedSession, *, current: UUID) -> ListedSessio
         device_name=device.name,
         user_agent=device.user_agent,
         address=None if device.address is None else str(device.address),
+        methods=proven_methods(session),
         created_at=session.created_at,
+        authenticated_at=session.authenticated_at,
         renewed_at=session.renewed_at,
         active_expires_at=session.active_expires_at,
         idle_expires_at=session.idle_expires_at,

@@ -17,6 +17,7 @@ from service.api.http.problem_types import (
     NOT_AUTHENTICATED,
     NOT_FOUND,
     ORIGIN_REJECTED,
+    REAUTHENTICATION_REQUIRED,
     VALIDATION_FAILED,
 )
 from service.api.http.request_context import ProvidedContext
@@ -30,6 +31,7 @@ from service.api.http.state import state_of
 from service.api.schemas import Ended, SessionPage, listed_session_info
 from service.api.security.cross_origin import reject_cross_origin
 from service.api.security.guard import AuthenticatedRequest, require_session
+from service.api.security.step_up import require_step_up
 from service.api.tokens import clear_session_cookie
 from service.auth.errors import FieldCode, InvalidField, NoSuchSession, ValidationFailed
 
@@ -86,7 +88,11 @@ class SessionController(Controller):
         response_headers=[CLEARS_OR_RENEWS_COOKIE],
         response_description="The session has ended.",
         responses=problem_responses(
-            NOT_AUTHENTICATED, ORIGIN_REJECTED, NOT_FOUND, DATABASE_UNAVAILABLE
+            NOT_AUTHENTICATED,
+            REAUTHENTICATION_REQUIRED,
+            ORIGIN_REJECTED,
+            NOT_FOUND,
+            DATABASE_UNAVAILABLE,
         ),
     )
     async def end_session(
@@ -95,26 +101,33 @@ class SessionController(Controller):
         session_id: Annotated[str, PathParameter(format="uuid", description="The session's `id`.")],
         context: ProvidedContext,
     ) -> None:
-        """End one of the user's sessions. The session of another user is not found."""
+        """End one of the user's sessions. The session of another user is not found.
+
+        For another session than that of the request the user must have been proven recently.
+        """
         live = request.auth.live
-        ended = parse_session_id(session_id)
-        await state_of(request).services.sessions.end_one(ended, live.user.id, context)
+        services, ended = state_of(request).services, parse_session_id(session_id)
+        if ended != live.session.id:
+            await services.step_up.require(live)
+        await services.sessions.end_one(ended, live.user.id, context)
         if ended == live.session.id:
             clear_session_cookie(request)
 
     @delete(
         status_code=200,
-        guards=[reject_cross_origin, require_session],
+        guards=[reject_cross_origin, require_session, require_step_up],
         operation_id="endOtherSessions",
         summary="End all other sessions",
         response_headers=[RENEWS_COOKIE],
         response_description="All other sessions have ended.",
-        responses=problem_responses(NOT_AUTHENTICATED, ORIGIN_REJECTED, DATABASE_UNAVAILABLE),
+        responses=problem_responses(
+            NOT_AUTHENTICATED, REAUTHENTICATION_REQUIRED, ORIGIN_REJECTED, DATABASE_UNAVAILABLE
+        ),
     )
     async def end_other_sessions(
         self, request: AuthenticatedRequest, context: ProvidedContext
     ) -> Ended:
-        """End all of the user's sessions but this one."""
+        """End all of the user's sessions but this one. The user must have been proven recently."""
         sessions = state_of(request).services.sessions
         return Ended(ended=await sessions.end_others(request.auth.live.session, context))
 

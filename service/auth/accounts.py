@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,11 +24,14 @@ from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.tokens import Token
 from service.auth.uniform_timing import delay_refusal
 from service.auth.usernames import ClaimedUsername, Username
+from service.model.exports import AccountExport
 from service.model.request_context import RequestContext
-from service.model.users import Key, PasswordHash, Provider
+from service.model.sessions import Method
+from service.model.users import Key, PasswordHash, Provider, User
 from service.storage import keys as key_storage
 from service.storage import users as storage
 from service.storage.database import Database
+from service.storage.exports import export_user
 
 
 class Accounts:
@@ -63,7 +67,9 @@ class Accounts:
             password_hash = await self._hasher.hash(credentials.password, requester)
         async with self._database.transaction() as connection:
             key = await add_user(connection, credentials.username, password_hash)
-            opened, _ = await self._sessions.open(connection, key, context.device, presented=device)
+            opened, _ = await self._sessions.open(
+                connection, key, Method.PASSWORD, context.device, presented=device
+            )
         record(Event.SIGNED_UP, context, user_id=key.user.id, session_id=opened.session.id)
         return opened
 
@@ -93,7 +99,12 @@ class Accounts:
             if new_hash is not None:
                 key = await self._replace_hash(key, new_hash, password, requester)
             opened = await self._sessions.open_another(
-                key, context, presented=device, carried=carried, settles=attempt.success
+                key,
+                Method.PASSWORD,
+                context,
+                presented=device,
+                carried=carried,
+                settles=attempt.success,
             )
             attempt.is_settled = True
         record(
@@ -124,7 +135,8 @@ class Accounts:
             if not await key_storage.replace_password_hash(connection, key, password_hash):
                 raise InvalidCredentials
             await key_storage.set_password_hash(connection, live.user.id, password_hash)
-            opened, ended = await self._sessions.keep_only(connection, live)
+            await storage.move_security_version(connection, live.user.id)
+            opened, ended = await self._sessions.keep_only(connection, live, Method.PASSWORD)
         record(
             Event.PASSWORD_CHANGED,
             context,
@@ -133,6 +145,48 @@ class Accounts:
             ended=ended,
         )
         return opened
+
+    async def reauthenticate(
+        self, live: LiveSession, password: Password, context: RequestContext
+    ) -> OpenedSession:
+        """Prove the user of a session again by their password; the session gets a new token.
+
+        Raises `InvalidCredentials`, also if the password was changed meanwhile, `RateLimited`,
+        `Overloaded`, and `NotAuthenticated` if the session ended meanwhile.
+        """
+        requester = requester_of(context, str(live.user.id), is_known=True)
+        key = await self._confirm_password(live, password, context, requester)
+        async with self._database.transaction() as connection:
+            if not await key_storage.lock_verified_key(connection, key):
+                raise InvalidCredentials
+            opened = await self._sessions.prove_again(connection, live, Method.PASSWORD)
+        record(Event.REAUTHENTICATED, context, user_id=live.user.id, session_id=live.session.id)
+        return opened
+
+    async def rename(self, live: LiveSession, username: Username, context: RequestContext) -> User:
+        """Change the user name; the former one logs nobody in from now on. Returns the user.
+
+        Raises `UsernameTaken`.
+        """
+        async with self._database.transaction() as connection:
+            try:
+                await set_username(connection, live.user.id, username)
+            except key_storage.KeyExists as error:
+                raise UsernameTaken from error
+        record(Event.USERNAME_CHANGED, context, user_id=live.user.id, session_id=live.session.id)
+        return replace(live.user, username=username.display_name)
+
+    async def export(self, live: LiveSession, context: RequestContext) -> AccountExport:
+        """Return everything that is kept about the user, but for what opens their account."""
+        exported = await self._database.with_retry(export_user, live.user)
+        record(Event.ACCOUNT_EXPORTED, context, user_id=live.user.id, session_id=live.session.id)
+        return exported
+
+    async def delete_proven(self, live: LiveSession, context: RequestContext) -> None:
+        """Delete the user of a session that was proven recently, with all keys and sessions."""
+        async with self._database.connect() as connection:
+            await storage.delete_user(connection, live.user.id)
+        record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
 
     async def delete(self, live: LiveSession, password: Password, context: RequestContext) -> None:
         """Delete the user with all keys and sessions; the user name becomes available.
@@ -208,3 +262,23 @@ async def add_user(
         )
     except key_storage.KeyExists as error:
         raise UsernameTaken from error
+
+
+async def set_username(connection: AsyncConnection, user_id: UUID, username: Username) -> None:
+    """Change a user's name, or give them a first one, in a transaction. Raises `KeyExists`."""
+    name, display_name = username.name, username.display_name
+    if await key_storage.rename(connection, user_id, name, display_name):
+        return
+    # Of two first names at once, the second one replaces the first.
+    await storage.lock_user(connection, user_id)
+    if await key_storage.rename(connection, user_id, name, display_name):
+        return
+    password_key = await key_storage.find_password_key(connection, user_id)
+    await key_storage.add_key(
+        connection,
+        user_id=user_id,
+        provider=Provider.USERNAME,
+        name=name,
+        display_name=display_name,
+        password_hash=None if password_key is None else password_key.password_hash,
+    )

@@ -35,6 +35,9 @@ class Event(StrEnum):
     SESSION_REVOKED = "session_revoked"
     OTHER_SESSIONS_REVOKED = "other_sessions_revoked"
     ALL_SESSIONS_REVOKED = "all_sessions_revoked"
+    REAUTHENTICATED = "reauthenticated"
+    USERNAME_CHANGED = "username_changed"
+    ACCOUNT_EXPORTED = "account_exported"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     USER_DELETED = "user_deleted"
 

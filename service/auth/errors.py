@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Self
 
 from msgspec import Meta, Struct
 
+from service.model.sessions import Method
 from service.storage.errors import DatabaseUnavailable, SchemaBehind
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "NotAuthenticated",
     "Overloaded",
     "RateLimited",
+    "ReauthenticationRequired",
     "SchemaBehind",
     "UsernameTaken",
     "ValidationFailed",
@@ -121,6 +123,21 @@ class NotAuthenticated(AuthError):
 
     code = "not_authenticated"
     message = "Not logged in."
+
+
+class ReauthenticationRequired(AuthError):
+    """The user of the session has to be proven again, by one of ``methods``.
+
+    ``max_age`` is how old a proof may be, in seconds.
+    """
+
+    code = "reauthentication_required"
+    message = "Prove again who you are."
+
+    def __init__(self, methods: Sequence[Method], max_age: int) -> None:
+        super().__init__(f"the last proof is older than {max_age} s")
+        self.methods = list(methods)
+        self.max_age = max_age
 
 
 class AlreadyAuthenticated(AuthError):

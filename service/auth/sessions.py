@@ -26,6 +26,7 @@ from service.model.sessions import (
     FoundSession,
     InsertedSession,
     ListedSession,
+    Method,
     SecretHash,
     Session,
     SessionState,
@@ -112,6 +113,7 @@ class Sessions:
         self,
         connection: AnyConnection,
         key: Key,
+        method: Method,
         device: Device,
         *,
         presented: DeviceToken | None = None,
@@ -120,6 +122,7 @@ class Sessions:
     ) -> tuple[OpenedSession, InsertedSession]:
         """Open a session for the user of ``key``, and end the live sessions of ``carried``.
 
+        ``method`` has proven the user.
         The device is known to the user from now on: by the token that was ``presented``, if it is
         one that was issued and not forgotten, else by a new one. ``settles`` are the charges of the
         attempt. Raises `InvalidCredentials` if the key was removed or its password changed since it
@@ -131,6 +134,7 @@ class Sessions:
             session_id=token.session_id,
             secret_hash=token.secret_hash,
             key=key,
+            method=method,
             device=device,
             settings=self._settings,
             presented_device=presented.hash if presented else None,
@@ -150,9 +154,10 @@ class Sessions:
         )
         return opened, inserted
 
-    async def open_another(
+    async def open_another(  # noqa: PLR0913
         self,
         key: Key,
+        method: Method,
         context: RequestContext,
         *,
         presented: DeviceToken | None,
@@ -167,6 +172,7 @@ class Sessions:
             opened, inserted = await self.open(
                 connection,
                 key,
+                method,
                 context.device,
                 presented=presented,
                 carried=carried,
@@ -220,20 +226,29 @@ class Sessions:
         return ended
 
     async def keep_only(
-        self, connection: AsyncConnection, live: LiveSession
+        self, connection: AsyncConnection, live: LiveSession, method: Method
     ) -> tuple[OpenedSession, int]:
-        """End all sessions of a user but one, and issue a new token for that one.
+        """End all sessions of a user but one, which was proven again and gets a new token.
 
         All devices but that one's are forgotten. Returns it and the number of those that ended.
         Raises `NotAuthenticated` if it ended meanwhile.
         """
-        token = Token.issue(live.session.id)
         ended = await endings.end_other_sessions(connection, live.user.id, live.session.id)
-        changed = await storage.change_secret(connection, live.session.id, token.secret_hash)
+        return await self.prove_again(connection, live, method), ended
+
+    async def prove_again(
+        self, connection: AsyncConnection, live: LiveSession, method: Method
+    ) -> OpenedSession:
+        """Remember that the user of a session was proven again; it gets a new token.
+
+        Raises `NotAuthenticated` if it ended meanwhile.
+        """
+        token = Token.issue(live.session.id)
+        changed = await storage.prove_again(connection, live.session.id, token.secret_hash, method)
         if changed is None:
             raise NotAuthenticated
         session, now = changed
-        return OpenedSession(session=session, user=live.user, token=token, issued_at=now), ended
+        return OpenedSession(session=session, user=live.user, token=token, issued_at=now)
 
     async def _find_only(self, tokens: Sequence[Token]) -> tuple[Token, FoundSession]:
         """Return the only live session of several tokens. Raises `NotAuthenticated`.

@@ -81,6 +81,7 @@ class UserAdmin:
         async with self._database.transaction() as connection:
             if not await key_storage.set_password_hash(connection, user.id, password_hash):
                 raise NoKeyForPassword
+            await storage.move_security_version(connection, user.id)
             ended = await session_endings.end_all_sessions(connection, user.id)
         record(Event.PASSWORD_CHANGED, OPERATOR, user_id=user.id, ended=ended)
         return ended

@@ -20,6 +20,12 @@ class SessionState(StrEnum):
     IDLE = "idle"
 
 
+class Method(StrEnum):
+    """What proved the user of a session."""
+
+    PASSWORD = "password"  # noqa: S105
+
+
 class SecretHash(bytes):
     """The SHA-256 of a session's secret. Its ``repr`` hides it."""
 
@@ -30,7 +36,12 @@ class SecretHash(bytes):
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """One log-in on one device. All times are the database's."""
+    """One log-in on one device. All times are the database's.
+
+    ``methods`` has the time at which each method last proved the user; a later version of the
+    service may know more of them. ``authenticated_at`` is when everything that the account asks for
+    was last proven.
+    """
 
     id: UUID
     user_id: UUID
@@ -39,6 +50,8 @@ class Session(Struct, frozen=True, kw_only=True):
     active_expires_at: datetime
     idle_expires_at: datetime
     absolute_expires_at: datetime
+    authenticated_at: datetime
+    methods: dict[str, datetime]
 
 
 class EndedSession(Struct, frozen=True):

@@ -67,6 +67,13 @@ class Settings(Struct, frozen=True, kw_only=True):
             le=1_000_000,
         ),
     ] = 1000
+    reauthentication_period: Annotated[
+        Duration,
+        Meta(
+            description="How old the proof of a user may be, by log-in or "
+            "`POST /me/reauthenticate`, for what needs a recent one (step-up)."
+        ),
+    ] = Duration.parse("10m")
     devices: DeviceSettings = DeviceSettings()
     cleanup_interval: Annotated[
         Duration,

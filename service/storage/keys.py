@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -114,8 +116,15 @@ async def add_key(  # noqa: PLR0913
         "password_hash": None if password_hash is None else password_hash.text,
         "password_scheme": None if password_hash is None else password_hash.scheme,
     }
-    try:
+    with _finding_existing_key():
         await connection.execute(ADD_KEY, parameters)
+
+
+@contextmanager
+def _finding_existing_key() -> Iterator[None]:
+    """Raise `KeyExists` if the statement of the body violates the primary key."""
+    try:
+        yield
     except IntegrityError as error:
         if getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:
             raise KeyExists from error
@@ -164,6 +173,44 @@ async def replace_password_hash(
         },
     )
     return result.rowcount == 1
+
+
+LOCK_VERIFIED_KEY = (
+    select(key.c.user_id)
+    .where(
+        key.c.provider == bindparam("key_provider"),
+        key.c.name == bindparam("key_name"),
+        key.c.password_hash == bindparam("verified_hash"),
+    )
+    .with_for_update(read=True)
+)
+
+
+async def lock_verified_key(connection: AsyncConnection, key: Key) -> bool:
+    """Lock a key until the transaction ends, if its password is still the one that was read."""
+    result = await connection.execute(
+        LOCK_VERIFIED_KEY,
+        {
+            "key_provider": key.provider,
+            "key_name": key.name,
+            "verified_hash": None if key.password_hash is None else key.password_hash.text,
+        },
+    )
+    return result.first() is not None
+
+
+RENAME = (
+    update(key)
+    .where(key.c.user_id == bindparam("owner_id"), key.c.provider == Provider.USERNAME)
+    .values(name=bindparam("new_name"), display_name=bindparam("new_display_name"))
+)
+
+
+async def rename(connection: AsyncConnection, user_id: UUID, name: str, display_name: str) -> bool:
+    """Change a user's user name. Returns whether they have one. Raises `KeyExists`."""
+    parameters = {"owner_id": user_id, "new_name": name, "new_display_name": display_name}
+    with _finding_existing_key():
+        return (await connection.execute(RENAME, parameters)).rowcount > 0
 
 
 # A user has one password, whichever key they log in by.

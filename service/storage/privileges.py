@@ -12,10 +12,10 @@ from service.storage.tables import device, key, rate_limit, session, user
 # Only what the statements of this package need: no DDL, no other columns. Keys are deleted with
 # their users, by the foreign key.
 PRIVILEGES = {
-    user.name: "SELECT, INSERT, DELETE",
-    key.name: "SELECT, INSERT, UPDATE (password_hash, password_scheme)",
-    session.name: "SELECT, INSERT, DELETE, "
-    "UPDATE (secret_hash, renewed_at, active_expires_at, idle_expires_at)",
+    user.name: "SELECT, INSERT, DELETE, UPDATE (security_version)",
+    key.name: "SELECT, INSERT, UPDATE (name, display_name, password_hash, password_scheme)",
+    session.name: "SELECT, INSERT, DELETE, UPDATE "
+    "(secret_hash, renewed_at, active_expires_at, idle_expires_at, authenticated_at, methods)",
     device.name: "SELECT, INSERT, DELETE, UPDATE (last_seen)",
     rate_limit.name: "SELECT, INSERT, DELETE, UPDATE (tat, reserved, reserved_until)",
     "alembic_version": "SELECT",

@@ -28,7 +28,7 @@ from service.storage.connection import Connection, close_in_background, connect
 from service.storage.direct import compiled
 from service.storage.errors import DatabaseUnavailable, reason_of, translating_errors
 from service.storage.keys import DISPLAY_NAME
-from service.storage.sessions import NOW, SESSION_COLUMNS
+from service.storage.sessions import NOW, SESSION_COLUMNS, decode_methods
 from service.storage.tables import session, user
 
 Statement: TypeAlias = "PreparedStatement[asyncpg.Record]"
@@ -187,7 +187,8 @@ class SessionLookups:
 def found_session(row: Iterable[Any]) -> FoundSession:
     """Convert a row of `FIND_LIVE_SESSION`."""
     session_id, user_id, created_at, renewed_at, active_expires_at, idle_expires_at, *more = row
-    absolute_expires_at, secret_hash, legacy_cookie, is_active, username, user_created_at = more
+    absolute_expires_at, authenticated_at, methods, *more = more
+    secret_hash, legacy_cookie, is_active, username, user_created_at = more
     return FoundSession(
         session=Session(
             id=session_id,
@@ -197,6 +198,8 @@ def found_session(row: Iterable[Any]) -> FoundSession:
             active_expires_at=active_expires_at,
             idle_expires_at=idle_expires_at,
             absolute_expires_at=absolute_expires_at,
+            authenticated_at=authenticated_at,
+            methods=decode_methods(methods),
         ),
         user=User(id=user_id, username=username, created_at=user_created_at),
         state=SessionState.ACTIVE if is_active else SessionState.IDLE,

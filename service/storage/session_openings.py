@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from service.model.devices import DeviceHash
 from service.model.request_context import Device
-from service.model.sessions import EndedSession, InsertedSession, SecretHash
+from service.model.sessions import EndedSession, InsertedSession, Method, SecretHash
 from service.model.users import Key
 from service.settings.sessions import SessionSettings
 from service.storage.direct import AnyConnection, DirectStatement
@@ -36,6 +36,7 @@ from service.storage.sessions import (
     ACTIVE_PERIOD,
     LIVE_PERIOD,
     NOW,
+    PROVEN_NOW,
     SESSION_COLUMNS,
     periods,
     session_of_row,
@@ -73,6 +74,8 @@ _opened = (
             session.c.device_name,
             session.c.legacy_cookie,
             session.c.device_hash,
+            session.c.authenticated_at,
+            session.c.methods,
         ],
         select(
             bindparam("id", type_=session.c.id.type),
@@ -86,6 +89,8 @@ _opened = (
             bindparam("device_name", type_=session.c.device_name.type),
             false(),
             func.coalesce(_issued_device, bindparam("new_device", type_=device.c.hash.type)),
+            NOW,
+            PROVEN_NOW,
         )
         .where(
             key.c.provider == bindparam("key_provider"),
@@ -161,6 +166,7 @@ async def open_session(  # noqa: PLR0913
     session_id: UUID,
     secret_hash: SecretHash,
     key: Key,
+    method: Method,
     device: Device,
     settings: SessionSettings,
     presented_device: DeviceHash | None,
@@ -171,11 +177,11 @@ async def open_session(  # noqa: PLR0913
 ) -> InsertedSession | None:
     """Insert a session for the user of ``key``, and end the live sessions that it replaces.
 
-    Those of ``carried`` end whose ids and secret hashes match. Up to ``max_counted`` earlier
-    sessions of the user are counted. The device is known from now on as ``presented_device``, if
-    that was issued, or as ``new_device``; the user's oldest beyond `MAX_DEVICES` is forgotten. The
-    charges of an attempt are settled. Returns ``None``, and does nothing, if the key no longer
-    exists or has another password hash.
+    ``method`` has proven the user. Those of ``carried`` end whose ids and secret hashes match. Up
+    to ``max_counted`` earlier sessions of the user are counted. The device is known from now on as
+    ``presented_device``, if that was issued, or as ``new_device``; the user's oldest beyond
+    `MAX_DEVICES` is forgotten. The charges of an attempt are settled. Returns ``None``, and does
+    nothing, if the key no longer exists or has another password hash.
     """
     rows = await _OPEN_SESSION.all(
         connection,
@@ -186,6 +192,7 @@ async def open_session(  # noqa: PLR0913
             "key_provider": key.provider,
             "key_name": key.name,
             "verified_hash": None if key.password_hash is None else key.password_hash.text,
+            "method": method.value,
             "user_agent": device.user_agent,
             "address": device.address,
             "device_name": device.name,

@@ -6,11 +6,24 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Interval, bindparam, func, select, tuple_, update
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Interval,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.request_context import Device
-from service.model.sessions import ListedSession, SecretHash, Session, SessionState
+from service.model.sessions import ListedSession, Method, SecretHash, Session, SessionState
 from service.settings.sessions import SessionSettings
 from service.storage.tables import session
 
@@ -26,7 +39,20 @@ SESSION_COLUMNS = (
     session.c.active_expires_at,
     session.c.idle_expires_at,
     session.c.absolute_expires_at,
+    func.coalesce(session.c.authenticated_at, session.c.created_at).label("authenticated_at"),
+    cast(session.c.methods, Text).label("methods"),
 )
+
+_NOW_IN_JSON = func.to_char(
+    func.timezone(literal_column("'UTC'"), NOW),
+    literal_column("""'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""),
+)
+# A method that proves the user now.
+PROVEN_NOW: ColumnElement[Any] = func.jsonb_build_object(
+    bindparam("method", type_=Text), _NOW_IN_JSON, type_=JSONB
+)
+
+_decode_methods = msgspec.json.Decoder(dict[str, datetime]).decode
 
 # Simultaneous requests wait for the row lock of the first one, and then find nothing to renew.
 RENEW_SESSION = (
@@ -56,23 +82,47 @@ async def renew_session(
     return None if row is None else session_of_row(row)
 
 
-CHANGE_SECRET = (
+PROVE_AGAIN = (
     update(session)
     .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
-    .values(secret_hash=bindparam("new_secret_hash"))
+    .values(
+        secret_hash=bindparam("new_secret_hash"),
+        authenticated_at=NOW,
+        methods=session.c.methods.op("||")(PROVEN_NOW),
+    )
     .returning(*SESSION_COLUMNS, NOW.label("changed_at"))
 )
 
 
-async def change_secret(
-    connection: AsyncConnection, session_id: UUID, secret_hash: SecretHash
+async def prove_again(
+    connection: AsyncConnection, session_id: UUID, secret_hash: SecretHash, method: Method
 ) -> tuple[Session, datetime] | None:
-    """Replace the secret of a live session. Returns it and the time, or ``None`` if it is dead."""
+    """Replace the secret of a live session whose user was proven again, and remember that.
+
+    Returns it and the time, or ``None`` if it is dead.
+    """
     result = await connection.execute(
-        CHANGE_SECRET, {"session_id": session_id, "new_secret_hash": secret_hash}
+        PROVE_AGAIN,
+        {"session_id": session_id, "new_secret_hash": secret_hash, "method": method.value},
     )
     row = result.one_or_none()
     return None if row is None else (session_of_row(row), row.changed_at)
+
+
+WAS_PROVEN_WITHIN = select(
+    func.coalesce(session.c.authenticated_at, session.c.created_at)
+    > NOW - bindparam("period", type_=Interval)
+).where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
+
+
+async def was_proven_within(
+    connection: AsyncConnection, session_id: UUID, seconds: float
+) -> bool | None:
+    """Return whether a session was proven within so many seconds; ``None`` if it is dead."""
+    result = await connection.execute(
+        WAS_PROVEN_WITHIN, {"session_id": session_id, "period": timedelta(seconds=seconds)}
+    )
+    return result.scalar_one_or_none()
 
 
 COUNT_SESSIONS = (
@@ -153,4 +203,12 @@ def session_of_row(row: Any) -> Session:
         active_expires_at=row.active_expires_at,
         idle_expires_at=row.idle_expires_at,
         absolute_expires_at=row.absolute_expires_at,
+        authenticated_at=row.authenticated_at,
+        methods=decode_methods(row.methods),
     )
+
+
+def decode_methods(text: str) -> dict[str, datetime]:
+    """Convert the column ``methods``, oldest first: PostgreSQL orders the members of an object."""
+    found = _decode_methods(text)
+    return dict(sorted(found.items(), key=lambda each: each[1])) if len(found) > 1 else found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select
+from sqlalchemy import Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.users import Key, PasswordHash, Provider, User
@@ -73,6 +73,18 @@ LOCK_USER = select(user.c.id).where(user.c.id == bindparam("user_id")).with_for_
 async def lock_user(connection: AsyncConnection, user_id: UUID) -> None:
     """Lock a user's row until the transaction ends."""
     await connection.execute(LOCK_USER, {"user_id": user_id})
+
+
+MOVE_SECURITY_VERSION = (
+    update(user)
+    .where(user.c.id == bindparam("user_id"))
+    .values(security_version=user.c.security_version + 1)
+)
+
+
+async def move_security_version(connection: AsyncConnection, user_id: UUID) -> None:
+    """Void what was begun before a change of what protects a user, in its transaction."""
+    await connection.execute(MOVE_SECURITY_VERSION, {"user_id": user_id})
 
 
 # The keys are locked first, as a log-in does, which locks the user in the end, by foreign keys:

@@ -157,7 +157,6 @@ def test_deletion_frees_the_username(client: httpx.Client) -> None:
 def test_deletion_requires_the_password(client: httpx.Client) -> None:
     sign_up(client)
     assert delete_account(client, "not the right one").json()["code"] == "invalid_credentials"
-    assert client.request("DELETE", "/me").status_code == 415
     assert client.get("/me").status_code == 200
 
 

@@ -63,6 +63,7 @@ def test_sessions_are_listed_newest_first_with_the_current_one_marked(
     assert page["sessions"][0].keys() == {
         *("id", "current", "state", "device_name", "user_agent", "address", "created_at"),
         *("renewed_at", "active_expires_at", "idle_expires_at", "absolute_expires_at"),
+        *("methods", "authenticated_at"),
     }
     assert {each["address"] for each in page["sessions"]} == {"127.0.0.1"}
 

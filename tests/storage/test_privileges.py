@@ -75,10 +75,15 @@ def test_the_privileges_are_sufficient(
         assert log_in(client, password="wrong").status_code == 401
         assert client.get("/sessions", headers=mine).status_code == 200
         path = f"/sessions/{other.json()['session']['id']}"
+        proof = {"method": "password", "password": PASSWORD}
+        mine = header_of(client.post("/me/reauthenticate", json=proof, headers=mine))
         assert client.delete(path, headers=mine).status_code == 204
         assert client.delete("/sessions", headers=mine).status_code == 200
         change = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
         mine = header_of(client.put("/me/password", json=change, headers=mine))
+        assert client.get("/me/export", headers=mine).status_code == 200
+        renamed = client.put("/me/username", json={"username": "Alicia"}, headers=mine)
+        assert renamed.status_code == 200
         leave = {"password": NEW_PASSWORD}
         assert client.request("DELETE", "/me", json=leave, headers=mine).status_code == 204
         sign_up(client, transport="bearer")
@@ -101,7 +106,7 @@ def test_the_privileges_are_sufficient(
         "CREATE RULE spy AS ON INSERT TO session DO NOTHING",
         'UPDATE "user" SET created_at = now()',
         "UPDATE key SET user_id = gen_random_uuid()",
-        "UPDATE key SET name = 'mallory'",
+        "UPDATE key SET provider = 'email'",
         "DELETE FROM key",
         "UPDATE session SET user_id = gen_random_uuid()",
         "UPDATE session SET absolute_expires_at = now() + interval '1 year'",

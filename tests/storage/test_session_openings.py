@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from service.model.devices import DeviceHash
 from service.model.request_context import Device
-from service.model.sessions import InsertedSession, SecretHash
+from service.model.sessions import InsertedSession, Method, SecretHash
 from service.model.users import Key, PasswordHash, User
 from service.settings.sessions import SessionSettings
 from service.storage.database import Database
@@ -59,6 +59,7 @@ async def log_in(
         session_id=UUID(int=3),
         secret_hash=SecretHash(b"secret"),
         key=Key(provider="username", name="alice", user=user, password_hash=password_hash),
+        method=Method.PASSWORD,
         device=Device(),
         settings=SessionSettings(),
         presented_device=None,

@@ -97,6 +97,15 @@ async def require_json_body(request: Request[Any, Any, Any]) -> None:
         raise MalformedJSON("The body is empty.")
 
 
+async def receive_optional_json_body(request: Request[Any, Any, Any]) -> None:
+    """Receive the body, if there is one; Litestar's ``before_request`` hook.
+
+    Raises what `require_json_body` raises.
+    """
+    if "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0":
+        await require_json_body(request)
+
+
 def require_json_type(request: Request[Any, Any, Any]) -> None:
     """Check the headers of a body. Raises `UnsupportedMediaType` and `InvalidRequest`.
 

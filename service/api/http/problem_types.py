@@ -103,6 +103,15 @@ NOT_AUTHENTICATED = ProblemType(
     when="there is no live session",
     headers=CHALLENGE,
 )
+REAUTHENTICATION_REQUIRED = ProblemType(
+    code=errors.ReauthenticationRequired.code,
+    raised_as=errors.ReauthenticationRequired,
+    status=401,
+    title="Reauthentication required",
+    detail="Prove again who you are, by one of `methods`: `POST /me/reauthenticate`.",
+    when="the last proof of the user is older than `OSTIARY_REAUTHENTICATION_PERIOD`: "
+    "`POST /me/reauthenticate` with one of `methods`, then try again",
+)
 ORIGIN_REJECTED = ProblemType(
     code="origin_rejected",
     raised_as=OriginRejected,

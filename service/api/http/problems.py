@@ -22,7 +22,7 @@ from service.api.http.problem_types import (
 )
 from service.api.http.response_headers import request_id_of, with_head
 from service.api.http.state import state_of
-from service.auth.errors import FieldError, RateLimited, ValidationFailed
+from service.auth.errors import FieldError, RateLimited, ReauthenticationRequired, ValidationFailed
 from service.metrics import PROBLEMS
 
 MEDIA_TYPE = "application/problem+json"
@@ -48,6 +48,13 @@ class Problem(Struct, frozen=True, kw_only=True):
         list[FieldError] | UnsetType,
         Meta(description="What is wrong with each field, with the code `validation_failed`."),
     ] = UNSET
+    methods: Annotated[
+        list[str] | UnsetType,
+        Meta(
+            description="By which methods the user can be proven again, with the code "
+            "`reauthentication_required`."
+        ),
+    ] = UNSET
 
 
 def problem_response(request: Request[Any, Any, Any], error: Exception) -> JSONResponse[Problem]:
@@ -68,6 +75,7 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> JSONR
             detail=detail_of(error, kind),
             request_id=request_id,
             errors=error.errors if isinstance(error, ValidationFailed) else UNSET,
+            methods=[*error.methods] if isinstance(error, ReauthenticationRequired) else UNSET,
         ),
         status_code=kind.status,
         media_type=MEDIA_TYPE,
@@ -115,6 +123,13 @@ def headers_of(error: Exception, kind: ProblemType) -> dict[str, str]:
     """Return the headers of the response."""
     if isinstance(error, RateLimited):
         return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, ReauthenticationRequired):
+        return {"WWW-Authenticate": step_up_challenge(error.max_age)}
     if isinstance(error, MethodNotAllowedException):
         return {"Allow": with_head((error.headers or {}).get("allow", ""))}
     return kind.headers
+
+
+def step_up_challenge(max_age: int) -> str:
+    """Return the challenge that asks for a recent proof of the user (RFC 9470, section 3)."""
+    return f'Bearer error="insufficient_user_authentication", max_age="{max_age}"'

@@ -1,0 +1,126 @@
+"""The endpoints by which users prove again who they are, rename and export their account."""
+
+from __future__ import annotations
+
+from litestar import Controller, get, post, put
+from litestar.params import JSONBody
+
+from service.api.http.json_body import StrictJSON, require_json_body
+from service.api.http.problem_types import (
+    DATABASE_UNAVAILABLE,
+    INVALID_CREDENTIALS,
+    NOT_AUTHENTICATED,
+    OVERLOADED,
+    RATE_LIMITED,
+    REAUTHENTICATION_REQUIRED,
+    USERNAME_TAKEN,
+)
+from service.api.http.request_context import ProvidedContext
+from service.api.http.responses import (
+    BODY_PROBLEMS,
+    RENEWS_COOKIE,
+    SESSION_SECURITY,
+    SETS_COOKIE,
+    problem_responses,
+)
+from service.api.http.state import state_of
+from service.api.schemas import (
+    Authenticated,
+    ChangeUsernameRequest,
+    ReauthenticateRequest,
+    authenticated,
+)
+from service.api.security.cross_origin import reject_cross_origin
+from service.api.security.guard import AuthenticatedRequest, require_session
+from service.api.security.step_up import require_step_up
+from service.api.tokens import issue_token
+from service.model.exports import AccountExport
+
+
+class MeController(Controller):
+    """Reauthentication, change of the user name, export."""
+
+    path = "/me"
+    tags = ("Account",)
+    security = SESSION_SECURITY
+
+    @post(
+        "/reauthenticate",
+        status_code=200,
+        guards=[reject_cross_origin, require_session],
+        before_request=require_json_body,
+        dto=StrictJSON[ReauthenticateRequest],
+        return_dto=None,
+        operation_id="reauthenticate",
+        summary="Prove again who you are",
+        response_headers=[SETS_COOKIE],
+        response_description="The user is proven, and the session has a new token.",
+        responses=problem_responses(
+            *BODY_PROBLEMS,
+            INVALID_CREDENTIALS,
+            NOT_AUTHENTICATED,
+            RATE_LIMITED,
+            OVERLOADED,
+            DATABASE_UNAVAILABLE,
+        ),
+    )
+    async def reauthenticate(
+        self,
+        request: AuthenticatedRequest,
+        data: JSONBody[ReauthenticateRequest],
+        context: ProvidedContext,
+    ) -> Authenticated:
+        """Prove the user of the session again, for what needs a recent proof (step-up)."""
+        accounts = state_of(request).services.accounts
+        opened = await accounts.reauthenticate(request.auth.live, data.password, context)
+        return issue_token(request, opened, request.auth.transport)
+
+    @put(
+        "/username",
+        guards=[reject_cross_origin, require_session, require_step_up],
+        before_request=require_json_body,
+        dto=StrictJSON[ChangeUsernameRequest],
+        return_dto=None,
+        operation_id="changeUsername",
+        summary="Change the user name",
+        response_headers=[RENEWS_COOKIE],
+        response_description="The user has the new name; the former one no longer logs in.",
+        responses=problem_responses(
+            *BODY_PROBLEMS,
+            NOT_AUTHENTICATED,
+            REAUTHENTICATION_REQUIRED,
+            USERNAME_TAKEN,
+            DATABASE_UNAVAILABLE,
+        ),
+    )
+    async def change_username(
+        self,
+        request: AuthenticatedRequest,
+        data: JSONBody[ChangeUsernameRequest],
+        context: ProvidedContext,
+    ) -> Authenticated:
+        """Change the name by which the user logs in. The user must have been proven recently."""
+        live, accounts = request.auth.live, state_of(request).services.accounts
+        user = await accounts.rename(live, data.username, context)
+        return authenticated(user, live.session, fresh=live.renewed)
+
+    @get(
+        "/export",
+        guards=[require_session, require_step_up],
+        operation_id="exportAccount",
+        summary="Export the account",
+        response_headers=[RENEWS_COOKIE],
+        response_description="Everything that is kept about the user.",
+        responses=problem_responses(
+            NOT_AUTHENTICATED, REAUTHENTICATION_REQUIRED, DATABASE_UNAVAILABLE
+        ),
+    )
+    async def export_account(
+        self, request: AuthenticatedRequest, context: ProvidedContext
+    ) -> AccountExport:
+        """Return everything that is kept about the user (GDPR, articles 15 and 20).
+
+        The user must have been proven recently. What opens the account is left out.
+        """
+        accounts = state_of(request).services.accounts
+        return await accounts.export(request.auth.live, context)

@@ -1,0 +1,53 @@
+"""What is kept about a user, as they may have it (GDPR, articles 15 and 20)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Struct
+
+from service.model.users import User
+
+
+class ExportedKey(Struct, frozen=True, kw_only=True):
+    """A name by which the user logs in."""
+
+    provider: Annotated[str, Meta(description="What kind of name it is: `username`.")]
+    name: Annotated[str, Meta(description="The name, as it is displayed.")]
+    has_password: Annotated[
+        bool, Meta(description="Whether a password logs in with it. Only its hash is kept.")
+    ]
+    created_at: Annotated[datetime, Meta(description="When it was added.")]
+
+
+class ExportedSession(Struct, frozen=True, kw_only=True):
+    """A session that has not been deleted yet."""
+
+    id: Annotated[UUID, Meta(description="The session's id.")]
+    device_name: Annotated[str | None, Meta(description="The name that the client gave.")]
+    user_agent: Annotated[str | None, Meta(description="`User-Agent` of the log-in.")]
+    address: Annotated[str | None, Meta(description="IP address of the log-in.")]
+    methods: Annotated[
+        dict[str, datetime], Meta(description="When each method last proved the user.")
+    ]
+    created_at: Annotated[datetime, Meta(description="When the user logged in.")]
+    renewed_at: Annotated[datetime, Meta(description="When it was opened or last renewed.")]
+    ends_at: Annotated[datetime, Meta(description="When it ends, unless it is renewed.")]
+
+
+class ExportedDevice(Struct, frozen=True, kw_only=True):
+    """A device on which the user has logged in. Only the hash of its token is kept."""
+
+    last_seen: Annotated[datetime, Meta(description="The last log-in on it.")]
+
+
+class AccountExport(Struct, frozen=True, kw_only=True):
+    """Everything that is kept about a user, but for what opens their account."""
+
+    exported_at: Annotated[datetime, Meta(description="The time of the export.")]
+    user: Annotated[User, Meta(description="The user.")]
+    keys: Annotated[list[ExportedKey], Meta(description="The names, oldest first.")]
+    sessions: Annotated[list[ExportedSession], Meta(description="The sessions, newest first.")]
+    devices: Annotated[list[ExportedDevice], Meta(description="Known devices, last used first.")]

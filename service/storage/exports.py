@@ -1,0 +1,82 @@
+"""The statements that read everything that is kept about a user."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BindParameter, Text, bindparam, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model.exports import AccountExport, ExportedDevice, ExportedKey, ExportedSession
+from service.model.users import User
+from service.storage.sessions import decode_methods
+from service.storage.tables import device, key, session
+
+_OWNER: BindParameter[Any] = bindparam("owner_id")
+
+EXPORT_KEYS = (
+    select(
+        key.c.provider,
+        key.c.display_name,
+        key.c.password_hash.is_not(None).label("has_password"),
+        key.c.created_at,
+    )
+    .where(key.c.user_id == _OWNER)
+    .order_by(key.c.created_at, key.c.provider, key.c.name)
+)
+EXPORT_SESSIONS = (
+    select(
+        session.c.id,
+        session.c.device_name,
+        session.c.user_agent,
+        session.c.address,
+        cast(session.c.methods, Text).label("methods"),
+        session.c.created_at,
+        session.c.renewed_at,
+        session.c.idle_expires_at,
+    )
+    .where(session.c.user_id == _OWNER)
+    .order_by(session.c.created_at.desc(), session.c.id.desc())
+)
+EXPORT_DEVICES = (
+    select(device.c.last_seen)
+    .where(device.c.user_id == _OWNER)
+    .order_by(device.c.last_seen.desc(), device.c.hash)
+)
+EXPORTED_AT = select(func.now())
+
+
+async def export_user(connection: AsyncConnection, user: User) -> AccountExport:
+    """Return what is kept about a user."""
+    owner = {"owner_id": user.id}
+    exported_at = (await connection.execute(EXPORTED_AT)).scalar_one()
+    keys = await connection.execute(EXPORT_KEYS, owner)
+    sessions = await connection.execute(EXPORT_SESSIONS, owner)
+    devices = await connection.execute(EXPORT_DEVICES, owner)
+    return AccountExport(
+        exported_at=exported_at,
+        user=user,
+        keys=[
+            ExportedKey(
+                provider=row.provider,
+                name=row.display_name,
+                has_password=row.has_password,
+                created_at=row.created_at,
+            )
+            for row in keys
+        ],
+        sessions=[
+            ExportedSession(
+                id=row.id,
+                device_name=row.device_name,
+                user_agent=row.user_agent,
+                address=None if row.address is None else str(row.address),
+                methods=decode_methods(row.methods),
+                created_at=row.created_at,
+                renewed_at=row.renewed_at,
+                ends_at=row.idle_expires_at,
+            )
+            for row in sessions
+        ],
+        devices=[ExportedDevice(last_seen=row.last_seen) for row in devices],
+    )

@@ -1,0 +1,133 @@
+"""Change of the user name, and export of the account."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.databases import execute, fetch_value
+from tests.factories import PASSWORD, bearer, codes, log_in, sign_up
+from tests.services import Service
+
+
+@pytest.fixture
+def alice(client: httpx.Client) -> dict[str, str]:
+    session = sign_up(client, transport="bearer", device_name="Jane's phone").json()["session"]
+    return bearer(session["token"])
+
+
+def rename(client: httpx.Client, headers: dict[str, str], name: str) -> httpx.Response:
+    return client.put("/me/username", json={"username": name}, headers=headers)
+
+
+def test_the_new_name_logs_in_and_the_former_one_does_not(
+    client: httpx.Client, alice: dict[str, str]
+) -> None:
+    response = rename(client, alice, "Alicia")
+    assert response.status_code == 200
+    assert response.json()["user"]["username"] == "Alicia"
+    assert client.get("/me", headers=alice).json()["user"]["username"] == "Alicia"
+    assert log_in(client, "alicia", transport="bearer").status_code == 200
+    assert log_in(client, "Alice").json()["code"] == "invalid_credentials"
+
+
+def test_another_spelling_of_the_own_name_can_be_chosen(
+    client: httpx.Client, alice: dict[str, str]
+) -> None:
+    assert rename(client, alice, "ALICE").json()["user"]["username"] == "ALICE"
+
+
+def test_the_name_of_another_user_is_taken(client: httpx.Client, alice: dict[str, str]) -> None:
+    sign_up(client, "Robert", transport="bearer")
+    response = rename(client, alice, "ROBERT")
+    assert (response.status_code, response.json()["code"]) == (409, "username_taken")
+    assert client.get("/me", headers=alice).json()["user"]["username"] == "Alice"
+
+
+def test_what_sign_up_refuses_is_refused(client: httpx.Client, alice: dict[str, str]) -> None:
+    assert codes(rename(client, alice, "admin")) == {"username": "reserved"}
+    assert codes(rename(client, alice, "al")) == {"username": "too_short"}
+
+
+def test_of_two_users_who_want_one_name_at_once_one_gets_it(
+    client: httpx.Client, alice: dict[str, str]
+) -> None:
+    other = bearer(sign_up(client, "Robert", transport="bearer").json()["session"]["token"])
+    with ThreadPoolExecutor(2) as threads:
+        answers = list(
+            threads.map(lambda headers: rename(client, headers, "Wanted"), [alice, other])
+        )
+    assert sorted(each.status_code for each in answers) == [200, 409]
+
+
+def test_a_user_without_a_user_name_gets_a_first_one_with_their_password(
+    service: Service, client: httpx.Client, alice: dict[str, str]
+) -> None:
+    execute(
+        service.database_url,
+        "UPDATE key SET provider = 'email', name = 'a@example.com', display_name = 'a@example.com'",
+    )
+    assert client.get("/me", headers=alice).json()["user"]["username"] is None
+    with ThreadPoolExecutor(4) as threads:
+        names = [f"Alice{n}" for n in range(4)]
+        answers = list(threads.map(lambda name: rename(client, alice, name), names))
+    assert {each.status_code for each in answers} == {200}
+    assert fetch_value(service.database_url, "SELECT count(*) FROM key") == 2
+    name = client.get("/me", headers=alice).json()["user"]["username"]
+    assert log_in(client, name).status_code == 200
+
+
+def test_the_export_has_everything_that_is_kept(
+    client: httpx.Client, alice: dict[str, str]
+) -> None:
+    exported = client.get("/me/export", headers=alice).json()
+    me = client.get("/me", headers=alice).json()
+    assert exported["user"] == me["user"]
+    (key,) = exported["keys"]
+    assert (key["provider"], key["name"], key["has_password"]) == ("username", "Alice", True)
+    (session,) = exported["sessions"]
+    assert session["id"] == me["session"]["id"]
+    assert (session["device_name"], session["address"]) == ("Jane's phone", "127.0.0.1")
+    assert len(exported["devices"]) == 1
+
+
+def test_every_column_about_a_user_is_exported_or_is_a_secret_or_derived(
+    service: Service,
+) -> None:
+    columns = fetch_value(
+        service.database_url,
+        """SELECT string_agg(table_name || '.' || column_name, ' ' ORDER BY table_name, column_name)
+           FROM information_schema.columns
+           WHERE table_name IN ('user', 'key', 'session', 'device') AND table_schema = 'public'""",
+    )
+    exported = """
+        device.last_seen key.created_at key.display_name key.provider session.address
+        session.created_at session.device_name session.id session.idle_expires_at session.methods
+        session.renewed_at session.user_agent user.created_at user.id"""
+    left_out = """
+        device.hash device.user_id key.name key.password_hash key.password_scheme key.user_id
+        session.absolute_expires_at session.active_expires_at session.authenticated_at
+        session.device_hash session.legacy_cookie session.secret_hash session.user_id
+        user.security_version"""
+    assert set(columns.split()) == {*exported.split(), *left_out.split()}
+
+
+def test_the_export_holds_nothing_that_opens_the_account(
+    service: Service, client: httpx.Client
+) -> None:
+    session = sign_up(client, "Mallory", transport="bearer").json()["session"]
+    text = client.get("/me/export", headers=bearer(session["token"])).text
+    password_hash = fetch_value(service.database_url, "SELECT password_hash FROM key")
+    for secret in (session["token"], session["device_token"], password_hash, PASSWORD):
+        assert secret not in text
+
+
+def test_change_of_name_and_export_are_in_the_audit_trail(
+    service: Service, client: httpx.Client, alice: dict[str, str]
+) -> None:
+    rename(client, alice, "Alicia")
+    client.get("/me/export", headers=alice)
+    for event in ("username_changed", "account_exported"):
+        assert event in service.logged()
