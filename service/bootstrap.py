@@ -15,6 +15,7 @@ from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
 from service.auth.sessions import Sessions
 from service.auth.user_admin import UserAdmin
+from service.auth.username_holds import UsernameHolds
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.session_lookups import SessionLookups
@@ -57,11 +58,12 @@ async def open_services(
         timeout=settings.hashing.queue_timeout,
         device_lifetime=settings.devices.lifetime,
     )
+    username_holds = UsernameHolds(settings.usernames.username_hold)
     try:
         yield Services(
             database=database,
             hasher=hasher,
-            accounts=Accounts(database, hasher, sessions, rate_limiter),
+            accounts=Accounts(database, hasher, sessions, rate_limiter, username_holds),
             sessions=sessions,
             keys=Keys(database),
             user_admin=UserAdmin(database, hasher),

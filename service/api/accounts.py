@@ -204,7 +204,7 @@ class AccountController(Controller):
         data: JSONBody[DeleteMeRequest],
         context: ProvidedContext,
     ) -> None:
-        """Delete the user with all keys and sessions. The user name becomes available again."""
+        """Delete the user with all keys and sessions. Nobody can have the user name for a while."""
         accounts = state_of(request).services.accounts
         await accounts.delete(request.auth.live, data.password, context)
         clear_session_cookie(request)

@@ -20,7 +20,7 @@ from service.api.http.session_cookie import SessionCookie
 from service.api.openapi_adjustments import adjust
 from service.api.openapi_examples import success_examples
 from service.api.routes import CONTROLLERS
-from service.auth import device_names, passwords, usernames
+from service.auth import device_names, identifiers, passwords, usernames
 from service.settings import Settings
 from service.settings.passwords import PasswordSettings
 
@@ -48,11 +48,11 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             "displayed as given here.",
             examples=["Alice"],
         ),
-        usernames.ClaimedUsername: Schema(
+        identifiers.Identifier: Schema(
             type=OpenAPIType.STRING,
             min_length=1,
             max_length=usernames.MAX_UNPREPARED_LENGTH,
-            description="The user name, in any spelling that is the same name.",
+            description="The user name or the e-mail address, in any spelling that is the same.",
             examples=["Alice"],
         ),
         passwords.NewPassword: Schema(

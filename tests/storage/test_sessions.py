@@ -76,7 +76,13 @@ async def test_an_attempt_is_refunded_only_if_the_session_opens(
            SELECT 'username', 'alice', id, 'Alice', 'new', 'scheme' FROM u""",
         user_id,
     )
-    user = User(id=user_id, username="Alice", created_at=datetime.now(UTC))
+    user = User(
+        id=user_id,
+        username="Alice",
+        email=None,
+        email_verified_at=None,
+        created_at=datetime.now(UTC),
+    )
     bucket = Bucket(id=b"bucket", emission_interval=3600, burst_tolerance=0)
     left = "SELECT tat <= now() FROM rate_limit"
     async with database.connect() as connection:
