@@ -26,10 +26,11 @@ from service.api.openapi import openapi_document
 from service.api.routes import CONTROLLERS
 from service.auth.cleanup import clean_up
 from service.auth.device_names import DeviceName
+from service.auth.identifiers import Identifier
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.auth.reserved_usernames import UsernamePolicy
 from service.auth.uniform_timing import measure_verify_times
-from service.auth.usernames import ClaimedUsername, Username
+from service.auth.usernames import Username
 from service.background import cancel_and_wait, run_periodically
 from service.bootstrap import Services, never, open_services
 from service.settings import Settings
@@ -76,7 +77,12 @@ def create_app(
 async def running_background_tasks(services: Services, settings: Settings) -> AsyncIterator[None]:
     """Run the background tasks in the body of the context, every cleanup interval."""
     tasks = {
-        "cleanup": partial(clean_up, services.database, settings.devices.lifetime),
+        "cleanup": partial(
+            clean_up,
+            services.database,
+            settings.devices.lifetime,
+            settings.usernames.username_hold,
+        ),
         "measure_verify_times": partial(measure_verify_times, services.database, services.hasher),
     }
     running = [
@@ -111,7 +117,7 @@ def field_parsers(settings: Settings) -> FieldParsers:
     """Return the parsers of the fields of request bodies, by type."""
     return {
         Username: UsernamePolicy(settings.usernames.reserved_usernames).accept,
-        ClaimedUsername: ClaimedUsername.parse,
+        Identifier: Identifier.parse,
         Password: Password.parse,
         NewPassword: PasswordPolicy(settings.passwords).accept,
         DeviceName: DeviceName.parse,

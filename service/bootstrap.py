@@ -16,6 +16,7 @@ from service.auth.readiness import Readiness
 from service.auth.sessions import Sessions
 from service.auth.step_up import StepUp
 from service.auth.user_admin import UserAdmin
+from service.auth.username_holds import UsernameHolds
 from service.settings import Settings
 from service.storage.database import Database
 from service.storage.session_lookups import SessionLookups
@@ -59,11 +60,12 @@ async def open_services(
         timeout=settings.hashing.queue_timeout,
         device_lifetime=settings.devices.lifetime,
     )
+    username_holds = UsernameHolds(settings.usernames.username_hold)
     try:
         yield Services(
             database=database,
             hasher=hasher,
-            accounts=Accounts(database, hasher, sessions, rate_limiter),
+            accounts=Accounts(database, hasher, sessions, rate_limiter, username_holds),
             sessions=sessions,
             step_up=StepUp(database, settings.reauthentication_period),
             keys=Keys(database),

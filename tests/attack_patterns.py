@@ -28,6 +28,7 @@ from sqlalchemy import text
 from service.auth.devices import DeviceToken
 from service.auth.errors import InvalidCredentials, RateLimited
 from service.auth.hashing.hasher import Hasher
+from service.auth.identifiers import Identifier
 from service.auth.rate_limits import RateLimiter
 from service.model.request_context import Device, RequestContext
 from service.model.sessions import Session
@@ -197,7 +198,10 @@ class Simulation:
         if self._pattern.is_in_session:
             return await fails(self._limiter.password_check(session(2), context))
         name = next(self._names) if self._names else NAME
-        return await fails(self._limiter.login_attempt(name, context, device=self._pattern.device))
+        device = self._pattern.device
+        return await fails(
+            self._limiter.login_attempt(Identifier.parse(name), context, device=device)
+        )
 
     async def _pass_time(self, seconds: float) -> None:
         async with self._database.connect() as connection:
@@ -210,7 +214,8 @@ class Simulation:
     async def _owner(self, device: DeviceToken | None, *, wrong: bool = False) -> str:
         context = RequestContext(device=Device(address=ip_address(self._pattern.owner_address)))
         try:
-            async with self._limiter.login_attempt(NAME, context, device=device) as attempt:
+            identifier = Identifier.parse(NAME)
+            async with self._limiter.login_attempt(identifier, context, device=device) as attempt:
                 if wrong:
                     raise InvalidCredentials
         except RateLimited as refusal:

@@ -25,6 +25,8 @@ _LOGGED_IN_AT = datetime(2026, 1, 31, 9, 30, 0, 123456, UTC)
 _USER = User(
     id=UUID("0198a3c1-5f7e-7c3a-9b1d-2f6e8c4a1b7d"),
     username="Alice",
+    email="alice@example.com",
+    email_verified_at=_LOGGED_IN_AT - timedelta(days=199),
     created_at=_LOGGED_IN_AT - timedelta(days=200),
 )
 _SESSION = Session(

@@ -9,7 +9,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
-from service.auth import device_names, passwords, usernames
+from service.auth import device_names, identifiers, passwords, usernames
 from service.settings.passwords import PasswordSettings
 
 
@@ -27,11 +27,11 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             "displayed as given here.",
             examples=["Alice"],
         ),
-        usernames.ClaimedUsername: Schema(
+        identifiers.Identifier: Schema(
             type=OpenAPIType.STRING,
             min_length=1,
             max_length=usernames.MAX_UNPREPARED_LENGTH,
-            description="The user name, in any spelling that is the same name.",
+            description="The user name or the e-mail address, in any spelling that is the same.",
             examples=["Alice"],
         ),
         passwords.NewPassword: Schema(

@@ -13,8 +13,9 @@ from service.api.http.json_body import Body
 from service.api.security.credentials import Transport
 from service.auth.device_names import DeviceName
 from service.auth.errors import FieldError
+from service.auth.identifiers import Identifier
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
-from service.auth.usernames import ClaimedUsername, Username
+from service.auth.usernames import Username
 from service.model.sessions import ListedSession, Method, Session, SessionState
 from service.model.users import User
 
@@ -76,7 +77,7 @@ class SignUpRequest(Body, frozen=True, kw_only=True):
 class LogInRequest(Body, frozen=True, kw_only=True):
     """Request body of POST /login."""
 
-    username: ClaimedUsername
+    username: Identifier
     password: Password
     transport: Transport = Transport.COOKIE
     device_name: DeviceName = UNNAMED_DEVICE

@@ -18,12 +18,14 @@ from service.auth.errors import (
 )
 from service.auth.hashing.fair_queue import Requester, address_block_of
 from service.auth.hashing.hasher import Hasher
+from service.auth.identifiers import Identifier
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.tokens import Token
 from service.auth.uniform_timing import delay_refusal
-from service.auth.usernames import ClaimedUsername, Username
+from service.auth.username_holds import UsernameHolds
+from service.auth.usernames import Username
 from service.model.exports import AccountExport
 from service.model.request_context import RequestContext
 from service.model.sessions import Method
@@ -38,12 +40,18 @@ class Accounts:
     """The accounts of the users in ``database``."""
 
     def __init__(
-        self, database: Database, hasher: Hasher, sessions: Sessions, rate_limiter: RateLimiter
+        self,
+        database: Database,
+        hasher: Hasher,
+        sessions: Sessions,
+        rate_limiter: RateLimiter,
+        username_holds: UsernameHolds,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._sessions = sessions
         self._rate_limiter = rate_limiter
+        self._username_holds = username_holds
 
     async def sign_up(
         self,
@@ -67,6 +75,7 @@ class Accounts:
             password_hash = await self._hasher.hash(credentials.password, requester)
         async with self._database.transaction() as connection:
             key = await add_user(connection, credentials.username, password_hash)
+            await self._username_holds.require_free(connection, credentials.username)
             opened, _ = await self._sessions.open(
                 connection, key, Method.PASSWORD, context.device, presented=device
             )
@@ -75,26 +84,25 @@ class Accounts:
 
     async def log_in(
         self,
-        username: ClaimedUsername,
+        identifier: Identifier,
         password: Password,
         *,
         context: RequestContext,
         carried: Sequence[Token] = (),
         device: DeviceToken | None = None,
     ) -> OpenedSession:
-        """Open a session for a user name and its password; the sessions of ``carried`` end.
+        """Open a session for a user and their password; the sessions of ``carried`` end.
 
         ``device`` is the token that the device presented. Raises `InvalidCredentials` for an
-        unknown name and for a wrong password alike, after the same work; also `RateLimited` and
+        unknown user and for a wrong password alike, after the same work; also `RateLimited` and
         `Overloaded`.
         """
-        # What cannot be a user name is looked up like an unknown one.
-        name = username.name or ""
         if device is None:
             # Whether a device is known, and has a place of its own, only the database can tell.
-            await self._hasher.require_place(requester_of(context, name))
-        async with self._rate_limiter.login_attempt(name, context, device=device) as attempt:
-            requester = requester_of(context, name, is_known=attempt.is_known_device)
+            await self._hasher.require_place(requester_of(context, identifier.name))
+        async with self._rate_limiter.login_attempt(identifier, context, device=device) as attempt:
+            known = attempt.is_known_device
+            requester = requester_of(context, identifier.name, is_known=known)
             key, new_hash = await self._verify(attempt.key, password, requester, renew=True)
             if new_hash is not None:
                 key = await self._replace_hash(key, new_hash, password, requester)
@@ -112,7 +120,7 @@ class Accounts:
             context,
             user_id=key.user.id,
             session_id=opened.session.id,
-            known_device=attempt.is_known_device,
+            known_device=known,
         )
         return opened
 
@@ -166,13 +174,15 @@ class Accounts:
     async def rename(self, live: LiveSession, username: Username, context: RequestContext) -> User:
         """Change the user name; the former one logs nobody in from now on. Returns the user.
 
-        Raises `UsernameTaken`.
+        Raises `UsernameTaken`, also for a name that somebody else gave up a while ago.
         """
         async with self._database.transaction() as connection:
+            await self._username_holds.give_up(connection, live.user.id)
             try:
                 await set_username(connection, live.user.id, username)
             except key_storage.KeyExists as error:
                 raise UsernameTaken from error
+            await self._username_holds.require_free(connection, username, live.user.id)
         record(Event.USERNAME_CHANGED, context, user_id=live.user.id, session_id=live.session.id)
         return replace(live.user, username=username.display_name)
 
@@ -189,7 +199,7 @@ class Accounts:
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
 
     async def delete(self, live: LiveSession, password: Password, context: RequestContext) -> None:
-        """Delete the user with all keys and sessions; the user name becomes available.
+        """Delete the user with all keys and sessions; the user name is held for a while.
 
         Raises `InvalidCredentials`, also if the password was changed meanwhile, `RateLimited` and
         `Overloaded`.
@@ -236,15 +246,13 @@ class Accounts:
         async with self._database.connect() as connection:
             if await key_storage.replace_password_hash(connection, key, new_hash):
                 return replace(key, password_hash=new_hash)
-        key, _ = await self._verify(await self._find_key(key.name), password, requester)
+        found = await self._database.with_retry(key_storage.find_key, key.provider, key.name)
+        key, _ = await self._verify(found, password, requester)
         return key
-
-    async def _find_key(self, name: str) -> Key | None:
-        return await self._database.with_retry(key_storage.find_key, Provider.USERNAME, name)
 
 
 def requester_of(context: RequestContext, name: str, *, is_known: bool = False) -> Requester:
-    """Return who waits for a hash. ``name`` is a prepared user name, or a user's id."""
+    """Return who waits for a hash. ``name`` is a prepared name or address, or a user's id."""
     return Requester(address_block_of(context.device.address), name, is_known)
 
 

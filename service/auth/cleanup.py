@@ -1,4 +1,4 @@
-"""Cleanup: expired sessions, devices and rate limits are deleted in small batches."""
+"""Cleanup: expired sessions, devices, holds and rate limits are deleted in small batches."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PAGES_PER_BATCH = 256
 RATE_LIMITS_PER_BATCH = 10_000
 
 
-async def clean_up(database: Database, device_lifetime: float) -> None:
-    """Delete expired sessions, devices and rate limits; a background task.
+async def clean_up(database: Database, device_lifetime: float, username_hold: float) -> None:
+    """Delete expired sessions, devices, holds and rate limits; a background task.
 
     Raises `DatabaseUnavailable`.
     """
@@ -25,6 +25,7 @@ async def clean_up(database: Database, device_lifetime: float) -> None:
         log.info("expired_sessions_deleted", sessions=deleted)
         SESSIONS_ENDED.add("expired", number=deleted)
     await delete_expired_devices(database, device_lifetime)
+    await delete_expired_holds(database, username_hold)
     await delete_expired_rate_limits(database)
 
 
@@ -42,6 +43,14 @@ async def delete_expired_devices(database: Database, lifetime: float) -> int:
     Raises `DatabaseUnavailable`; batches that were deleted before stay deleted.
     """
     return await _delete_by_pages(database, storage.EXPIRED_DEVICES, lifetime)
+
+
+async def delete_expired_holds(database: Database, hold: float) -> int:
+    """Delete the holds on user names that were given up ``hold`` seconds ago. Returns how many.
+
+    Raises `DatabaseUnavailable`; batches that were deleted before stay deleted.
+    """
+    return await _delete_by_pages(database, storage.EXPIRED_HOLDS, hold)
 
 
 async def _delete_by_pages(

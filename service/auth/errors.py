@@ -61,6 +61,7 @@ class FieldCode(StrEnum):
         "mixed_scripts",
         "the user name mixes scripts that are not usually mixed, such as Latin and Cyrillic",
     )
+    INVALID_ADDRESS = "invalid_address", "the text is not an e-mail address, or not one to mail to"
     RESERVED = "reserved", "the user name is kept for the operator, or looks like one that is"
     TOO_COMMON = (
         "too_common",

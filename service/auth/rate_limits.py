@@ -10,6 +10,9 @@ other addresses therefore needs a new address for each further guess. Attempts f
 and checks of the current password in a session, have limits of their own, which other clients
 cannot exhaust. Unknown names are treated like any other.
 
+A user's name and address have limits of their own, as if they were of different users: otherwise a
+refusal would tell whose address it is. What exceeds the limit of a user is admitted, and fails.
+
 `docs/rate-limits.md` explains the buckets, and what they do not prevent.
 """
 
@@ -32,6 +35,7 @@ from service.auth.audit import Event, record
 from service.auth.devices import DeviceToken
 from service.auth.errors import DatabaseUnavailable, InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
+from service.auth.identifiers import Identifier
 from service.auth.uniform_timing import uniform_timing
 from service.model.deadline import at_least, deadline
 from service.model.request_context import Address, RequestContext
@@ -68,6 +72,10 @@ MAX_LOOKS_PER_SECOND = 100
 # its process has died.
 RESERVATION_MARGIN = 5.0
 
+# By how many seconds the limits of a user exceed those of what was typed: who always types the same
+# meets these first, and is told.
+MARGIN = 1.0
+
 # What a refund is granted, in seconds, if the time of its request is over.
 REFUND_TIME = 1.0
 
@@ -75,7 +83,7 @@ REFUND_TIME = 1.0
 class Attempt(Struct, kw_only=True):
     """An attempt; once admitted it has charges, until it is settled.
 
-    Buckets in ``kept`` count successes too. ``key`` is that of the name, for a log-in.
+    Buckets in ``kept`` count successes too. ``key`` is whose password is to be proven, by a log-in.
     """
 
     user_id: UUID | None = None
@@ -131,32 +139,35 @@ class RateLimiter:
     @asynccontextmanager
     async def login_attempt(
         self,
-        name: str,
+        identifier: Identifier,
         context: RequestContext,
         *,
         device: DeviceToken | None,
     ) -> AsyncIterator[Attempt]:
-        """Admit an attempt to prove the password of ``name`` in the body of the context.
+        """Admit an attempt to prove the password of whom is meant, in the body of the context.
 
-        It is admitted, or refused, whether there is such a name or not. A body that succeeds
-        settles the attempt as a `success`, in the statement that opens the session for example;
-        otherwise it is refunded at the end. It is refunded, too, when the body raises anything but
-        `InvalidCredentials`. Refusals take equally long and are recorded.
+        It is admitted, or refused, whether there is such a user or not. One that exceeds what all
+        names and addresses of a user have together is admitted without a key, so it must fail. A
+        body that succeeds settles the attempt as a `success`, in the statement that opens the
+        session for example; otherwise it is refunded at the end. It is refunded, too, when the body
+        raises anything but `InvalidCredentials`. Refusals take equally long and are recorded.
         """
-        buckets = self._login_buckets(name, context, device)
+        buckets = self._login_buckets(identifier.name, context, device)
 
         attempt = Attempt(kept=frozenset({buckets.log_ins.id, buckets.device_log_ins.id}))
 
         async def consume(connection: AnyConnection) -> Consumption:
-            consumed, attempt.key = await attempt_log_in(
+            consumed, key = await attempt_log_in(
                 connection,
-                name,
                 buckets,
+                username=identifier.username,
+                address=identifier.address,
                 device_hash=device.hash if device else None,
                 device_lifetime=self._device_lifetime,
                 reserved_for=self._reserved_for,
             )
-            attempt.user_id = attempt.key.user.id if attempt.key else None
+            attempt.key = key if consumed.is_genuine else None
+            attempt.user_id = key.user.id if key else None
             return consumed
 
         async with self._limited(
@@ -350,8 +361,13 @@ class RateLimiter:
                 for network, times in networks
             ],
             name=_bucket(per_name, "log-in as", user_name),
+            networks_and_user=[
+                _with_margin(_bucket(one_per_period, "log-in from and of", network, times=times))
+                for network, times in networks
+            ],
+            user=_with_margin(_bucket(per_name, "log-in of")),
             log_ins=_bucket(log_ins, "any log-in from and as", networks[0][0], user_name),
-            device=_bucket(limits.log_in_failures_per_device, "log-in on", device_hash, user_name),
+            device=_bucket(limits.log_in_failures_per_device, "log-in on", device_hash),
             device_log_ins=_bucket(log_ins, "any log-in on", device_hash, user_name),
             failures=_bucket(limits.log_in_failures_total, "all log-ins"),
         )
@@ -375,6 +391,11 @@ def _bucket(rate: Rate, *subject: str | bytes, times: int = 1) -> Bucket:
         emission_interval=emission_interval,
         burst_tolerance=rate.period - emission_interval,
     )
+
+
+def _with_margin(bucket: Bucket) -> Bucket:
+    """Return a bucket with room for the moments between its row and the one it follows."""
+    return replace(bucket, burst_tolerance=bucket.burst_tolerance + MARGIN)
 
 
 def _digest(*parts: str | bytes) -> bytes:

@@ -9,10 +9,10 @@ from service.auth.accounts import add_user
 from service.auth.audit import OPERATOR, Event, record
 from service.auth.errors import InvalidField, NoKeyForPassword, NoSuchUser, ValidationFailed
 from service.auth.hashing.hasher import Hasher
+from service.auth.identifiers import Identifier
 from service.auth.passwords import NewCredentials, NewPassword, username_in_password
-from service.auth.usernames import ClaimedUsername
 from service.model.sessions import ListedSession
-from service.model.users import Provider, User
+from service.model.users import User
 from service.storage import keys as key_storage
 from service.storage import session_endings
 from service.storage import sessions as session_storage
@@ -41,9 +41,15 @@ class UserAdmin:
         return key.user
 
     async def find(self, name_or_id: str) -> User:
-        """Find a user by any spelling of the user name, or by id. Raises `NoSuchUser`."""
+        """Find a user by any spelling of the user name or address, or by id.
+
+        Raises `NoSuchUser`.
+        """
+        identifier = _identifier(name_or_id)
         async with self._database.connect() as connection:
-            key = await key_storage.find_key(connection, Provider.USERNAME, _name(name_or_id))
+            key = await key_storage.find_identified_key(
+                connection, username=identifier.username, address=identifier.address
+            )
             if key is not None:
                 return key.user
             user_id = _user_id(name_or_id)
@@ -123,11 +129,11 @@ class UserAdmin:
             older_than = page[-1].session.created_at, page[-1].session.id
 
 
-def _name(text: str) -> str:
+def _identifier(text: str) -> Identifier:
     try:
-        return ClaimedUsername.parse(text).name or ""
+        return Identifier.parse(text)
     except InvalidField:
-        return ""
+        return Identifier(username=None, address=None)
 
 
 def _user_id(text: str) -> UUID | None:

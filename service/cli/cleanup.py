@@ -6,6 +6,7 @@ import click
 
 from service.auth.cleanup import (
     delete_expired_devices,
+    delete_expired_holds,
     delete_expired_rate_limits,
     delete_expired_sessions,
 )
@@ -15,7 +16,7 @@ from service.cli.context import load_settings, provide_services
 
 @click.command()
 def cleanup() -> None:
-    """Delete expired sessions, devices and rate limits.
+    """Delete expired sessions, devices, rate limits and holds on user names.
 
     `ostiary serve` does so every OSTIARY_CLEANUP_INTERVAL.
     """
@@ -24,6 +25,7 @@ def cleanup() -> None:
     async def clean_up(services: Services) -> int:
         await delete_expired_rate_limits(services.database)
         await delete_expired_devices(services.database, settings.devices.lifetime)
+        await delete_expired_holds(services.database, settings.usernames.username_hold)
         return await delete_expired_sessions(services.database)
 
     with provide_services(settings) as run:

@@ -26,9 +26,16 @@ from service.storage.bulk_load import LoadRunning, bulk_load
     "OSTIARY_LUCIA_SOURCE or OSTIARY_LUCIA_SOURCE_FILE.",
 )
 @click.option("--sessions", is_flag=True, help="Import live sessions too: users stay logged in.")
+@click.option(
+    "--emails-verified",
+    is_flag=True,
+    help="The site verified the addresses of its keys `email:…`: they can receive mail here.",
+)
 @click.option("--dry-run", is_flag=True, help="Import, report the result, and roll it back.")
 @click.option("--json", "json", is_flag=True, help="Print the result as JSON, for scripts.")
-def import_lucia(source: str | None, *, sessions: bool, dry_run: bool, json: bool) -> None:
+def import_lucia(
+    source: str | None, *, sessions: bool, emails_verified: bool, dry_run: bool, json: bool
+) -> None:
     """Import users and keys from a Lucia v2 site.
 
     It can be run again, after an interruption for example; what has ended since stays ended.
@@ -40,7 +47,15 @@ def import_lucia(source: str | None, *, sessions: bool, dry_run: bool, json: boo
         require_schema(settings, url)
         try:
             counts = asyncio.run(
-                _run(settings, url, source_url, progress, sessions=sessions, dry_run=dry_run)
+                _run(
+                    settings,
+                    url,
+                    source_url,
+                    progress,
+                    sessions=sessions,
+                    emails_verified=emails_verified,
+                    dry_run=dry_run,
+                )
             )
         except SourceUnreadable as error:
             fail(f"The source cannot be read: {error}.")
@@ -79,10 +94,11 @@ async def _run(  # noqa: PLR0913
     progress: TerminalProgress,
     *,
     sessions: bool,
+    emails_verified: bool,
     dry_run: bool,
 ) -> list[ImportCounts]:
     async with open_source(source_url) as source, bulk_load(url, dry_run=dry_run) as target:
-        lucia_import = LuciaImport(source, target, progress)
+        lucia_import = LuciaImport(source, target, progress, emails_verified=emails_verified)
         try:
             counts = [await lucia_import.users(), await lucia_import.keys()]
             if sessions:

@@ -20,7 +20,7 @@ from service.model.users import KeyInfo, User
 from service.settings import Settings
 
 as_json = click.option("--json", "json", is_flag=True, help="Print JSON, for scripts.")
-user_argument = click.argument("name_or_id", metavar="USERNAME|ID")
+user_argument = click.argument("name_or_id", metavar="USERNAME|EMAIL|ID")
 
 
 @click.group()
@@ -65,7 +65,7 @@ def list_command(*, json: bool) -> None:
 
     async def print_all(services: Services) -> None:
         async for each in services.user_admin.iter_users():
-            text = f"{each.id}  {printable(each.username or '-')}"
+            text = f"{each.id}  {printable(each.username or '-')}  {printable(each.email or '-')}"
             print_result(each, text, json=json)
 
     with provide_services(load_settings()) as run:
@@ -165,13 +165,22 @@ def _read_password() -> str:
 
 
 def _name_of(user: User) -> str:
-    return printable(user.username or str(user.id))
+    return printable(user.username or user.email or str(user.id))
+
+
+def _address_of(user: User) -> str:
+    if user.email is None:
+        return "-"
+    if user.email_verified_at is None:
+        return f"{printable(user.email)}, not verified"
+    return f"{printable(user.email)}, verified {user.email_verified_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _description(found: User, keys: list[KeyInfo], sessions: int) -> str:
     lines = [
         f"id             {found.id}",
         f"username       {printable(found.username or '-')}",
+        f"email          {_address_of(found)}",
         f"created        {found.created_at:%Y-%m-%d %H:%M:%S} UTC",
         f"live sessions  {sessions}",
     ]

@@ -50,12 +50,23 @@ class ProgressReporter(Protocol):
 
 
 class LuciaImport:
-    """Imports a source into a database. Existing rows stay unchanged, so it can be run again."""
+    """Imports a source into a database. Existing rows stay unchanged, so it can be run again.
 
-    def __init__(self, source: LuciaSource, target: BulkLoad, progress: ProgressReporter) -> None:
+    With ``emails_verified`` the source has addresses that its users proved to have.
+    """
+
+    def __init__(
+        self,
+        source: LuciaSource,
+        target: BulkLoad,
+        progress: ProgressReporter,
+        *,
+        emails_verified: bool = False,
+    ) -> None:
         self._source = source
         self._target = target
         self._progress = progress
+        self._emails_verified = emails_verified
 
     async def users(self) -> ImportCounts:
         """Import users."""
@@ -63,7 +74,11 @@ class LuciaImport:
 
     async def keys(self) -> ImportCounts:
         """Import keys. Their users have to be imported before."""
-        return await self._import(KEYS, _key_row, self._target.keys, _first_column)
+
+        async def load(rows: list[Row]) -> Loaded:
+            return await self._target.keys(rows, emails_verified=self._emails_verified)
+
+        return await self._import(KEYS, _key_row, load, _first_column)
 
     async def sessions(self, lifetime: timedelta) -> ImportCounts:
         """Import live sessions; each ends ``lifetime`` from now at the latest."""

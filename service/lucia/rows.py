@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 
 from msgspec import Struct
 
+from service.auth.email_addresses import EmailAddress
 from service.auth.errors import InvalidField
 from service.auth.hashing.schemes import is_verifiable, parse_password_hash
 from service.auth.tokens import Token
@@ -130,9 +131,12 @@ def _name_forms(provider: str, text: str) -> tuple[str, str, str | None]:
     Sign-up would refuse the name for this reason; it is taken as it is, and logs in. Raises
     `RowRejected` for a name that no log-in can have.
     """
-    if provider != Provider.USERNAME:
-        return text, text, None
     try:
+        if provider == Provider.EMAIL:
+            address = EmailAddress.parse(text, smtputf8=True)
+            return address.name, address.display_name, None
+        if provider != Provider.USERNAME:
+            return text, text, None
         username = imported_name(text)
     except InvalidField as error:
         raise RowRejected(error.message) from error

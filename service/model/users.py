@@ -14,6 +14,7 @@ class Provider(StrEnum):
     """What kind of name a key has."""
 
     USERNAME = "username"
+    EMAIL = "email"
 
 
 class PasswordHash(Struct, frozen=True):
@@ -30,11 +31,22 @@ class PasswordHash(Struct, frozen=True):
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """A person. ``username`` is the display form of the username key, if there is one."""
+    """A person. ``username`` and ``email`` are the display forms of their keys."""
 
     id: Annotated[UUID, Meta(description="The user's id. It never changes.")]
     username: Annotated[
         str | None, Meta(description="The user name as it is displayed; null if there is none.")
+    ]
+    email: Annotated[
+        str | None,
+        Meta(description="The e-mail address as it is displayed; null if there is none."),
+    ]
+    email_verified_at: Annotated[
+        datetime | None,
+        Meta(
+            description="When the user proved to receive mail at the address; null if never: the "
+            "address was imported, and only logs in."
+        ),
     ]
     created_at: Annotated[datetime, Meta(description="When the user signed up.")]
 
@@ -55,3 +67,4 @@ class KeyInfo(Struct, frozen=True):
     name: str
     display_name: str
     has_password: bool
+    verified_at: datetime | None

@@ -17,9 +17,10 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     log_in_failures_per_name: Annotated[
         Rate,
         Meta(
-            description="Failed log-ins allowed for one user name; they are restored one by one. "
-            "Beyond that, only an address with no recent failure for the name has an attempt. "
-            "Known devices are not affected. `0`: no limit."
+            description="Failed log-ins allowed for one user name or e-mail address, and for one "
+            "user by both; they are restored one by one. Beyond that, only an address with no "
+            "recent failure for the name has an attempt. Known devices are not affected. `0`: no "
+            "limit."
         ),
     ] = Rate.parse("10/15m")
     log_in_failures_per_address: Annotated[
@@ -52,8 +53,8 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     log_ins_per_name_and_address: Annotated[
         Rate,
         Meta(
-            description="Log-ins allowed for one user name from one address, or from one known "
-            "device, successful or not. `0`: no limit."
+            description="Log-ins allowed for one user name or e-mail address from one address, or "
+            "from one known device, successful or not. `0`: no limit."
         ),
     ] = Rate.parse("120/15m")
     sign_ups_per_address: Annotated[

@@ -6,11 +6,11 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta, Struct
 
-from service.settings.values import Words
+from service.settings.values import Duration, Words
 
 
 class UsernameSettings(Struct, frozen=True, kw_only=True):
-    """Which user names are kept for the operator."""
+    """Which user names sign-up does not give."""
 
     prefix: ClassVar[str] = ""
 
@@ -28,3 +28,12 @@ class UsernameSettings(Struct, frozen=True, kw_only=True):
         "sales,security,service,signup,staff,superuser,support,sysadmin,system,team,undefined,"
         "user,username,webmaster"
     )
+    username_hold: Annotated[
+        Duration,
+        Meta(
+            description="For how long nobody else can sign up with a user name that was given up, "
+            "by a change of the name or by deletion: applications may know a user by name. Its "
+            "former owner can take it back, unless deleted; `ostiary user create` and an import "
+            "give it to anybody."
+        ),
+    ] = Duration.parse("30d")

@@ -76,9 +76,11 @@ class BulkLoad:
         )
 
     _ADD_KEYS = """
-        INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme)
+        INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme,
+                         verified_at)
         SELECT DISTINCT ON (provider, name)
-               provider, name, user_id, display_name, password_hash, password_scheme
+               provider, name, user_id, display_name, password_hash, password_scheme,
+               CASE WHEN $1 AND provider = 'email' THEN now() END
         FROM incoming_key JOIN "user" ON "user".id = user_id
         WHERE NOT EXISTS (
             SELECT FROM imported WHERE kind = 'key' AND imported.id = incoming_key.id)
@@ -100,10 +102,13 @@ class BulkLoad:
                     WHEN owner.id IS NULL THEN 'there is no such user'
                     WHEN key.name IS NULL THEN 'was removed since it was imported'
                     WHEN key.user_id <> incoming_key.user_id
-                    THEN 'another user has this name, as ' || key.display_name
-                    ELSE 'its user already has this name, as ' || key.display_name
+                    THEN 'another user has this ' || noun || ', as ' || key.display_name
+                    ELSE 'its user already has this ' || noun || ', as ' || key.display_name
                END
         FROM incoming_key
+        CROSS JOIN LATERAL (
+            SELECT CASE provider WHEN 'email' THEN 'address' ELSE 'name' END AS noun
+        ) AS described
         LEFT JOIN "user" AS owner ON owner.id = incoming_key.user_id
         LEFT JOIN imported AS remembered_user
                ON remembered_user.kind = 'user' AND remembered_user.id = incoming_key.user_id
@@ -117,10 +122,15 @@ class BulkLoad:
         ORDER BY number
         """
 
-    async def keys(self, rows: Sequence[tuple[Any, ...]]) -> Loaded:
+    async def keys(self, rows: Sequence[tuple[Any, ...]], *, emails_verified: bool) -> Loaded:
         """Load rows of (number, id, provider, name, user id, display name, hash, hash scheme)."""
         return await self._load(
-            "incoming_key", rows, self._ADD_KEYS, self._REMEMBER_KEYS, self._KEYS_NOT_ADDED
+            "incoming_key",
+            rows,
+            self._ADD_KEYS,
+            self._REMEMBER_KEYS,
+            self._KEYS_NOT_ADDED,
+            emails_verified,
         )
 
     # Lucia does not store when a session was opened: its maximum lifetime $1 begins at the import.

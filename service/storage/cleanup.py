@@ -1,4 +1,4 @@
-"""Cleanup: the statements that delete expired sessions, devices and rate limits in batches."""
+"""Cleanup: the statements that delete what has expired, in batches."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def _expired(table: str, condition: str) -> Expired:
 
 EXPIRED_SESSIONS = _expired("session", "idle_expires_at <= now() - :lifetime")
 EXPIRED_DEVICES = _expired("device", "last_seen <= now() - :lifetime")
+EXPIRED_HOLDS = _expired("username_hold", "freed_at <= now() - :lifetime")
 
 
 async def count_pages(connection: AsyncConnection, expired: Expired) -> int:

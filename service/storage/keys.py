@@ -7,7 +7,23 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, literal_column, select, text, update
+from sqlalchemy import (
+    Boolean,
+    Select,
+    Text,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    text,
+    true,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,15 +49,40 @@ DISPLAY_NAME = (
     .scalar_subquery()
 )
 
-_KEYS_WITH_USERS = select(
+_email_key = key.alias("email_key")
+
+# The address a user is shown with, to be joined to "user" by `LEFT JOIN LATERAL`: a subquery for
+# each of its two columns would search the index twice.
+ADDRESS = (
+    select(_email_key.c.display_name, _email_key.c.verified_at)
+    .where(
+        _email_key.c.user_id == user.c.id,
+        _email_key.c.provider == literal_column(f"'{Provider.EMAIL}'"),
+    )
+    .order_by(_email_key.c.created_at, _email_key.c.name)
+    .limit(literal_column("1"))
+    .correlate(user)
+    .lateral("address")
+)
+
+# What is shown of a user, from "user" and `ADDRESS`.
+USER_COLUMNS = (
+    DISPLAY_NAME.label("username"),
+    ADDRESS.c.display_name.label("email"),
+    ADDRESS.c.verified_at.label("email_verified_at"),
+    user.c.created_at.label("user_created_at"),
+)
+
+_KEY_COLUMNS = (
     key.c.provider,
     key.c.name,
     key.c.user_id,
     key.c.password_hash,
     key.c.password_scheme,
-    DISPLAY_NAME.label("username"),
-    user.c.created_at.label("user_created_at"),
-).join_from(key, user)
+)
+_KEYS_WITH_USERS = select(*_KEY_COLUMNS, *USER_COLUMNS).select_from(
+    key.join(user).outerjoin(ADDRESS, true())
+)
 
 
 class KeyExists(Exception):
@@ -57,6 +98,37 @@ _FIND_KEY = DirectStatement(FIND_KEY)
 async def find_key(connection: AsyncConnection, provider: str, name: str) -> Key | None:
     """Find a key by its prepared name, with its user."""
     row = await _FIND_KEY.one_or_none(connection, {"provider": provider, "name": name})
+    return None if row is None else key_of_row(row)
+
+
+def _keys_named(provider: Provider, name: str) -> Select[*tuple[Any, ...]]:
+    return select(*_KEY_COLUMNS).where(
+        key.c.provider == literal_column(f"'{provider}'"),
+        key.c.name == bindparam(name, type_=Text),
+    )
+
+
+# The address, if both are found: it sorts first. Two searches of the index, each for one row: an OR
+# might be answered by reading all of it.
+_identified = union_all(
+    _keys_named(Provider.EMAIL, "address"), _keys_named(Provider.USERNAME, "username")
+).subquery("identified")
+FIND_IDENTIFIED_KEY = (
+    select(_identified, *USER_COLUMNS)
+    .select_from(
+        _identified.join(user, user.c.id == _identified.c.user_id).outerjoin(ADDRESS, true())
+    )
+    .order_by(_identified.c.provider)
+    .limit(literal_column("1"))
+)
+
+
+async def find_identified_key(
+    connection: AsyncConnection, *, username: str | None, address: str | None
+) -> Key | None:
+    """Find the key of an address, else that of a user name, both prepared, with its user."""
+    parameters = {"username": username, "address": address}
+    row = (await connection.execute(FIND_IDENTIFIED_KEY, parameters)).one_or_none()
     return None if row is None else key_of_row(row)
 
 
@@ -76,7 +148,13 @@ async def find_password_key(connection: AsyncConnection, user_id: UUID) -> Key |
 
 
 LIST_KEYS = (
-    select(key.c.provider, key.c.name, key.c.display_name, key.c.password_hash.is_not(None))
+    select(
+        key.c.provider,
+        key.c.name,
+        key.c.display_name,
+        key.c.password_hash.is_not(None),
+        key.c.verified_at,
+    )
     .where(key.c.user_id == bindparam("owner_id"))
     .order_by(key.c.created_at, key.c.provider, key.c.name)
 )
@@ -95,6 +173,7 @@ ADD_KEY = insert(key).values(
     display_name=bindparam("display_name"),
     password_hash=bindparam("password_hash"),
     password_scheme=bindparam("password_scheme"),
+    verified_at=case((bindparam("is_verified", type_=Boolean), func.now()), else_=null()),
 )
 
 
@@ -106,8 +185,9 @@ async def add_key(  # noqa: PLR0913
     name: str,
     display_name: str,
     password_hash: PasswordHash | None,
+    is_verified: bool = False,
 ) -> None:
-    """Insert a key of a user. Raises `KeyExists`."""
+    """Insert a key of a user, with an address that is verified now. Raises `KeyExists`."""
     parameters = {
         "user_id": user_id,
         "provider": provider,
@@ -115,6 +195,7 @@ async def add_key(  # noqa: PLR0913
         "display_name": display_name,
         "password_hash": None if password_hash is None else password_hash.text,
         "password_scheme": None if password_hash is None else password_hash.scheme,
+        "is_verified": is_verified,
     }
     with _finding_existing_key():
         await connection.execute(ADD_KEY, parameters)
@@ -218,7 +299,7 @@ SET_PASSWORD_HASH = (
     update(key)
     .where(
         key.c.user_id == bindparam("owner_id"),
-        key.c.password_hash.is_not(None) | (key.c.provider == Provider.USERNAME),
+        key.c.password_hash.is_not(None) | key.c.provider.in_([Provider.USERNAME, Provider.EMAIL]),
     )
     .values(password_hash=bindparam("new_hash"), password_scheme=bindparam("new_scheme"))
 )
@@ -227,7 +308,7 @@ SET_PASSWORD_HASH = (
 async def set_password_hash(
     connection: AsyncConnection, user_id: UUID, password_hash: PasswordHash
 ) -> bool:
-    """Set the password hash of a user's keys that have one, and of the username key.
+    """Set the password hash of a user's keys that have one, and of user names and addresses.
 
     Returns whether there is such a key.
     """
@@ -273,8 +354,19 @@ def key_of_row(row: Any) -> Key:
     return Key(
         provider=row.provider,
         name=row.name,
-        user=User(id=row.user_id, username=row.username, created_at=row.user_created_at),
+        user=user_of_row(row),
         password_hash=PasswordHash(row.password_hash, row.password_scheme)
         if has_password
         else None,
+    )
+
+
+def user_of_row(row: Any) -> User:
+    """Convert a row with a user's id and `USER_COLUMNS`."""
+    return User(
+        id=row.user_id,
+        username=row.username,
+        email=row.email,
+        email_verified_at=row.email_verified_at,
+        created_at=row.user_created_at,
     )

@@ -15,12 +15,14 @@ from sqlalchemy import Interval, LargeBinary, Text, Uuid, bindparam, text
 from sqlalchemy.engine.default import DefaultDialect
 
 from service.model.devices import DeviceHash
-from service.model.users import Key, Provider
+from service.model.users import Key
 from service.storage.direct import AnyConnection, DirectStatement
-from service.storage.keys import FIND_KEY, key_of_row
+from service.storage.keys import FIND_IDENTIFIED_KEY, key_of_row
 from service.storage.rate_limits import (
+    ANOTHER_SECRET_WAY,
     ANOTHER_WAY,
     KNOWN_DEVICE,
+    ONE_SECRET_WAY,
     ONE_WAY,
     REQUIRED,
     UNKNOWN_DEVICE,
@@ -40,11 +42,18 @@ class LoginBuckets(Struct, frozen=True, kw_only=True):
     From an unknown device it needs an attempt of each of ``networks`` (smallest first) and of
     ``log_ins``, and one of either all ``networks_and_name`` or ``name``. From a known one it needs
     one of ``device`` and of ``device_log_ins``. ``failures`` counts those from unknown devices.
+
+    ``networks_and_user`` and ``user`` are for each user what ``networks_and_name`` and ``name`` are
+    for what was typed: who guesses by a user's name and by their address has no more guesses than
+    by one of them. A refusal would tell whose address it is, so nobody is told. They are kinds of
+    buckets, of each user one; so is ``device``, for whoever is known may be told.
     """
 
     networks: Sequence[Bucket]
     networks_and_name: Sequence[Bucket]
     name: Bucket
+    networks_and_user: Sequence[Bucket]
+    user: Bucket
     log_ins: Bucket
     device: Bucket
     device_log_ins: Bucket
@@ -56,8 +65,10 @@ class LoginBuckets(Struct, frozen=True, kw_only=True):
 NO_USER = UUID(int=0)
 NO_DEVICE = DeviceHash(bytes(32))
 
-_FIND_KEY = FIND_KEY.compile(dialect=DefaultDialect(paramstyle="named"))
+_FIND_KEY = FIND_IDENTIFIED_KEY.compile(dialect=DefaultDialect(paramstyle="named"))
 FOUND = f"found AS MATERIALIZED ({_FIND_KEY}),"
+# Whoever has the name, or nobody does.
+USER_OR_NAME = "coalesce((SELECT uuid_send(user_id) FROM found), convert_to(:counted_name, 'UTF8'))"
 KNOWN = """
     SELECT EXISTS (
         SELECT FROM device
@@ -77,14 +88,16 @@ ATTEMPT_LOG_IN = text(
         before=FOUND,
         known=KNOWN,
         pressure=PRESSURE,
+        user=USER_OR_NAME,
         columns=", found.*",
         # The first row has the key; it need not be repeated in the others.
         joined="LEFT JOIN found ON judged.position = (SELECT min(position) FROM judged)",
     )
 ).bindparams(
     *WANTED_TYPES,
-    bindparam("provider", type_=Text),
-    bindparam("name", type_=Text),
+    bindparam("address", type_=Text),
+    bindparam("username", type_=Text),
+    bindparam("counted_name", type_=Text),
     bindparam("device_hash", type_=LargeBinary),
     bindparam("no_user", type_=Uuid),
     bindparam("device_lifetime", type_=Interval),
@@ -97,26 +110,28 @@ _ATTEMPT_LOG_IN = DirectStatement(ATTEMPT_LOG_IN)
 
 async def attempt_log_in(  # noqa: PLR0913
     connection: AnyConnection,
-    name: str,
     buckets: LoginBuckets,
     *,
+    username: str | None,
+    address: str | None,
     device_hash: DeviceHash | None,
     device_lifetime: float,
     reserved_for: float,
 ) -> tuple[Consumption, Key | None]:
     """Consume an attempt, as `LoginBuckets` says.
 
-    Returns what was consumed, and the key of the prepared user name, or ``None`` if there is no
-    such key; also if the attempt was refused. The attempt counts as in flight until it is settled,
-    for ``reserved_for`` seconds at the most.
+    Returns what was consumed, and the key of the prepared address, else of the prepared user name,
+    or ``None`` if there is no such key; also if the attempt was refused. The attempt counts as in
+    flight until it is settled, for ``reserved_for`` seconds at the most.
     """
     failures = buckets.failures
     rows = await _ATTEMPT_LOG_IN.all(
         connection,
         {
             **wanted_parameters(_wanted(buckets), reserved_for),
-            "provider": Provider.USERNAME,
-            "name": name,
+            "address": address,
+            "username": username,
+            "counted_name": address or username or "",
             "device_hash": device_hash or NO_DEVICE,
             "no_user": NO_USER,
             "device_lifetime": timedelta(seconds=device_lifetime),
@@ -134,13 +149,18 @@ async def attempt_log_in(  # noqa: PLR0913
 def _wanted(buckets: LoginBuckets) -> list[Wanted]:
     """Return what an attempt needs.
 
-    The per-name bucket is shared; an address with no recent failure for the name uses its own.
+    The per-name bucket is shared; a network with no recent failure for the name uses its own.
     """
     return [
         *(Wanted(each, REQUIRED, UNKNOWN_DEVICE, is_surcharged=True) for each in buckets.networks),
         Wanted(buckets.log_ins, REQUIRED, UNKNOWN_DEVICE),
         *(Wanted(each, ONE_WAY, UNKNOWN_DEVICE) for each in buckets.networks_and_name),
         Wanted(buckets.name, ANOTHER_WAY, UNKNOWN_DEVICE),
-        Wanted(buckets.device, REQUIRED, KNOWN_DEVICE),
+        *(
+            Wanted(each, ONE_SECRET_WAY, UNKNOWN_DEVICE, of_each_user=True)
+            for each in buckets.networks_and_user
+        ),
+        Wanted(buckets.user, ANOTHER_SECRET_WAY, UNKNOWN_DEVICE, of_each_user=True),
+        Wanted(buckets.device, REQUIRED, KNOWN_DEVICE, of_each_user=True),
         Wanted(buckets.device_log_ins, REQUIRED, KNOWN_DEVICE),
     ]

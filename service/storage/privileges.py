@@ -7,13 +7,14 @@ from sqlalchemy import text
 from service.settings.database import DatabaseOptions
 from service.storage.connection import ADMIN_TIMEOUTS
 from service.storage.schema import connection_to
-from service.storage.tables import device, key, rate_limit, session, user
+from service.storage.tables import device, key, rate_limit, session, user, username_hold
 
 # Only what the statements of this package need: no DDL, no other columns. Keys are deleted with
 # their users, by the foreign key.
 PRIVILEGES = {
     user.name: "SELECT, INSERT, DELETE, UPDATE (security_version)",
     key.name: "SELECT, INSERT, UPDATE (name, display_name, password_hash, password_scheme)",
+    username_hold.name: "SELECT, INSERT, DELETE, UPDATE (user_id, freed_at)",
     session.name: "SELECT, INSERT, DELETE, UPDATE "
     "(secret_hash, renewed_at, active_expires_at, idle_expires_at, authenticated_at, methods)",
     device.name: "SELECT, INSERT, DELETE, UPDATE (last_seen)",

@@ -15,7 +15,7 @@ that of the attempt it waited for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -47,10 +47,12 @@ class Consumption(Struct, frozen=True, kw_only=True):
     ``charges`` were consumed, though the attempt may not be allowed: simultaneous attempts may have
     left too little. ``blocked_for`` is the time in seconds until there is room, 0 if there was;
     ``blocked_by_reservations`` if there is room as soon as the attempts in flight succeed.
-    ``pressure``, 0 to 1, is by how much the failures of all users exceed their limit.
+    ``pressure``, 0 to 1, is by how much the failures of all users exceed their limit. An attempt
+    that is allowed and not ``is_genuine`` must fail, and look like any that fails.
     """
 
     is_allowed: bool
+    is_genuine: bool
     charges: list[Charge]
     blocked_for: float
     blocked_by_reservations: bool
@@ -59,8 +61,9 @@ class Consumption(Struct, frozen=True, kw_only=True):
 
 
 # Clauses of the condition on which an attempt is allowed: all buckets of the first, and all of
-# either of the others.
-REQUIRED, ONE_WAY, ANOTHER_WAY = 0, 1, 2
+# either of the two next. By the last two, of which again all of either are needed, it is decided
+# whether an allowed attempt counts, which nobody is told.
+REQUIRED, ONE_WAY, ANOTHER_WAY, ONE_SECRET_WAY, ANOTHER_SECRET_WAY = range(5)
 
 # Whom a bucket concerns.
 EVERYONE, UNKNOWN_DEVICE, KNOWN_DEVICE = "e", "u", "k"
@@ -70,27 +73,39 @@ MAX_SURCHARGE = 9
 
 
 class Wanted(Struct, frozen=True):
-    """A bucket that an attempt needs: by which clause, from which devices."""
+    """A bucket that an attempt needs: by which clause, from which devices.
+
+    The bucket's id is that of a kind of bucket if there is one ``of_each_user``.
+    """
 
     bucket: Bucket
     clause: int = REQUIRED
     concerns: str = EVERYONE
     is_surcharged: bool = False
+    of_each_user: bool = False
 
 
 # Without known devices and pressure: each bucket concerns every attempt.
 SAME_FOR_ALL = "SELECT false AS is_known"
+NO_USER = "CAST('' AS bytea)"
 NO_PRESSURE = "SELECT 0.0 AS value"
 
 
-def consuming(
-    *, before: str = "", known: str, pressure: str, columns: str = "", joined: str = ""
+def consuming(  # noqa: PLR0913
+    *,
+    before: str = "",
+    known: str,
+    pressure: str,
+    user: str = NO_USER,
+    columns: str = "",
+    joined: str = "",
 ) -> str:
     """Return SQL that consumes an attempt. `wanted_parameters` has its parameters.
 
     ``known`` and ``pressure`` are queries that select ``is_known`` and ``value``. ``before`` has
     further common table expressions, each followed by a comma; ``columns`` are further columns of
     the result, each preceded by a comma; ``joined`` is the JOIN clause that they come from.
+    ``user`` is an expression for the bytes by which the buckets of each user differ.
 
     It judges by what it sees when it begins, and once more when it has locked a row: of
     simultaneous attempts some may consume a part only, which is to be refunded. Lists travel as
@@ -99,14 +114,17 @@ def consuming(
     return f"""
     WITH {before} known AS MATERIALIZED ({known}), pressure AS MATERIALIZED ({pressure}),
     wanted AS MATERIALIZED (
-        SELECT position, CAST(clause AS integer) AS clause, decode(id, 'hex') AS bucket, charge,
+        SELECT position, CAST(clause AS integer) AS clause, charge,
+               CASE WHEN of_each_user = 'True' THEN sha256(decode(id, 'hex') || {user})
+                    ELSE decode(id, 'hex') END AS bucket,
                make_interval(secs => greatest(0, room - (charge - seconds))) AS room
         FROM known, pressure, ROWS FROM (
             string_to_table(:clauses, ','), string_to_table(:concerns, ','),
             string_to_table(:surcharges, ','), string_to_table(:ids, ','),
-            string_to_table(:intervals, ','), string_to_table(:tolerances, ',')
+            string_to_table(:users, ','), string_to_table(:intervals, ','),
+            string_to_table(:tolerances, ',')
         ) WITH ORDINALITY AS listed (
-            clause, concerns, surcharge, id, emission_interval, tolerance, position
+            clause, concerns, surcharge, id, of_each_user, emission_interval, tolerance, position
         ),
         LATERAL (
             SELECT CAST(emission_interval AS float) AS seconds, CAST(tolerance AS float) AS room
@@ -126,6 +144,8 @@ def consuming(
         SELECT (max(full_for) FILTER (WHERE clause = {REQUIRED})) AS required,
                (max(full_for) FILTER (WHERE clause = {ONE_WAY})) AS one_way,
                (max(full_for) FILTER (WHERE clause = {ANOTHER_WAY})) AS another_way,
+               (max(full_for) FILTER (WHERE clause = {ONE_SECRET_WAY})) AS one_secret_way,
+               (max(full_for) FILTER (WHERE clause = {ANOTHER_SECRET_WAY})) AS another_secret_way,
                (max(full_for - reserved) FILTER (WHERE clause = {REQUIRED})) AS required_later,
                least(
                    max(full_for - reserved) FILTER (WHERE clause = {ONE_WAY}),
@@ -140,6 +160,8 @@ def consuming(
         WHERE greatest(required, least(one_way, another_way)) <= '0'
           AND (clause <> {ONE_WAY} OR one_way <= '0')
           AND (clause <> {ANOTHER_WAY} OR another_way <= '0')
+          AND (clause <> {ONE_SECRET_WAY} OR one_secret_way <= '0')
+          AND (clause <> {ANOTHER_SECRET_WAY} OR another_secret_way <= '0')
         ORDER BY position
         ON CONFLICT (bucket) DO UPDATE
         SET tat = greatest(held.tat, clock_timestamp()) + excluded.reserved,
@@ -164,7 +186,9 @@ WANTED_TYPES: list[BindParameter[Any]] = [
     bindparam("reserved_for", type_=Interval),
     *(
         bindparam(name, type_=Text)
-        for name in ("clauses", "concerns", "surcharges", "ids", "intervals", "tolerances")
+        for name in (
+            *("clauses", "concerns", "surcharges", "ids", "users", "intervals", "tolerances"),
+        )
     ),
 ]
 
@@ -177,6 +201,7 @@ def wanted_parameters(wanted: Sequence[Wanted], reserved_for: float) -> dict[str
         "concerns": ",".join(each.concerns for each in wanted),
         "surcharges": ",".join(str(MAX_SURCHARGE * each.is_surcharged) for each in wanted),
         "ids": ",".join(each.bucket.id.hex() for each in wanted),
+        "users": ",".join(str(each.of_each_user) for each in wanted),
         "intervals": ",".join(repr(each.bucket.emission_interval) for each in wanted),
         "tolerances": ",".join(repr(each.bucket.burst_tolerance) for each in wanted),
     }
@@ -202,16 +227,22 @@ def consumption(rows: Sequence[Any]) -> Consumption:
     complete: dict[int, bool] = {}
     for row in rows:
         complete[row.clause] = complete.get(row.clause, True) and row.is_consumed
-    is_required_complete = complete.pop(REQUIRED)
     first = rows[0]
     return Consumption(
-        is_allowed=is_required_complete and (not complete or any(complete.values())),
+        is_allowed=complete[REQUIRED] and _either(complete, ONE_WAY, ANOTHER_WAY),
+        is_genuine=_either(complete, ONE_SECRET_WAY, ANOTHER_SECRET_WAY),
         charges=[Charge(row.bucket, row.charge) for row in rows if row.is_consumed],
         blocked_for=max(0.0, first.blocked_for.total_seconds()),
         blocked_by_reservations=first.blocked_by_reservations,
         is_known_device=first.is_known,
         pressure=first.pressure,
     )
+
+
+def _either(complete: Mapping[int, bool], one: int, another: int) -> bool:
+    """Return whether all buckets of either clause were consumed, or neither has any."""
+    ways = [complete[clause] for clause in (one, another) if clause in complete]
+    return not ways or any(ways)
 
 
 def settling(condition: str = "") -> str:

@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 from msgspec import Struct
-from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select, true
 
 from service.metrics import LOOKUP_BATCH_SIZE, LOOKUP_SECONDS
 from service.model.deadline import deadline
@@ -27,7 +27,7 @@ from service.storage.batching import Batcher, BatcherClosed
 from service.storage.connection import Connection, close_in_background, connect
 from service.storage.direct import compiled
 from service.storage.errors import DatabaseUnavailable, reason_of, translating_errors
-from service.storage.keys import DISPLAY_NAME
+from service.storage.keys import ADDRESS, USER_COLUMNS
 from service.storage.sessions import NOW, SESSION_COLUMNS, decode_methods
 from service.storage.tables import session, user
 
@@ -43,10 +43,9 @@ _LIVE_SESSIONS = (
         session.c.secret_hash,
         session.c.legacy_cookie,
         (session.c.active_expires_at > NOW).label("is_active"),
-        DISPLAY_NAME.label("username"),
-        user.c.created_at.label("user_created_at"),
+        *USER_COLUMNS,
     )
-    .join_from(session, user)
+    .select_from(session.join(user).outerjoin(ADDRESS, true()))
     .where(session.c.idle_expires_at > NOW)
 )
 
@@ -188,7 +187,8 @@ def found_session(row: Iterable[Any]) -> FoundSession:
     """Convert a row of `FIND_LIVE_SESSION`."""
     session_id, user_id, created_at, renewed_at, active_expires_at, idle_expires_at, *more = row
     absolute_expires_at, authenticated_at, methods, *more = more
-    secret_hash, legacy_cookie, is_active, username, user_created_at = more
+    secret_hash, legacy_cookie, is_active, *more = more
+    username, email, email_verified_at, user_created_at = more
     return FoundSession(
         session=Session(
             id=session_id,
@@ -201,7 +201,13 @@ def found_session(row: Iterable[Any]) -> FoundSession:
             authenticated_at=authenticated_at,
             methods=decode_methods(methods),
         ),
-        user=User(id=user_id, username=username, created_at=user_created_at),
+        user=User(
+            id=user_id,
+            username=username,
+            email=email,
+            email_verified_at=email_verified_at,
+            created_at=user_created_at,
+        ),
         state=SessionState.ACTIVE if is_active else SessionState.IDLE,
         secret_hash=SecretHash(secret_hash),
         legacy_cookie=legacy_cookie,

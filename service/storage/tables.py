@@ -34,8 +34,10 @@ metadata = MetaData(
 TIMESTAMP = DateTime(timezone=True)
 
 # The indexes of user and key cover what a session look-up reads of them: with millions of users,
-# each page that it need not visit counts. ``security_version`` moves with every change of what
-# protects a user: what was begun before such a change is void.
+# each page that it need not visit counts. It visits one for ``verified_at``, of a user with an
+# address: a migration that rebuilt the index of key would stop sign-ups meanwhile.
+# ``security_version`` moves with every change of what protects a user: what was begun before such a
+# change is void.
 user = Table(
     "user",
     metadata,
@@ -54,6 +56,9 @@ key = Table(
     Column("display_name", Text, nullable=False),
     Column("password_hash", Text),
     Column("password_scheme", Text),
+    # When the user proved to receive mail at an address; empty for user names, and for addresses
+    # that moved in from elsewhere.
+    Column("verified_at", TIMESTAMP),
     Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("provider", "name"),
     CheckConstraint(
@@ -101,6 +106,17 @@ device = Table(
     PrimaryKeyConstraint("hash", "user_id"),
     Index(None, "user_id"),
     postgresql_with={"fillfactor": 85},
+)
+
+# User names that were given up, by a new name or with their user: for a while nobody else has them.
+# The user who may take one back is empty once deleted.
+username_hold = Table(
+    "username_hold",
+    metadata,
+    Column("name_hash", LargeBinary, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="SET NULL")),
+    Column("freed_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Index(None, "user_id"),
 )
 
 # ``tat`` is the theoretical arrival time of GCRA. ``reserved`` is the part of it that attempts in

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.users import Key, PasswordHash, Provider, User
-from service.storage.keys import DISPLAY_NAME, add_key
+from service.storage.keys import ADDRESS, USER_COLUMNS, add_key, user_of_row
 from service.storage.tables import key, user
+from service.storage.username_holds import NAME_HASH, holding
 
 ADD_USER = insert(user).values(id=bindparam("id")).returning(user.c.created_at)
 
 
-async def add_user(
+async def add_user(  # noqa: PLR0913
     connection: AsyncConnection,
     *,
     provider: str,
     name: str,
     display_name: str,
     password_hash: PasswordHash | None,
+    is_verified: bool = False,
 ) -> Key:
     """Insert a user and their first key, in a transaction. Raises `KeyExists`."""
     user_id = uuid4()
@@ -33,17 +46,25 @@ async def add_user(
         name=name,
         display_name=display_name,
         password_hash=password_hash,
+        is_verified=is_verified,
     )
-    username = display_name if provider == Provider.USERNAME else None
     return Key(
         provider=provider,
         name=name,
-        user=User(id=user_id, username=username, created_at=created_at),
+        user=User(
+            id=user_id,
+            username=display_name if provider == Provider.USERNAME else None,
+            email=display_name if provider == Provider.EMAIL else None,
+            email_verified_at=created_at if is_verified else None,
+            created_at=created_at,
+        ),
         password_hash=password_hash,
     )
 
 
-_USERS = select(user.c.id, DISPLAY_NAME.label("username"), user.c.created_at)
+_USERS = select(user.c.id.label("user_id"), *USER_COLUMNS).select_from(
+    user.outerjoin(ADDRESS, true())
+)
 
 FIND_USER = _USERS.where(user.c.id == bindparam("user_id"))
 
@@ -51,7 +72,7 @@ FIND_USER = _USERS.where(user.c.id == bindparam("user_id"))
 async def find_user(connection: AsyncConnection, user_id: UUID) -> User | None:
     """Find a user by id."""
     row = (await connection.execute(FIND_USER, {"user_id": user_id})).one_or_none()
-    return None if row is None else _user(row)
+    return None if row is None else user_of_row(row)
 
 
 LIST_USERS = (
@@ -64,7 +85,7 @@ LIST_USERS = (
 async def list_users(connection: AsyncConnection, max_rows: int, after: UUID) -> list[User]:
     """Return a page of users in the order of their ids, beginning after an id."""
     result = await connection.execute(LIST_USERS, {"max_rows": max_rows, "after": after})
-    return [_user(row) for row in result]
+    return [user_of_row(row) for row in result]
 
 
 LOCK_USER = select(user.c.id).where(user.c.id == bindparam("user_id")).with_for_update()
@@ -96,20 +117,32 @@ _keys_to_delete = (
     .with_for_update()
     .cte("locked")
 )
-DELETE_USER = delete(user).where(
-    user.c.id == bindparam("user_id"),
-    select(func.count()).select_from(_keys_to_delete).scalar_subquery() >= 0,
+
+
+def _deleting(condition: ColumnElement[bool]) -> Select[tuple[UUID]]:
+    """Return a statement that deletes a user on a condition, and holds their user names."""
+    deleted = (
+        delete(user)
+        .where(user.c.id == bindparam("user_id"), condition)
+        .returning(user.c.id)
+        .cte("deleted")
+    )
+    names = select(NAME_HASH, null()).join_from(key, deleted, deleted.c.id == key.c.user_id)
+    return select(deleted.c.id).add_cte(holding(names).cte("held"))
+
+
+DELETE_USER = _deleting(
+    select(func.count()).select_from(_keys_to_delete).scalar_subquery() >= literal_column("0")
 )
-DELETE_USER_WITH_PASSWORD = delete(user).where(
-    user.c.id == bindparam("user_id"),
-    bindparam("verified_hash", type_=key.c.password_hash.type).in_(select(_keys_to_delete)),
+DELETE_USER_WITH_PASSWORD = _deleting(
+    bindparam("verified_hash", type_=key.c.password_hash.type).in_(select(_keys_to_delete))
 )
 
 
 async def delete_user(connection: AsyncConnection, user_id: UUID) -> bool:
     """Delete a user with all keys and sessions. Returns whether there was one."""
     result = await connection.execute(DELETE_USER, {"user_id": user_id})
-    return result.rowcount == 1
+    return result.one_or_none() is not None
 
 
 async def delete_user_of_key(connection: AsyncConnection, verified: Key) -> bool:
@@ -118,8 +151,4 @@ async def delete_user_of_key(connection: AsyncConnection, verified: Key) -> bool
     result = await connection.execute(
         DELETE_USER_WITH_PASSWORD, {"user_id": verified.user.id, "verified_hash": verified_hash}
     )
-    return result.rowcount == 1
-
-
-def _user(row: Row[*tuple[Any, ...]]) -> User:
-    return User(id=row.id, username=row.username, created_at=row.created_at)
+    return result.one_or_none() is not None

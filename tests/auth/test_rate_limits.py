@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
+from hashlib import sha256
 from ipaddress import ip_address
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from service.auth import rate_limits
 from service.auth.devices import DeviceToken
 from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
+from service.auth.identifiers import Identifier
 from service.auth.rate_limits import (
     FIRST_PAUSE,
     MAX_LOOKS_PER_SECOND,
@@ -97,7 +99,7 @@ async def attempt(
 ) -> None:
     """Fail to log in, or succeed if there is no ``error``."""
     context = RequestContext(device=Device(address=ip_address(address)))
-    async with limiter.login_attempt(name, context, device=device):
+    async with limiter.login_attempt(Identifier.parse(name), context, device=device):
         if error is not None:
             raise error
 
@@ -166,11 +168,14 @@ async def test_known_devices_are_neither_slowed_down_nor_charged(
 async def test_failures_on_known_devices_do_not_slow_others_down(
     limiter: RateLimiter, slept: list[float], known_device: DeviceToken, database_url: str
 ) -> None:
-    more_names = """
+    more_users = """
+    WITH listed AS (SELECT n, gen_random_uuid() AS id FROM generate_series(0, 39) AS n),
+    u AS (INSERT INTO "user" (id) SELECT id FROM listed),
+    d AS (INSERT INTO device (hash, user_id) SELECT $1, id FROM listed)
     INSERT INTO key (provider, name, display_name, user_id)
-    SELECT 'username', 'name' || n, 'Name', $1 FROM generate_series(0, 39) AS n
+    SELECT 'username', 'name' || n, 'Name', id FROM listed
     """
-    await asyncio.to_thread(execute, database_url, more_names, ALICE)
+    await asyncio.to_thread(execute, database_url, more_users, TOKEN.hash)
     for n in range(40):
         assert await fail(limiter, "198.51.100.1", f"name{n}", known_device)
     for n in range(3):
@@ -205,7 +210,7 @@ async def test_an_attempt_that_waits_in_vain_is_refused_for_overload(
     once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
     limiter = RateLimiter(database, hasher, once, timeout=0, device_lifetime=3600)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
-    async with limiter.login_attempt("alice", context, device=None):
+    async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
         with pytest.raises(Overloaded):
             await attempt(limiter, "192.0.2.1", "bobby")
 
@@ -218,7 +223,7 @@ async def test_no_attempt_waits_beyond_the_deadline_of_its_request(
     limiter = RateLimiter(database, hasher, once, timeout=3 * PATIENCE, device_lifetime=3600)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
     start_deadline(PATIENCE)
-    async with limiter.login_attempt("alice", context, device=None):
+    async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
         with pytest.raises(Overloaded):
             await attempt(limiter, "192.0.2.1", "bobby")
     assert 2 * PATIENCE not in slept
@@ -259,7 +264,7 @@ async def test_no_more_attempts_wait_than_may(
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     for _ in range(2):
-        async with limiter.login_attempt("alice", context, device=None):
+        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
             waiting = asyncio.create_task(attempt(limiter, "192.0.2.1", "bobby", error=None))
             waits = asyncio.create_task(sleeping.wait())
             await asyncio.wait([waits, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -308,7 +313,7 @@ async def test_an_attempt_without_outcome_is_given_back_after_the_deadline_of_it
     context = RequestContext(device=Device(address=ip_address("203.0.113.7")))
     start_deadline(PATIENCE)
     with pytest.raises(Overloaded):
-        async with limiter.login_attempt("alice", context, device=None):
+        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
             start_deadline(0)
             raise Overloaded
     start_deadline(PATIENCE)
@@ -328,7 +333,7 @@ async def test_an_attempt_that_cannot_be_given_back_ends_with_its_own_error(
     monkeypatch.setattr(rate_limits, "REFUND_TIME", 0.01)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
     with ExitStack() as locks, pytest.raises(Overloaded):
-        async with limiter.login_attempt("alice", context, device=None):
+        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
             locks.enter_context(locked(database_url, "rate_limit"))
             start_deadline(0)
             raise Overloaded
@@ -338,7 +343,7 @@ async def test_a_defect_of_a_refund_is_not_hidden(limiter: RateLimiter, database
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
     refused = "ALTER TABLE rate_limit ADD CHECK (reserved > '0') NOT VALID"
     with pytest.raises(StatementRefused):
-        async with limiter.login_attempt("alice", context, device=None):
+        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
             await asyncio.to_thread(execute, database_url, refused)
             raise Overloaded
 
@@ -371,3 +376,103 @@ async def test_an_answer_does_not_wait_for_a_refund_beyond_its_deadline(
     used = "EXISTS (SELECT FROM rate_limit WHERE tat > clock_timestamp())"
     await asyncio.to_thread(wait_until, database_url, f"NOT {used}")
     await database.close()
+
+
+BOB = {"username": "Bobby", "address": "bob@example.com"}
+
+
+@pytest.fixture
+async def bob(database_url: str, database: Database, hasher: Hasher) -> RateLimiter:
+    """Return limits by which Bob, who has a name and an address, has three guesses for each."""
+    add = """
+    WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
+    INSERT INTO key (provider, name, display_name, user_id)
+    SELECT provider, name, name, id FROM u,
+        (VALUES ('username', 'bobby'), ('email', 'bob@example.com')) AS named (provider, name)
+    """
+    await asyncio.to_thread(execute, database_url, add)
+    limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("3/1h"))
+    return RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=3600)
+
+
+async def guess(limiter: RateLimiter, address: str, name: str) -> str:
+    """Guess a password. Return whether the guess was refused, compared, or in vain."""
+    context = RequestContext(device=Device(address=ip_address(address)))
+    outcome = "refused"
+    with suppress(RateLimited, InvalidCredentials):
+        async with limiter.login_attempt(Identifier.parse(name), context, device=None) as attempt:
+            outcome = "in vain" if attempt.key is None else "compared"
+            raise InvalidCredentials
+    return outcome
+
+
+@pytest.mark.parametrize("first", ["username", "address"])
+async def test_a_name_and_an_address_give_no_more_guesses_than_one_of_them(
+    bob: RateLimiter, first: str
+) -> None:
+    """Also from other networks, of which each has one guess for a user."""
+    (second,) = BOB.keys() - {first}
+    for number in range(3):
+        assert await guess(bob, f"192.0.2.{number}", BOB[first]) == "compared"
+    assert await guess(bob, "192.0.2.0", BOB[first]) == "refused"
+    for number in range(3):
+        assert await guess(bob, f"192.0.2.{number}", BOB[second]) == "in vain"
+    assert await guess(bob, "192.0.2.3", BOB[second]) == "compared"
+    assert await guess(bob, "192.0.2.3", BOB[first]) == "in vain"
+
+
+async def test_no_refusal_tells_whose_address_it_is(bob: RateLimiter) -> None:
+    """A name and an address of one user are refused as often as those of two, or of nobody."""
+
+    async def refusals(name: str, address: str, networks: str) -> list[bool]:
+        return [
+            await guess(bob, f"{networks}.{number % 4}", each) == "refused"
+            for number in range(10)
+            for each in (name, address)
+        ]
+
+    found = await refusals("Bobby", "bob@example.com", "192.0.2")
+    assert found == await refusals("Nobody", "nobody@example.com", "198.51.100")
+    assert True in found
+
+
+async def test_who_always_types_the_same_never_guesses_in_vain(bob: RateLimiter) -> None:
+    found = [await guess(bob, f"192.0.2.{number % 5}", "bob@example.com") for number in range(15)]
+    assert set(found) == {"compared", "refused"}
+
+
+async def test_a_right_password_gives_the_guesses_of_the_user_back(bob: RateLimiter) -> None:
+    for _ in range(5):
+        for name in BOB.values():
+            await attempt(bob, "192.0.2.1", name, error=None)
+    assert await guess(bob, "192.0.2.1", "Bobby") == "compared"
+
+
+async def test_a_known_device_has_as_many_guesses_by_name_and_address_as_by_one(
+    bob: RateLimiter, database_url: str, database: Database, hasher: Hasher
+) -> None:
+    add = 'INSERT INTO device (hash, user_id) SELECT $1, id FROM "user"'
+    await asyncio.to_thread(execute, database_url, add, TOKEN.hash)
+    limits = RateLimitSettings(log_in_failures_per_device=Rate.parse("2/1h"))
+    limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=3600)
+    for name in BOB.values():
+        assert await fail(limiter, "192.0.2.1", name, TOKEN)
+    for name in BOB.values():
+        assert not await fail(limiter, "192.0.2.1", name, TOKEN)
+
+
+async def test_a_guess_that_the_name_has_is_not_in_vain_for_a_moment_between_two_rows(
+    bob: RateLimiter, database_url: str
+) -> None:
+    for _ in range(3):
+        assert await guess(bob, "192.0.2.1", "Bobby") == "compared"
+    buckets = bob._login_buckets("bobby", RequestContext(), None)
+    user_id = await asyncio.to_thread(fetch_value, database_url, 'SELECT id FROM "user"')
+    tolerance = buckets.name.burst_tolerance
+    for bucket, seconds in (
+        (buckets.name.id, tolerance),
+        (sha256(buckets.user.id + user_id.bytes).digest(), tolerance + 0.9),
+    ):
+        move = "UPDATE rate_limit SET tat = now() + make_interval(secs => $2) WHERE bucket = $1"
+        await asyncio.to_thread(execute, database_url, move, bucket, seconds)
+    assert await guess(bob, "192.0.2.1", "Bobby") == "compared"

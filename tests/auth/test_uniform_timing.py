@@ -15,11 +15,13 @@ from service.auth.hashing import pool
 from service.auth.hashing.hasher import Hasher, Verification
 from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
+from service.auth.identifiers import Identifier
 from service.auth.passwords import Password, PasswordPolicy
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import Sessions
 from service.auth.uniform_timing import delay_refusal, measure_verify_times, uniform_timing
-from service.auth.usernames import ClaimedUsername, Username
+from service.auth.username_holds import UsernameHolds
+from service.auth.usernames import Username
 from service.model.request_context import RequestContext
 from service.model.users import PasswordHash
 from service.settings.database import DatabaseOptions
@@ -62,7 +64,7 @@ async def accounts(database_url: str, database: Database, hasher: Hasher) -> Acc
     async with database.transaction() as connection:
         await add_user(connection, Username.parse("alice"), await hasher.hash(RIGHT))
     rate_limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=1)
-    return Accounts(database, hasher, sessions, rate_limiter)
+    return Accounts(database, hasher, sessions, rate_limiter, UsernameHolds(hold=0))
 
 
 @pytest.fixture
@@ -188,7 +190,7 @@ async def test_refused_log_ins_are_delayed_whether_the_name_exists_or_not(
     monkeypatch.setattr(Hasher, "refusal_time", lambda *_: 2.0)
     for error in (InvalidCredentials, RateLimited):
         with pytest.raises(error):
-            await accounts.log_in(ClaimedUsername.parse(username), WRONG, context=RequestContext())
+            await accounts.log_in(Identifier.parse(username), WRONG, context=RequestContext())
     assert slept == [2.0, 2.0]
 
 

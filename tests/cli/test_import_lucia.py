@@ -13,7 +13,7 @@ from uuid import UUID, uuid4, uuid5
 import httpx
 import pytest
 
-from service.lucia.rows import USER_NAMESPACE, RowRejected, key_of
+from service.lucia.rows import USER_NAMESPACE, RowRejected, key_of, user_id_of
 from service.storage.bulk_load import LOAD_LOCK
 from tests.auth.test_legacy_hashes import COSTLY, VECTORS
 from tests.cli.running import run
@@ -324,6 +324,37 @@ def test_names_that_sign_up_refuses_are_taken_as_they_are_and_log_in(
     shown = run("user", "show", "a\u202eb", DATABASE_URL=service.database_url)
     assert str(uuid5(USER_NAMESPACE, "a\u202eb")) in shown.stdout
     assert "\u202e" not in shown.stdout
+
+
+ADDRESSES = [
+    ("email:Jane@Example.com", HASH, "u1"),
+    ("email:jane@EXAMPLE.COM", HASH, "u2"),
+    ("email:not an address", HASH, "u3"),
+    ("email:jane@faß.de", HASH, "u4"),
+]
+
+
+@pytest.mark.parametrize("option", [None, "--emails-verified"])
+def test_addresses_are_imported_and_log_in(
+    service: Service, client: httpx.Client, tmp_path: Path, option: str | None
+) -> None:
+    users = [(f"u{number}",) for number in range(1, 5)]
+    source = made(tmp_path / "lucia.db", user=users, key=ADDRESSES)
+    options = [] if option is None else [option]
+    for new in (2, 0):
+        tallies, messages = run_import(source, service.database_url, *options)
+        assert tallies["key"] == {"read": 4, "new": new, "rejected": 2}
+        for row, reason in (
+            ("email:jane@EXAMPLE.COM", "another user has this address, as Jane@example.com"),
+            ("email:not an address", "E-mail address is not valid."),
+        ):
+            (line,) = [line for line in messages.splitlines() if f"key '{row}'" in line]
+            assert reason in line
+    found = log_in(client, "JANE@example.com", password=PASSWORD).json()["user"]
+    assert (found["username"], found["email"]) == (None, "Jane@example.com")
+    assert (found["email_verified_at"] is None) == (option is None)
+    assert found["id"] == str(user_id_of("u1"))
+    assert log_in(client, "jane@xn--fa-hia.de", password=PASSWORD).status_code == 200
 
 
 def test_a_name_that_no_database_can_store_is_the_name_of_nobody(client: httpx.Client) -> None:

@@ -80,6 +80,7 @@ def test_show_finds_a_user_by_any_spelling_or_the_id(
             "name": "alice",
             "display_name": "Alice",
             "has_password": True,
+            "verified_at": None,
         }
 
 
@@ -92,6 +93,23 @@ def test_show_counts_only_the_live_sessions_of_the_user(
         client.cookies.clear()
         enter(client)
     assert user_json(service.database_url, "show", "Alice")["live_sessions"] == 2
+
+
+def test_a_user_is_shown_with_the_address_and_found_by_it(
+    service: Service, client: httpx.Client
+) -> None:
+    url = service.database_url
+    sign_up(client)
+    add = "INSERT INTO key SELECT 'email', 'a@x.com', user_id, 'A@x.com' FROM key"
+    execute(url, add)
+    assert "email          A@x.com, not verified" in user(url, "show", "a@X.COM").splitlines()
+    assert user(url, "list").split()[1:] == ["Alice", "A@x.com"]
+    execute(url, "UPDATE key SET verified_at = '2026-01-31T09:30Z' WHERE provider = 'email'")
+    shown = user_json(url, "show", "a@x.com")["user"]
+    assert shown == client.get("/me").json()["user"]
+    assert shown["email_verified_at"] == "2026-01-31T09:30:00.000000Z"
+    assert "verified 2026-01-31 09:30:00 UTC" in user(url, "show", "Alice")
+    assert "no user" in refusal(url, "show", "b@x.com")
 
 
 def test_no_secret_is_shown(service: Service, client: httpx.Client) -> None:

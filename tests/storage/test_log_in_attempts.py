@@ -24,13 +24,14 @@ ALICE = "00000000-0000-0000-0000-00000000000a"
 BOBBY = "00000000-0000-0000-0000-00000000000b"
 
 
-async def find(database: Database, name: str) -> Key | None:
-    """Return the key that an attempt to log in by a name finds."""
+async def find(database: Database, name: str | None, *, address: str | None = None) -> Key | None:
+    """Return the key that an attempt to log in by a name, or an address, finds."""
     async with database.direct() as connection:
         _, key = await attempt_log_in(
             connection,
-            name,
             login_buckets(),
+            username=name,
+            address=address,
             device_hash=None,
             device_lifetime=60,
             reserved_for=60,
@@ -53,10 +54,32 @@ async def test_an_attempt_finds_the_key_and_the_oldest_user_name_of_its_user(
     assert key.user.username == shown
 
 
-@pytest.mark.parametrize("name", ["alice@example.com", "unknown", ""])
-async def test_an_attempt_finds_no_key_but_those_of_user_names(
-    database: Database, name: str
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [("alice@example.com", None), (None, "bobby@example.com"), ("unknown", None), ("", None)],
+)
+async def test_an_attempt_finds_no_user_name_among_addresses_and_no_address_among_names(
+    database: Database, name: str | None, address: str | None
 ) -> None:
     async with database.connect() as connection:
         await connection.execute(text(USERS), {"alice": ALICE, "bobby": BOBBY})
-    assert await find(database, name) is None
+    assert await find(database, name, address=address) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "user_id", "provider"), [("bobby", ALICE, "email"), ("alice", BOBBY, "username")]
+)
+async def test_an_attempt_finds_an_address_before_a_user_name(
+    database: Database, name: str, user_id: str, provider: str
+) -> None:
+    """Alice has an address that is Bobby's name."""
+    async with database.connect() as connection:
+        await connection.execute(text(USERS), {"alice": ALICE, "bobby": BOBBY})
+        if provider == "username":
+            await connection.execute(text("DELETE FROM key WHERE user_id = :id"), {"id": ALICE})
+            await connection.execute(
+                text("UPDATE key SET name = 'alice' WHERE user_id = :id"), {"id": BOBBY}
+            )
+    key = await find(database, name, address=name)
+    assert key is not None
+    assert (key.provider, str(key.user.id)) == (provider, user_id)

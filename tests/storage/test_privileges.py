@@ -86,8 +86,10 @@ def test_the_privileges_are_sufficient(
         assert renamed.status_code == 200
         leave = {"password": NEW_PASSWORD}
         assert client.request("DELETE", "/me", json=leave, headers=mine).status_code == 204
-        sign_up(client, transport="bearer")
-        mine = header_of(log_in(client, transport="bearer"))
+        # The name of the deleted user is held.
+        assert sign_up(client).status_code == 409
+        sign_up(client, "Bobby", transport="bearer")
+        mine = header_of(log_in(client, "Bobby", transport="bearer"))
         assert client.post("/logout", headers=mine).status_code == 204
         assert "refused" not in service.log.read_text()
         age_sessions(database_url, days=40)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 import pytest
 from msgspec.structs import replace
@@ -47,6 +48,8 @@ def login_buckets(
         networks=networks or (ADDRESS,),
         networks_and_name=pairs,
         name=name,
+        networks_and_user=[named(b"pair of user")],
+        user=named(b"user"),
         log_ins=named(b"log-ins"),
         device=named(b"device"),
         device_log_ins=named(b"device log-ins"),
@@ -61,7 +64,13 @@ async def consume_one(connection: AsyncConnection, each: Bucket) -> Consumption:
 async def log_in(connection: AsyncConnection, buckets: LoginBuckets) -> Consumption:
     """Consume an attempt from an unknown device."""
     consumption, key = await attempt_log_in(
-        connection, "unknown", buckets, device_hash=None, device_lifetime=1, reserved_for=HOUR
+        connection,
+        buckets,
+        username="unknown",
+        address=None,
+        device_hash=None,
+        device_lifetime=1,
+        reserved_for=HOUR,
     )
     assert key is None
     return consumption
@@ -76,8 +85,12 @@ def refunds(consumption: Consumption) -> list[Charge]:
     return [replace(each, refunded=each.consumed) for each in consumption.charges]
 
 
+# The buckets of a user; there is none, so they are those of the name.
+OF_USER = {sha256(kind + b"unknown").digest(): kind for kind in (b"pair of user", b"user")}
+
+
 def charged(consumption: Consumption) -> list[bytes]:
-    return [each.bucket for each in consumption.charges]
+    return [OF_USER.get(each.bucket, each.bucket) for each in consumption.charges]
 
 
 @pytest.mark.parametrize("years_ago", [0, 1])
@@ -148,7 +161,7 @@ async def test_a_pair_with_an_attempt_is_enough_when_the_name_is_exhausted(
         await consume_one(connection, once)
         consumption = await log_in(connection, login_buckets(name=once))
         assert consumption.is_allowed
-        assert charged(consumption) == [b"address", b"log-ins", b"pair"]
+        assert charged(consumption) == [b"address", b"log-ins", b"pair", *OF_USER.values()]
 
 
 async def test_every_network_must_allow_an_attempt_of_the_pair(database: Database) -> None:
@@ -231,7 +244,7 @@ async def test_an_attempt_that_finds_room_and_loses_it_consumes_a_part(
             await asyncio.to_thread(wait_for_lock_waiters, database_url)
         consumption = await losing
         assert not consumption.is_allowed
-        assert charged(consumption) == [each.encode() for each in rest]
+        assert charged(consumption) == [*(each.encode() for each in rest), *OF_USER.values()]
 
 
 async def test_only_consumed_buckets_are_charged(database: Database) -> None:
@@ -240,8 +253,8 @@ async def test_only_consumed_buckets_are_charged(database: Database) -> None:
     async with database.connect() as connection:
         first = await log_in(connection, buckets)
         second = await log_in(connection, buckets)
-        assert charged(first) == [b"address", b"log-ins", b"pair", b"name"]
-        assert charged(second) == [b"address", b"log-ins", b"name"]
+        assert charged(first) == [b"address", b"log-ins", b"pair", b"name", *OF_USER.values()]
+        assert charged(second) == [b"address", b"log-ins", b"name", *OF_USER.values()]
         await settle(connection, refunds(second))
         for _ in range(3):
             assert (await log_in(connection, buckets)).is_allowed

@@ -47,7 +47,8 @@ def test_migrating_creates_the_tables(empty_database: str) -> None:
     move = asyncio.run(migrate(empty_database))
     assert (move.before, move.after) == (None, NEWEST_REVISION)
     assert tables_in(empty_database) == {
-        *("user", "key", "session", "device", "rate_limit", "imported", "alembic_version")
+        *("user", "key", "session", "device", "rate_limit", "imported", "username_hold"),
+        "alembic_version",
     }
 
 
@@ -163,7 +164,7 @@ def test_a_renewal_touches_no_indexed_column(database_url: str) -> None:
     assert indexed.isdisjoint({"renewed_at", "active_expires_at", "idle_expires_at"})
 
 
-def test_a_lookup_reads_the_user_from_indexes_only(database_url: str) -> None:
+def test_a_lookup_reads_the_user_from_indexes_and_the_address_from_a_row(database_url: str) -> None:
     async def plan() -> str:
         connection = await asyncpg.connect(database_url)
         await connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
@@ -173,7 +174,9 @@ def test_a_lookup_reads_the_user_from_indexes_only(database_url: str) -> None:
 
     found = asyncio.run(plan())
     assert 'Index Only Scan using user_pkey on "user"' in found
-    assert "Index Only Scan using key_user_id_provider_created_at_name_idx on key" in found
+    index = "key_user_id_provider_created_at_name_idx"
+    assert f"Index Only Scan using {index} on key username_key" in found
+    assert f"Index Scan using {index} on key email_key" in found
     assert "Sort" not in found
 
 

@@ -53,7 +53,13 @@ async def log_in(
     settles: Sequence[Charge] = (),
 ) -> InsertedSession | None:
     """Open a session for Alice."""
-    user = User(id=ALICE, username="Alice", created_at=datetime.now(UTC))
+    user = User(
+        id=ALICE,
+        username="Alice",
+        email=None,
+        email_verified_at=None,
+        created_at=datetime.now(UTC),
+    )
     return await open_session(
         connection,
         session_id=UUID(int=3),

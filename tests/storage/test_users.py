@@ -16,7 +16,13 @@ from service.storage.database import Database
 from service.storage.users import delete_user, delete_user_of_key, find_user, list_users
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 
-ALICE = User(id=UUID(int=1), username="Alice", created_at=datetime.now(UTC))
+ALICE = User(
+    id=UUID(int=1),
+    username="Alice",
+    email=None,
+    email_verified_at=None,
+    created_at=datetime.now(UTC),
+)
 ALICES_KEY = Key(
     provider="username", name="a", user=ALICE, password_hash=PasswordHash("hash", "scheme")
 )

@@ -91,7 +91,7 @@ INVALID_CREDENTIALS = ProblemType(
     status=401,
     title="Invalid credentials",
     detail=errors.InvalidCredentials.message,
-    when="the user name or the password is wrong; the response does not reveal which",
+    when="the user name, the address or the password is wrong; the response does not reveal which",
     headers=CHALLENGE,
 )
 NOT_AUTHENTICATED = ProblemType(
@@ -163,7 +163,7 @@ USERNAME_TAKEN = ProblemType(
     status=409,
     title="Username taken",
     detail=errors.UsernameTaken.message,
-    when="another user has that user name, in this or another spelling",
+    when="another user has that user name, in this or another spelling, or gave it up lately",
 )
 ALREADY_AUTHENTICATED = ProblemType(
     code=errors.AlreadyAuthenticated.code,
