@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.dialects.postgresql import INET
+from sqlalchemy.dialects.postgresql import INET, JSONB
 
 metadata = MetaData(
     naming_convention={
@@ -33,12 +34,14 @@ metadata = MetaData(
 TIMESTAMP = DateTime(timezone=True)
 
 # The indexes of user and key cover what a session look-up reads of them: with millions of users,
-# each page that it need not visit counts.
+# each page that it need not visit counts. ``security_version`` moves with every change of what
+# protects a user: what was begun before such a change is void.
 user = Table(
     "user",
     metadata,
     Column("id", Uuid, nullable=False),
     Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("security_version", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("id", postgresql_include=["created_at"]),
 )
 
@@ -79,6 +82,10 @@ session = Table(
     # True for sessions of earlier versions, which insert no value, and for imported ones.
     Column("legacy_cookie", Boolean, nullable=False, server_default=true()),
     Column("device_hash", LargeBinary),
+    # Empty for sessions of earlier versions, which insert no value: they were proven when created.
+    Column("authenticated_at", TIMESTAMP),
+    # The time at which each method last proved the user, by the name of the method.
+    Column("methods", JSONB, nullable=False, server_default="{}"),
     Index(None, "user_id", "created_at", "id"),
     postgresql_with={"fillfactor": 85},
 )
