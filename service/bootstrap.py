@@ -9,13 +9,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service.auth.accounts import Accounts
+from service.auth.challenges import Challenges
 from service.auth.hashing.hasher import Hasher
 from service.auth.keys import Keys
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
+from service.auth.sealed_secrets import SealedSecrets
+from service.auth.secret_keys import Keyring
 from service.auth.sessions import Sessions
 from service.auth.user_admin import UserAdmin
 from service.settings import Settings
+from service.settings.secret_key_file import development_secret_keys
 from service.storage.database import Database
 from service.storage.session_lookups import SessionLookups
 
@@ -30,6 +34,9 @@ class Services(Struct, frozen=True, kw_only=True):
     keys: Keys
     user_admin: UserAdmin
     readiness: Readiness
+    keyring: Keyring
+    sealed_secrets: SealedSecrets
+    challenges: Challenges
 
 
 def never() -> bool:
@@ -45,6 +52,7 @@ async def open_services(
 
     They connect, and start hash processes, when they are first used.
     """
+    keyring = Keyring(settings.secret_keys or development_secret_keys(settings.data_dir))
     database = Database(database_url, settings.database)
     lookups = SessionLookups(database_url, settings.database)
     probes = Database(database_url, replace(settings.database, pool_size=1))
@@ -66,6 +74,9 @@ async def open_services(
             keys=Keys(database),
             user_admin=UserAdmin(database, hasher),
             readiness=Readiness(probes, hasher, is_draining),
+            keyring=keyring,
+            sealed_secrets=SealedSecrets(database, keyring),
+            challenges=Challenges(database, keyring),
         )
     finally:
         await hasher.close()

@@ -19,9 +19,22 @@ from service.settings.variables import (
     variables,
 )
 
+SECRET_KEYS = f"tests:{'A' * 43}="
+
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
 COMPOSE = Path(__file__).parent.parent / "docker-compose.yml"
-PRODUCTION = {"OSTIARY_ENV": "production", "DATABASE_URL": "postgresql://ostiary@db/ostiary"}
+PRODUCTION = {
+    "OSTIARY_ENV": "production",
+    "DATABASE_URL": "postgresql://ostiary@db/ostiary",
+    "OSTIARY_SECRET_KEYS": SECRET_KEYS,
+}
+
+# A value of each setting that is a secret.
+SECRETS = {
+    "DATABASE_URL": "postgresql://ostiary:sesame@db/ostiary",
+    "OSTIARY_LUCIA_SOURCE": "postgresql://lucia:sesame@db/lucia",
+    "OSTIARY_SECRET_KEYS": SECRET_KEYS,
+}
 
 
 def errors_of(**environment: str) -> list[str]:
@@ -55,8 +68,11 @@ def test_all_errors_are_reported_at_once() -> None:
     ]
 
 
-def test_production_requires_a_database() -> None:
-    assert errors_of(OSTIARY_ENV="production") == ["DATABASE_URL: required in production"]
+def test_production_requires_a_database_and_secret_keys() -> None:
+    assert errors_of(OSTIARY_ENV="production") == [
+        "DATABASE_URL: required in production",
+        "OSTIARY_SECRET_KEYS: required in production: `ostiary secret-key new` makes a key",
+    ]
 
 
 def test_a_session_cannot_be_active_beyond_its_lifetime() -> None:
@@ -442,13 +458,14 @@ def test_every_form_of_a_database_url_is_accepted(url: str) -> None:
 
 
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "url"
-    file.write_text("postgresql://ostiary:sesame@db/ostiary\n")
-    for name in secret_names():
-        settings = read_settings({f"{name}_FILE": str(file)})
-        assert settings == read_settings({name: "postgresql://ostiary:sesame@db/ostiary"})
-    production = {"OSTIARY_ENV": "production", "DATABASE_URL_FILE": str(file)}
-    assert read_settings(production).is_production
+    file = tmp_path / "secret"
+    assert {*SECRETS} == {*secret_names()}
+    for name, text in SECRETS.items():
+        file.write_text(f"{text}\n")
+        assert read_settings({f"{name}_FILE": str(file)}) == read_settings({name: text})
+    file.write_text(f"{PRODUCTION['DATABASE_URL']}\n")
+    variables = {**PRODUCTION, "DATABASE_URL": "", "DATABASE_URL_FILE": str(file)}
+    assert read_settings(variables) == read_settings(PRODUCTION)
 
 
 def test_a_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
@@ -461,7 +478,7 @@ def test_a_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> No
         (empty, "is empty"),
         (binary, "is not text in UTF-8"),
     ):
-        errors = errors_of(OSTIARY_ENV="production", DATABASE_URL_FILE=str(file))
+        errors = errors_of(**{**PRODUCTION, "DATABASE_URL": ""}, DATABASE_URL_FILE=str(file))
         assert errors == [f"DATABASE_URL_FILE: {file} {reason}"]
     both = {"DATABASE_URL": "postgresql://db/a", "DATABASE_URL_FILE": str(empty)}
     assert errors_of(**both) == ["DATABASE_URL_FILE: set it or DATABASE_URL, not both"]
@@ -470,3 +487,30 @@ def test_a_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> No
 def test_what_is_no_secret_is_not_read_from_a_file(tmp_path: Path) -> None:
     (error,) = errors_of(OSTIARY_PORT_FILE=str(tmp_path / "port"))
     assert error.startswith("OSTIARY_PORT_FILE: there is no such setting")
+
+
+@pytest.mark.parametrize(
+    ("keys", "mistake"),
+    [
+        ("tests", "must look like id:base64"),
+        (f"Tests:{'A' * 43}=", "must look like id:base64"),
+        (f"{'a' * 33}:{'A' * 43}=", "must look like id:base64"),
+        (f"{SECRET_KEYS},", "must look like id:base64"),
+        ("a:not base64", "the key a is not base64"),
+        (f"a:{'-' * 43}=", "the key a is not base64"),
+        ("a:AAAA", "the key a has 3 bytes instead of 32"),
+        (f"a:{'A' * 44}", "the key a has 33 bytes instead of 32"),
+        (f"{SECRET_KEYS},{SECRET_KEYS}", "there are two keys with the id tests"),
+    ],
+)
+def test_a_wrong_secret_key_is_told_without_being_shown(keys: str, mistake: str) -> None:
+    (error,) = errors_of(OSTIARY_SECRET_KEYS=keys)
+    assert mistake in error
+    assert "AAAAAA" not in error
+
+
+def test_secret_keys_are_read_newest_first() -> None:
+    settings = read_settings({"OSTIARY_SECRET_KEYS": f"b:{'B' * 43}=, {SECRET_KEYS}"})
+    assert settings.secret_keys is not None
+    assert [key.id for key in settings.secret_keys] == ["b", "tests"]
+    assert settings.secret_keys[1].secret == bytes(32)

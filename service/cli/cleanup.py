@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from service.auth.cleanup import (
+    delete_expired_challenges,
     delete_expired_devices,
     delete_expired_rate_limits,
     delete_expired_sessions,
@@ -15,7 +16,7 @@ from service.cli.context import load_settings, provide_services
 
 @click.command()
 def cleanup() -> None:
-    """Delete expired sessions, devices and rate limits.
+    """Delete expired sessions, devices, challenges and rate limits.
 
     `ostiary serve` does so every OSTIARY_CLEANUP_INTERVAL.
     """
@@ -23,6 +24,7 @@ def cleanup() -> None:
 
     async def clean_up(services: Services) -> int:
         await delete_expired_rate_limits(services.database)
+        await delete_expired_challenges(services.database)
         await delete_expired_devices(services.database, settings.devices.lifetime)
         return await delete_expired_sessions(services.database)
 

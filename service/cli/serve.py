@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import click
@@ -42,6 +43,7 @@ def serve(wait: Duration | None, **options: str | None) -> None:
         with stopping_once(), provide_database(settings) as (url, data_location):
             wait_for_database(url, settings, wait)
             require_schema(settings, url)
+            asyncio.run(_require_secret_keys(settings, url))
 
             def announce() -> None:
                 _announce(settings, data_location)
@@ -50,6 +52,14 @@ def serve(wait: Duration | None, **options: str | None) -> None:
             run_server(settings, url, announce, manager.tell_stopping)
     except CannotServe as error:
         fail(str(error))
+
+
+async def _require_secret_keys(settings: Settings, url: str) -> None:
+    """Check that all sealed secrets can be opened. Raises `SecretKeyMissing`."""
+    from service.bootstrap import open_services
+
+    async with open_services(settings, url) as services:
+        await services.sealed_secrets.require_keys()
 
 
 def _warn_of_interception(settings: Settings) -> None:

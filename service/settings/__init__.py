@@ -18,6 +18,7 @@ from service.settings.logs import LogSettings
 from service.settings.metrics import MetricsSettings
 from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSettings
 from service.settings.rate_limits import RateLimitSettings
+from service.settings.secret_keys import SecretKeys
 from service.settings.server import ServerSettings, cores
 from service.settings.sessions import SessionSettings
 from service.settings.usernames import UsernameSettings
@@ -39,18 +40,31 @@ class Settings(Struct, frozen=True, kw_only=True):
         Environment,
         Meta(
             description="`development` or `production`. In production cookies are `Secure`, "
-            "`Strict-Transport-Security` is sent, `DATABASE_URL` is required, and migrations are "
-            "applied by `ostiary migrate` only."
+            "`Strict-Transport-Security` is sent, `DATABASE_URL` and `OSTIARY_SECRET_KEYS` are "
+            "required, and migrations are applied by `ostiary migrate` only."
         ),
     ] = Environment.DEVELOPMENT
-    data_dir: Annotated[Path, Meta(description="Data directory of the embedded PostgreSQL.")] = (
-        Path(".ostiary")
-    )
+    data_dir: Annotated[
+        Path,
+        Meta(
+            description="Directory of the embedded PostgreSQL, and of what else is kept in "
+            "development."
+        ),
+    ] = Path(".ostiary")
     lucia_source: Annotated[
         str | None,
         Meta(
             description="The database of a Lucia site, for `ostiary import-lucia`: "
             "`postgresql://…` or `sqlite:///path`.",
+            extra={"secret": True},
+        ),
+    ] = None
+    secret_keys: Annotated[
+        SecretKeys | None,
+        Meta(
+            description="Secret keys, `id:base64 of 32 bytes`, separated by commas, newest first; "
+            "`ostiary secret-key new` makes one. Required in production. Without them, in "
+            "development, one is generated into the file `secret_keys` of `OSTIARY_DATA_DIR`.",
             extra={"secret": True},
         ),
     ] = None

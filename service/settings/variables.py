@@ -15,6 +15,7 @@ from service.settings.hosts import HostNames
 from service.settings.origins import Origins
 from service.settings.permitted import permitted
 from service.settings.secret_files import SUFFIX, with_secret_files
+from service.settings.secret_keys import SecretKeys
 from service.settings.service_links import service_links
 from service.settings.values import Delay, Duration, HeaderNames, Networks, Rate, SameSite, Words
 
@@ -26,7 +27,9 @@ MAX_STATEMENT_TIMEOUT = Duration.parse("7d")
 # Whatever waits for a service to stop gives up before.
 MAX_DRAIN_PERIOD = Duration.parse("1h")
 
-_PARSED_TYPES = {Delay, Duration, HeaderNames, HostNames, Networks, Origins, Rate, Words}
+_PARSED_TYPES = {
+    *(Delay, Duration, HeaderNames, HostNames, Networks, Origins, Rate, SecretKeys, Words),
+}
 _EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 
 
@@ -178,6 +181,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     """Find settings that are each valid but not together; named after one of them."""
     if settings.database_url is None and settings.is_production:
         yield "DATABASE_URL", "required in production"
+    if settings.secret_keys is None and settings.is_production:
+        yield "OSTIARY_SECRET_KEYS", "required in production: `ostiary secret-key new` makes a key"
     if settings.database_url is not None:
         url = settings.database_url
         if mistake := mistake_in(url) or unreadable_file_in(url):
