@@ -12,6 +12,8 @@ from service.auth.accounts import Accounts
 from service.auth.challenges import Challenges
 from service.auth.hashing.hasher import Hasher
 from service.auth.keys import Keys
+from service.auth.mail_limits import MailLimits
+from service.auth.outbox import Outbox
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
 from service.auth.sealed_secrets import SealedSecrets
@@ -37,6 +39,8 @@ class Services(Struct, frozen=True, kw_only=True):
     keyring: Keyring
     sealed_secrets: SealedSecrets
     challenges: Challenges
+    outbox: Outbox
+    mail_limits: MailLimits
 
 
 def never() -> bool:
@@ -77,6 +81,12 @@ async def open_services(
             keyring=keyring,
             sealed_secrets=SealedSecrets(database, keyring),
             challenges=Challenges(database, keyring),
+            outbox=Outbox(
+                database,
+                settings.mail.mail_language,
+                is_available=settings.is_mail_available,
+            ),
+            mail_limits=MailLimits(database, settings.mail.mails_per_recipient),
         )
     finally:
         await hasher.close()

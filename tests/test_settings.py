@@ -34,6 +34,12 @@ SECRETS = {
     "DATABASE_URL": "postgresql://ostiary:sesame@db/ostiary",
     "OSTIARY_LUCIA_SOURCE": "postgresql://lucia:sesame@db/lucia",
     "OSTIARY_SECRET_KEYS": SECRET_KEYS,
+    "OSTIARY_SMTP_URL": "smtps://ostiary:sesame@mail.example.com",
+}
+
+MAIL = {
+    "OSTIARY_MAIL_FROM": "Example <no-reply@example.com>",
+    "OSTIARY_RESET_URL": "https://app.example.com/reset#token={token}",
 }
 
 
@@ -462,7 +468,8 @@ def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
     assert {*SECRETS} == {*secret_names()}
     for name, text in SECRETS.items():
         file.write_text(f"{text}\n")
-        assert read_settings({f"{name}_FILE": str(file)}) == read_settings({name: text})
+        from_file = read_settings({**MAIL, f"{name}_FILE": str(file)})
+        assert from_file == read_settings({**MAIL, name: text})
     file.write_text(f"{PRODUCTION['DATABASE_URL']}\n")
     variables = {**PRODUCTION, "DATABASE_URL": "", "DATABASE_URL_FILE": str(file)}
     assert read_settings(variables) == read_settings(PRODUCTION)
@@ -514,3 +521,93 @@ def test_secret_keys_are_read_newest_first() -> None:
     assert settings.secret_keys is not None
     assert [key.id for key in settings.secret_keys] == ["b", "tests"]
     assert settings.secret_keys[1].secret == bytes(32)
+
+
+SMTP = {"OSTIARY_SMTP_URL": "smtps://mail.example.com", **MAIL}
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtps://mail.example.com", "smtps://mail.example.com:465"),
+        ("smtp://a:b%40%2F@mail.example.com", "smtp://mail.example.com:587"),
+        ("smtp://[::1]:2525", "smtp://::1:2525"),
+        ("smtp+plain://localhost", "smtp+plain://localhost:25"),
+        ("smtp+plain://127.0.0.1:1025", "smtp+plain://127.0.0.1:1025"),
+    ],
+)
+def test_every_form_of_an_smtp_url_is_accepted(url: str, server: str) -> None:
+    found = read_settings({**SMTP, "OSTIARY_SMTP_URL": url}).mail.smtp_url
+    assert found is not None
+    assert str(found) == server
+    assert "b@/" not in repr(found) + str(found)
+    assert found.password == ("b@/" if "@mail" in url else None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("mail.example.com", "smtp:mail.example.com", "https://mail.example.com", "smtps://"),
+        *("smtps://sesame@mail.example.com", "smtps://a:sesame@b@mail.example.com"),
+        *("smtps://mail.example.com/path", "smtps://a:sesame?@mail.example.com"),
+        *("smtps://mail.example.com:99999", "smtps://mail.example.com\n", "smtps://a b"),
+        *("smtp+plain://mail.example.com", "smtp+plain://10.0.0.1:25"),
+    ],
+)
+def test_a_wrong_smtp_url_is_told_without_its_password(url: str) -> None:
+    (error,) = errors_of(**{**SMTP, "OSTIARY_SMTP_URL": url})
+    assert error.startswith("OSTIARY_SMTP_URL: ")
+    assert "sesame" not in error
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("/reset#{token}", "//app.example.com/{token}", "app.example.com/{token}"),
+        *("javascript:alert({token})", "https://app.example.com/", "https://{token}.example.com/"),
+        *("https://app.example.com/{token}{token}", "https://app.example.com/{token}{id}"),
+        *("https://a@app.example.com/{token}", "https://app.example.com/{token}\r\nBcc: x"),
+        'https://app.example.com/{token}"><b>',
+    ],
+)
+def test_a_wrong_reset_url_is_refused(url: str) -> None:
+    (error,) = errors_of(OSTIARY_RESET_URL=url)
+    assert error.startswith("OSTIARY_RESET_URL: must look like https://")
+
+
+def test_in_production_a_reset_link_needs_tls() -> None:
+    url = {"OSTIARY_RESET_URL": "http://app.example.com/reset#{token}"}
+    assert read_settings(url).mail.reset_url
+    (error,) = errors_of(**PRODUCTION, **url)
+    assert error == "OSTIARY_RESET_URL: must begin with https:// in production"
+
+
+def test_an_smtp_server_needs_a_sender_and_a_page_for_resets() -> None:
+    errors = errors_of(OSTIARY_SMTP_URL="smtps://mail.example.com")
+    assert errors == [
+        "OSTIARY_MAIL_FROM: required with OSTIARY_SMTP_URL",
+        "OSTIARY_RESET_URL: required with OSTIARY_SMTP_URL",
+    ]
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        *("no-reply", "a@b@c", "<a@example.com>", "Name a@example.com", "a@faß.de"),
+        *("Evil\r\nBcc: b <a@example.com>", "A, B <a@example.com>", "a@example.com, b@x.com"),
+    ],
+)
+def test_a_wrong_sender_is_refused(sender: str) -> None:
+    (error,) = errors_of(OSTIARY_MAIL_FROM=sender)
+    assert error.startswith("OSTIARY_MAIL_FROM: must look like")
+
+
+def test_templates_are_in_a_directory(tmp_path: Path) -> None:
+    (error,) = errors_of(OSTIARY_MAIL_TEMPLATES=str(tmp_path / "none"))
+    assert error == "OSTIARY_MAIL_TEMPLATES: is not a directory"
+
+
+def test_production_has_mail_only_with_an_smtp_server() -> None:
+    assert read_settings({}).is_mail_available
+    assert not read_settings(PRODUCTION).is_mail_available
+    assert read_settings({**PRODUCTION, **SMTP}).is_mail_available

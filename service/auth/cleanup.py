@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from service.auth.outbox import delete_old_dead_letters
 from service.metrics import SESSIONS_ENDED
 from service.storage import challenges as challenge_storage
 from service.storage import cleanup as storage
@@ -29,6 +30,7 @@ async def clean_up(database: Database, device_lifetime: float) -> None:
         SESSIONS_ENDED.add("expired", number=deleted)
     await delete_expired_devices(database, device_lifetime)
     await delete_expired_challenges(database)
+    await delete_old_dead_letters(database)
     await delete_expired_rate_limits(database)
 
 

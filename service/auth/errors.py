@@ -26,6 +26,7 @@ __all__ = [
     "KeyTaken",
     "LastKey",
     "NoSuchKey",
+    "NoSuchMail",
     "NoSuchSession",
     "NoSuchUser",
     "NotAuthenticated",
@@ -193,6 +194,13 @@ class NoKeyForPassword(AuthError):
 
     code = "no_key_for_password"
     message = "The user has no user name, so no password can log them in."
+
+
+class NoSuchMail(AuthError):
+    """There is no dead letter with that id."""
+
+    code = "no_such_mail"
+    message = "There is no dead letter with that id."
 
 
 class NoSuchUser(AuthError):

@@ -10,13 +10,14 @@ from service.auth.cleanup import (
     delete_expired_rate_limits,
     delete_expired_sessions,
 )
+from service.auth.outbox import delete_old_dead_letters
 from service.bootstrap import Services
 from service.cli.context import load_settings, provide_services
 
 
 @click.command()
 def cleanup() -> None:
-    """Delete expired sessions, devices, challenges and rate limits.
+    """Delete expired sessions, devices, challenges, rate limits and old dead letters.
 
     `ostiary serve` does so every OSTIARY_CLEANUP_INTERVAL.
     """
@@ -25,6 +26,7 @@ def cleanup() -> None:
     async def clean_up(services: Services) -> int:
         await delete_expired_rate_limits(services.database)
         await delete_expired_challenges(services.database)
+        await delete_old_dead_letters(services.database)
         await delete_expired_devices(services.database, settings.devices.lifetime)
         return await delete_expired_sessions(services.database)
 

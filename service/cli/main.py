@@ -10,6 +10,7 @@ import service
 from service.cli.cleanup import cleanup
 from service.cli.failures import ReportingGroup
 from service.cli.import_lucia import import_lucia
+from service.cli.mail import mail
 from service.cli.migrate import migrate
 from service.cli.openapi import openapi
 from service.cli.secret_key import secret_key
@@ -30,7 +31,8 @@ def main() -> None:
 
 
 for command in (
-    *(serve, migrate, cleanup, user, sessions, secret_key, settings, import_lucia, openapi),
+    *(serve, migrate, cleanup, user, sessions, mail, secret_key, settings),
+    *(import_lucia, openapi),
 ):
     main.add_command(command)
 

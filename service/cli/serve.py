@@ -36,6 +36,7 @@ def serve(wait: Duration | None, **options: str | None) -> None:
 
     manager = ServiceManager.of_process()
     settings = load_settings(options)
+    _check_mail(settings)
     try:
         # Before a data directory is made, or a database changed.
         require_resources(settings)
@@ -52,6 +53,18 @@ def serve(wait: Duration | None, **options: str | None) -> None:
             run_server(settings, url, announce, manager.tell_stopping)
     except CannotServe as error:
         fail(str(error))
+
+
+def _check_mail(settings: Settings) -> None:
+    """Check the templates, and say if there is no mail."""
+    from service.mail.rendering import Templates, TemplatesUnusable
+
+    try:
+        Templates(settings.mail.mail_templates).check()
+    except TemplatesUnusable as error:
+        fail(str(error))
+    if not settings.is_mail_available:
+        log.warning("mail_unavailable", remedy="set OSTIARY_SMTP_URL")
 
 
 async def _require_secret_keys(settings: Settings, url: str) -> None:

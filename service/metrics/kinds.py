@@ -70,9 +70,16 @@ class Counter(Metric):
 
 
 class Gauge(Metric):
-    """What grows and shrinks: the sum over the workers that are alive."""
+    """What grows and shrinks: the sum over the workers that are alive.
+
+    If it ``is_shared``, all workers count the same: the newest of their figures.
+    """
 
     kind = "gauge"
+
+    def __init__(self, name: str, description: str, *labels: str, is_shared: bool = False) -> None:
+        super().__init__(name, description, *labels)
+        self._mode = "mostrecent" if is_shared else "livesum"
 
     def set(self, value: float) -> None:
         """Replace the value of this process."""
@@ -80,7 +87,7 @@ class Gauge(Metric):
             self._collected.set(value)
 
     def _collect(self, library: ModuleType) -> Any:
-        return library.Gauge(self.name, self.description, self.labels, multiprocess_mode="livesum")
+        return library.Gauge(self.name, self.description, self.labels, multiprocess_mode=self._mode)
 
 
 class Histogram(Metric):

@@ -15,6 +15,7 @@ from service.settings.database import DatabaseOptions
 from service.settings.devices import DeviceSettings
 from service.settings.http import HTTPSettings
 from service.settings.logs import LogSettings
+from service.settings.mail import MailSettings
 from service.settings.metrics import MetricsSettings
 from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSettings
 from service.settings.rate_limits import RateLimitSettings
@@ -94,6 +95,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     argon2: Argon2Cost = Argon2Cost()
     hashing: HashingSettings = HashingSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
+    mail: MailSettings = MailSettings()
     database: DatabaseOptions = DatabaseOptions()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -102,6 +104,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def is_production(self) -> bool:
         """Whether the service runs in production."""
         return self.env is Environment.PRODUCTION
+
+    @property
+    def is_mail_available(self) -> bool:
+        """Whether mails are sent, or in development written into files."""
+        return self.mail.smtp_url is not None or not self.is_production
 
     @property
     def log_format(self) -> LogFormat:

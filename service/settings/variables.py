@@ -12,11 +12,14 @@ from msgspec import Struct
 from service.settings import Settings
 from service.settings.database_url import mistake_in, unreadable_file_in
 from service.settings.hosts import HostNames
+from service.settings.link_url import LinkURL
+from service.settings.mailbox import Mailbox
 from service.settings.origins import Origins
 from service.settings.permitted import permitted
 from service.settings.secret_files import SUFFIX, with_secret_files
 from service.settings.secret_keys import SecretKeys
 from service.settings.service_links import service_links
+from service.settings.smtp_url import SMTPServer
 from service.settings.values import Delay, Duration, HeaderNames, Networks, Rate, SameSite, Words
 
 PREFIX = "OSTIARY_"
@@ -28,7 +31,8 @@ MAX_STATEMENT_TIMEOUT = Duration.parse("7d")
 MAX_DRAIN_PERIOD = Duration.parse("1h")
 
 _PARSED_TYPES = {
-    *(Delay, Duration, HeaderNames, HostNames, Networks, Origins, Rate, SecretKeys, Words),
+    *(Delay, Duration, HeaderNames, HostNames, LinkURL, Mailbox, Networks, Origins, Rate),
+    *(SecretKeys, SMTPServer, Words),
 }
 _EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 
@@ -199,5 +203,18 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             "development the same host name for the page and the service"
         )
         yield "OSTIARY_COOKIE_SAMESITE", message
+    yield from _contradictions_of_mail(settings)
     if settings.argon2.memory_kib < 8 * settings.argon2.parallelism:
         yield "OSTIARY_ARGON2_MEMORY_KIB", "must be at least 8 for each lane"
+
+
+def _contradictions_of_mail(settings: Settings) -> Iterator[tuple[str, str]]:
+    mail = settings.mail
+    if mail.smtp_url is not None and mail.mail_from is None:
+        yield "OSTIARY_MAIL_FROM", "required with OSTIARY_SMTP_URL"
+    if mail.smtp_url is not None and mail.reset_url is None:
+        yield "OSTIARY_RESET_URL", "required with OSTIARY_SMTP_URL"
+    if mail.reset_url is not None and settings.is_production and not mail.reset_url.is_secure:
+        yield "OSTIARY_RESET_URL", "must begin with https:// in production"
+    if mail.mail_templates is not None and not mail.mail_templates.is_dir():
+        yield "OSTIARY_MAIL_TEMPLATES", "is not a directory"
