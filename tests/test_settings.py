@@ -330,9 +330,13 @@ def test_hsts_is_the_value_of_the_header(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["OSTIARY_TRUSTED_PROXIES", "OSTIARY_ALLOWED_HOSTS", "OSTIARY_ALLOWED_ORIGINS"]
+    "name",
+    [
+        *("OSTIARY_TRUSTED_PROXIES", "OSTIARY_ALLOWED_HOSTS", "OSTIARY_ALLOWED_ORIGINS"),
+        *("OSTIARY_SMTP_URL", "OSTIARY_MAIL_FROM", "OSTIARY_MAIL_LANGUAGE", "OSTIARY_RESET_URL"),
+    ],
 )
-def test_the_compose_file_passes_on_what_the_proxy_and_the_pages_need(name: str) -> None:
+def test_the_compose_file_passes_on_what_proxy_pages_and_mail_need(name: str) -> None:
     assert f"    {name}: ${{{name}:-}}\n" in COMPOSE.read_text(encoding="utf-8")
     assert read_settings({name: ""}) == Settings()
 
