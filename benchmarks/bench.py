@@ -23,7 +23,7 @@ from chart import bar_chart
 from load import require_none, require_wrk, wrk
 from machine import machine
 from seeding import seed
-from servers import PORT, EmbeddedPostgres, execute, postgresql, serving
+from servers import PORT, ROOT, EmbeddedPostgres, execute, postgresql, serving
 
 from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
@@ -46,6 +46,13 @@ REFUSED = {
 }
 
 NOTHING, ME = "/healthz", "/me"
+
+# The key is no secret: it is 32 zero bytes.
+PRODUCTION = {
+    "OSTIARY_ENV": "production",
+    "OSTIARY_SECRET_KEYS": f"benchmark:{'A' * 43}=",
+    "OSTIARY_COOKIE_HOST_PREFIX": "false",
+}
 
 
 class Load:
@@ -211,7 +218,7 @@ class Bench:
         self.ratio("refusals, slowest median : fastest", ratio, -1.05)
 
     def memory(self, url: str, tokens: Path) -> None:
-        with serving(url, OSTIARY_ENV="production", OSTIARY_COOKIE_HOST_PREFIX="false") as pid:
+        with serving(url, None, checkout=ROOT, **PRODUCTION) as pid:
             (worker,) = psutil.Process(pid).children()
             at_rest = worker.memory_info().rss / 1e6
             self.get(ME, tokens, 64, 5)

@@ -25,6 +25,7 @@ from service.api.http.state import APIState, FieldParsers
 from service.api.openapi import openapi_document
 from service.api.routes import CONTROLLERS
 from service.auth.cleanup import clean_up
+from service.auth.codes import Code
 from service.auth.device_names import DeviceName
 from service.auth.identifiers import Identifier
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
@@ -33,6 +34,7 @@ from service.auth.uniform_timing import measure_verify_times
 from service.auth.usernames import Username
 from service.background import cancel_and_wait, run_periodically
 from service.bootstrap import Services, never, open_services
+from service.mail.configured import mail_sender
 from service.settings import Settings
 from service.settings.http import HSTS_OFF
 
@@ -75,7 +77,7 @@ def create_app(
 
 @asynccontextmanager
 async def running_background_tasks(services: Services, settings: Settings) -> AsyncIterator[None]:
-    """Run the background tasks in the body of the context, every cleanup interval."""
+    """Run the background tasks in the body of the context."""
     tasks = {
         "cleanup": partial(
             clean_up,
@@ -89,10 +91,17 @@ async def running_background_tasks(services: Services, settings: Settings) -> As
         asyncio.create_task(run_periodically(name, task, settings.cleanup_interval))
         for name, task in tasks.items()
     ]
+    sender = mail_sender(services.database, services.keyring, settings)
+    if sender is not None:
+        interval = settings.mail.mail_poll_interval
+        sending = run_periodically("send_mail", sender.send_due, interval, services.outbox.wait)
+        running.append(asyncio.create_task(sending))
     try:
         yield
     finally:
         await cancel_and_wait(running)
+        if sender is not None:
+            await sender.close()
 
 
 def api_state(settings: Settings, services: Services) -> APIState:
@@ -121,6 +130,7 @@ def field_parsers(settings: Settings) -> FieldParsers:
         Password: Password.parse,
         NewPassword: PasswordPolicy(settings.passwords).accept,
         DeviceName: DeviceName.parse,
+        Code: Code.parse,
     }
 
 

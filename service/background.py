@@ -17,9 +17,14 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 async def run_periodically(
-    name: str, task: Callable[[], Awaitable[object]], interval: float
+    name: str,
+    task: Callable[[], Awaitable[object]],
+    interval: float,
+    wait: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> None:
     """Run ``task`` at once and then every ``interval`` seconds, until cancelled.
+
+    ``wait`` waits for so many seconds, or less if there is something to do.
 
     An unavailable database or a full hashing queue is logged as a warning, and the task runs again
     soon. Other errors are logged with a traceback, and the task runs again in its turn.
@@ -33,7 +38,7 @@ async def run_periodically(
             pause = min(interval, RETRY_INTERVAL)
         except Exception:
             log.exception("background_task_failed", task=name)
-        await asyncio.sleep(pause)
+        await wait(pause)
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Task[None]]) -> None:

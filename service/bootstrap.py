@@ -9,15 +9,21 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service.auth.accounts import Accounts
+from service.auth.challenges import Challenges
 from service.auth.hashing.hasher import Hasher
 from service.auth.keys import Keys
+from service.auth.mail_limits import MailLimits
+from service.auth.outbox import Outbox
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
+from service.auth.sealed_secrets import SealedSecrets
+from service.auth.secret_keys import Keyring
 from service.auth.sessions import Sessions
 from service.auth.step_up import StepUp
 from service.auth.user_admin import UserAdmin
 from service.auth.username_holds import UsernameHolds
 from service.settings import Settings
+from service.settings.secret_key_file import development_secret_keys
 from service.storage.database import Database
 from service.storage.session_lookups import SessionLookups
 
@@ -33,6 +39,11 @@ class Services(Struct, frozen=True, kw_only=True):
     keys: Keys
     user_admin: UserAdmin
     readiness: Readiness
+    keyring: Keyring
+    sealed_secrets: SealedSecrets
+    challenges: Challenges
+    outbox: Outbox
+    mail_limits: MailLimits
 
 
 def never() -> bool:
@@ -48,6 +59,7 @@ async def open_services(
 
     They connect, and start hash processes, when they are first used.
     """
+    keyring = Keyring(settings.secret_keys or development_secret_keys(settings.data_dir))
     database = Database(database_url, settings.database)
     lookups = SessionLookups(database_url, settings.database)
     probes = Database(database_url, replace(settings.database, pool_size=1))
@@ -71,6 +83,15 @@ async def open_services(
             keys=Keys(database),
             user_admin=UserAdmin(database, hasher),
             readiness=Readiness(probes, hasher, is_draining),
+            keyring=keyring,
+            sealed_secrets=SealedSecrets(database, keyring),
+            challenges=Challenges(database, keyring),
+            outbox=Outbox(
+                database,
+                settings.mail.mail_language,
+                is_available=settings.is_mail_available,
+            ),
+            mail_limits=MailLimits(database, settings.mail.mails_per_recipient),
         )
     finally:
         await hasher.close()

@@ -252,8 +252,12 @@ WHERE datname = current_database()
 # The locks wait for statements under way. TRUNCATE takes longer, since it makes new files.
 ERASE = """
 BEGIN;
-LOCK TABLE "user", key, session, device, rate_limit, imported, username_hold IN EXCLUSIVE MODE;
+LOCK TABLE "user", key, session, device, rate_limit, imported, username_hold, sealed_secret,
+    challenge, mail IN EXCLUSIVE MODE;
 DELETE FROM "user";
+DELETE FROM sealed_secret;
+DELETE FROM challenge;
+DELETE FROM mail;
 DELETE FROM rate_limit;
 DELETE FROM imported;
 DELETE FROM username_hold;

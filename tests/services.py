@@ -27,9 +27,15 @@ from service.settings.variables import read_settings
 # Maximum time to wait for a condition, in seconds. No test comes near it on a quiet machine.
 PATIENCE = 60
 
+# A key of tests, of 32 zero bytes.
+SECRET_KEYS = f"tests:{'A' * 43}="
+
 # One worker, the cheapest hashes, and no time limit that a busy machine could exceed.
 FRUGAL = {
+    "OSTIARY_SECRET_KEYS": SECRET_KEYS,
     "OSTIARY_WORKERS": "1",
+    # Mails of other processes only: the service sends its own at once.
+    "OSTIARY_MAIL_POLL_INTERVAL": "1h",
     "OSTIARY_ARGON2_TIME_COST": "1",
     "OSTIARY_ARGON2_MEMORY_KIB": "64",
     **{

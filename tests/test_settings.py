@@ -19,9 +19,28 @@ from service.settings.variables import (
     variables,
 )
 
+SECRET_KEYS = f"tests:{'A' * 43}="
+
 DOCUMENT = Path(__file__).parent.parent / "docs" / "settings.md"
 COMPOSE = Path(__file__).parent.parent / "docker-compose.yml"
-PRODUCTION = {"OSTIARY_ENV": "production", "DATABASE_URL": "postgresql://ostiary@db/ostiary"}
+PRODUCTION = {
+    "OSTIARY_ENV": "production",
+    "DATABASE_URL": "postgresql://ostiary@db/ostiary",
+    "OSTIARY_SECRET_KEYS": SECRET_KEYS,
+}
+
+# A value of each setting that is a secret.
+SECRETS = {
+    "DATABASE_URL": "postgresql://ostiary:sesame@db/ostiary",
+    "OSTIARY_LUCIA_SOURCE": "postgresql://lucia:sesame@db/lucia",
+    "OSTIARY_SECRET_KEYS": SECRET_KEYS,
+    "OSTIARY_SMTP_URL": "smtps://ostiary:sesame@mail.example.com",
+}
+
+MAIL = {
+    "OSTIARY_MAIL_FROM": "Example <no-reply@example.com>",
+    "OSTIARY_RESET_URL": "https://app.example.com/reset#token={token}",
+}
 
 
 def errors_of(**environment: str) -> list[str]:
@@ -55,8 +74,11 @@ def test_all_errors_are_reported_at_once() -> None:
     ]
 
 
-def test_production_requires_a_database() -> None:
-    assert errors_of(OSTIARY_ENV="production") == ["DATABASE_URL: required in production"]
+def test_production_requires_a_database_and_secret_keys() -> None:
+    assert errors_of(OSTIARY_ENV="production") == [
+        "DATABASE_URL: required in production",
+        "OSTIARY_SECRET_KEYS: required in production: `ostiary secret-key new` makes a key",
+    ]
 
 
 def test_a_session_cannot_be_active_beyond_its_lifetime() -> None:
@@ -308,9 +330,13 @@ def test_hsts_is_the_value_of_the_header(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["OSTIARY_TRUSTED_PROXIES", "OSTIARY_ALLOWED_HOSTS", "OSTIARY_ALLOWED_ORIGINS"]
+    "name",
+    [
+        *("OSTIARY_TRUSTED_PROXIES", "OSTIARY_ALLOWED_HOSTS", "OSTIARY_ALLOWED_ORIGINS"),
+        *("OSTIARY_SMTP_URL", "OSTIARY_MAIL_FROM", "OSTIARY_MAIL_LANGUAGE", "OSTIARY_RESET_URL"),
+    ],
 )
-def test_the_compose_file_passes_on_what_the_proxy_and_the_pages_need(name: str) -> None:
+def test_the_compose_file_passes_on_what_proxy_pages_and_mail_need(name: str) -> None:
     assert f"    {name}: ${{{name}:-}}\n" in COMPOSE.read_text(encoding="utf-8")
     assert read_settings({name: ""}) == Settings()
 
@@ -444,13 +470,15 @@ def test_every_form_of_a_database_url_is_accepted(url: str) -> None:
 
 
 def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "url"
-    file.write_text("postgresql://ostiary:sesame@db/ostiary\n")
-    for name in secret_names():
-        settings = read_settings({f"{name}_FILE": str(file)})
-        assert settings == read_settings({name: "postgresql://ostiary:sesame@db/ostiary"})
-    production = {"OSTIARY_ENV": "production", "DATABASE_URL_FILE": str(file)}
-    assert read_settings(production).is_production
+    file = tmp_path / "secret"
+    assert {*SECRETS} == {*secret_names()}
+    for name, text in SECRETS.items():
+        file.write_text(f"{text}\n")
+        from_file = read_settings({**MAIL, f"{name}_FILE": str(file)})
+        assert from_file == read_settings({**MAIL, name: text})
+    file.write_text(f"{PRODUCTION['DATABASE_URL']}\n")
+    variables = {**PRODUCTION, "DATABASE_URL": "", "DATABASE_URL_FILE": str(file)}
+    assert read_settings(variables) == read_settings(PRODUCTION)
 
 
 def test_a_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
@@ -463,7 +491,7 @@ def test_a_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> No
         (empty, "is empty"),
         (binary, "is not text in UTF-8"),
     ):
-        errors = errors_of(OSTIARY_ENV="production", DATABASE_URL_FILE=str(file))
+        errors = errors_of(**{**PRODUCTION, "DATABASE_URL": ""}, DATABASE_URL_FILE=str(file))
         assert errors == [f"DATABASE_URL_FILE: {file} {reason}"]
     both = {"DATABASE_URL": "postgresql://db/a", "DATABASE_URL_FILE": str(empty)}
     assert errors_of(**both) == ["DATABASE_URL_FILE: set it or DATABASE_URL, not both"]
@@ -472,3 +500,120 @@ def test_a_secret_in_a_file_that_cannot_be_used_is_refused(tmp_path: Path) -> No
 def test_what_is_no_secret_is_not_read_from_a_file(tmp_path: Path) -> None:
     (error,) = errors_of(OSTIARY_PORT_FILE=str(tmp_path / "port"))
     assert error.startswith("OSTIARY_PORT_FILE: there is no such setting")
+
+
+@pytest.mark.parametrize(
+    ("keys", "mistake"),
+    [
+        ("tests", "must look like id:base64"),
+        (f"Tests:{'A' * 43}=", "must look like id:base64"),
+        (f"{'a' * 33}:{'A' * 43}=", "must look like id:base64"),
+        (f"{SECRET_KEYS},", "must look like id:base64"),
+        ("a:not base64", "the key a is not base64"),
+        (f"a:{'-' * 43}=", "the key a is not base64"),
+        ("a:AAAA", "the key a has 3 bytes instead of 32"),
+        (f"a:{'A' * 44}", "the key a has 33 bytes instead of 32"),
+        (f"{SECRET_KEYS},{SECRET_KEYS}", "there are two keys with the id tests"),
+    ],
+)
+def test_a_wrong_secret_key_is_told_without_being_shown(keys: str, mistake: str) -> None:
+    (error,) = errors_of(OSTIARY_SECRET_KEYS=keys)
+    assert mistake in error
+    assert "AAAAAA" not in error
+
+
+def test_secret_keys_are_read_newest_first() -> None:
+    settings = read_settings({"OSTIARY_SECRET_KEYS": f"b:{'B' * 43}=, {SECRET_KEYS}"})
+    assert settings.secret_keys is not None
+    assert [key.id for key in settings.secret_keys] == ["b", "tests"]
+    assert settings.secret_keys[1].secret == bytes(32)
+
+
+SMTP = {"OSTIARY_SMTP_URL": "smtps://mail.example.com", **MAIL}
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtps://mail.example.com", "smtps://mail.example.com:465"),
+        ("smtp://a:b%40%2F@mail.example.com", "smtp://mail.example.com:587"),
+        ("smtp://[::1]:2525", "smtp://::1:2525"),
+        ("smtp+plain://localhost", "smtp+plain://localhost:25"),
+        ("smtp+plain://127.0.0.1:1025", "smtp+plain://127.0.0.1:1025"),
+    ],
+)
+def test_every_form_of_an_smtp_url_is_accepted(url: str, server: str) -> None:
+    found = read_settings({**SMTP, "OSTIARY_SMTP_URL": url}).mail.smtp_url
+    assert found is not None
+    assert str(found) == server
+    assert "b@/" not in repr(found) + str(found)
+    assert found.password == ("b@/" if "@mail" in url else None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("mail.example.com", "smtp:mail.example.com", "https://mail.example.com", "smtps://"),
+        *("smtps://sesame@mail.example.com", "smtps://a:sesame@b@mail.example.com"),
+        *("smtps://mail.example.com/path", "smtps://a:sesame?@mail.example.com"),
+        *("smtps://mail.example.com:99999", "smtps://mail.example.com\n", "smtps://a b"),
+        *("smtp+plain://mail.example.com", "smtp+plain://10.0.0.1:25"),
+    ],
+)
+def test_a_wrong_smtp_url_is_told_without_its_password(url: str) -> None:
+    (error,) = errors_of(**{**SMTP, "OSTIARY_SMTP_URL": url})
+    assert error.startswith("OSTIARY_SMTP_URL: ")
+    assert "sesame" not in error
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("/reset#{token}", "//app.example.com/{token}", "app.example.com/{token}"),
+        *("javascript:alert({token})", "https://app.example.com/", "https://{token}.example.com/"),
+        *("https://app.example.com/{token}{token}", "https://app.example.com/{token}{id}"),
+        *("https://a@app.example.com/{token}", "https://app.example.com/{token}\r\nBcc: x"),
+        'https://app.example.com/{token}"><b>',
+    ],
+)
+def test_a_wrong_reset_url_is_refused(url: str) -> None:
+    (error,) = errors_of(OSTIARY_RESET_URL=url)
+    assert error.startswith("OSTIARY_RESET_URL: must look like https://")
+
+
+def test_in_production_a_reset_link_needs_tls() -> None:
+    url = {"OSTIARY_RESET_URL": "http://app.example.com/reset#{token}"}
+    assert read_settings(url).mail.reset_url
+    (error,) = errors_of(**PRODUCTION, **url)
+    assert error == "OSTIARY_RESET_URL: must begin with https:// in production"
+
+
+def test_an_smtp_server_needs_a_sender_and_a_page_for_resets() -> None:
+    errors = errors_of(OSTIARY_SMTP_URL="smtps://mail.example.com")
+    assert errors == [
+        "OSTIARY_MAIL_FROM: required with OSTIARY_SMTP_URL",
+        "OSTIARY_RESET_URL: required with OSTIARY_SMTP_URL",
+    ]
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        *("no-reply", "a@b@c", "<a@example.com>", "Name a@example.com", "a@faß.de"),
+        *("Evil\r\nBcc: b <a@example.com>", "A, B <a@example.com>", "a@example.com, b@x.com"),
+    ],
+)
+def test_a_wrong_sender_is_refused(sender: str) -> None:
+    (error,) = errors_of(OSTIARY_MAIL_FROM=sender)
+    assert error.startswith("OSTIARY_MAIL_FROM: must look like")
+
+
+def test_templates_are_in_a_directory(tmp_path: Path) -> None:
+    (error,) = errors_of(OSTIARY_MAIL_TEMPLATES=str(tmp_path / "none"))
+    assert error == "OSTIARY_MAIL_TEMPLATES: is not a directory"
+
+
+def test_production_has_mail_only_with_an_smtp_server() -> None:
+    assert read_settings({}).is_mail_available
+    assert not read_settings(PRODUCTION).is_mail_available
+    assert read_settings({**PRODUCTION, **SMTP}).is_mail_available

@@ -229,7 +229,7 @@ class AccountController(Controller):
         context: ProvidedContext,
         data: JSONBody[DeleteMeRequest | None] = None,
     ) -> None:
-        """Delete the user with all keys and sessions. Nobody else can have the user name for a while.
+        """Delete the user with all keys and sessions; the user name is held for a while.
 
         Without the password in the body the user must have been proven recently.
         """

@@ -204,6 +204,15 @@ class SessionPage(Struct, frozen=True, kw_only=True):
     ]
 
 
+class ChallengeSent(Struct, frozen=True, kw_only=True):
+    """A challenge whose code was mailed."""
+
+    challenge_token: Annotated[
+        str, Meta(description="What the request with the code has to send with it.")
+    ]
+    expires_at: Annotated[datetime, Meta(description="Until when the code can be sent.")]
+
+
 class Ended(Struct, frozen=True, kw_only=True):
     """The number of sessions that ended."""
 

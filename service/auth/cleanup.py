@@ -1,10 +1,12 @@
-"""Cleanup: expired sessions, devices, holds and rate limits are deleted in small batches."""
+"""Cleanup: what has expired is deleted, in small batches."""
 
 from __future__ import annotations
 
 import structlog
 
+from service.auth.outbox import delete_old_dead_letters
 from service.metrics import SESSIONS_ENDED
+from service.storage import challenges as challenge_storage
 from service.storage import cleanup as storage
 from service.storage.database import Database
 
@@ -15,9 +17,11 @@ PAGES_PER_BATCH = 256
 
 RATE_LIMITS_PER_BATCH = 10_000
 
+CHALLENGES_PER_BATCH = 10_000
+
 
 async def clean_up(database: Database, device_lifetime: float, username_hold: float) -> None:
-    """Delete expired sessions, devices, holds and rate limits; a background task.
+    """Delete whatever has expired; a background task.
 
     Raises `DatabaseUnavailable`.
     """
@@ -26,6 +30,8 @@ async def clean_up(database: Database, device_lifetime: float, username_hold: fl
         SESSIONS_ENDED.add("expired", number=deleted)
     await delete_expired_devices(database, device_lifetime)
     await delete_expired_holds(database, username_hold)
+    await delete_expired_challenges(database)
+    await delete_old_dead_letters(database)
     await delete_expired_rate_limits(database)
 
 
@@ -76,3 +82,13 @@ async def delete_expired_rate_limits(database: Database) -> None:
     while deleted == RATE_LIMITS_PER_BATCH:
         async with database.connect() as connection:
             deleted = await storage.delete_expired_rate_limits(connection, RATE_LIMITS_PER_BATCH)
+
+
+async def delete_expired_challenges(database: Database) -> None:
+    """Delete the challenges whose time is over. Raises `DatabaseUnavailable`."""
+    deleted = CHALLENGES_PER_BATCH
+    while deleted == CHALLENGES_PER_BATCH:
+        async with database.connect() as connection:
+            deleted = await challenge_storage.delete_expired_challenges(
+                connection, CHALLENGES_PER_BATCH
+            )

@@ -19,11 +19,15 @@ __all__ = [
     "FieldCode",
     "FieldError",
     "HashingUnavailable",
+    "InvalidChallenge",
+    "InvalidCode",
     "InvalidCredentials",
     "InvalidField",
+    "KeyInUse",
     "KeyTaken",
     "LastKey",
     "NoSuchKey",
+    "NoSuchMail",
     "NoSuchSession",
     "NoSuchUser",
     "NotAuthenticated",
@@ -31,6 +35,8 @@ __all__ = [
     "RateLimited",
     "ReauthenticationRequired",
     "SchemaBehind",
+    "SecretKeyMissing",
+    "SecretUnreadable",
     "UsernameTaken",
     "ValidationFailed",
 ]
@@ -208,6 +214,13 @@ class NoKeyForPassword(AuthError):
     message = "The user has no user name, so no password can log them in."
 
 
+class NoSuchMail(AuthError):
+    """There is no dead letter with that id."""
+
+    code = "no_such_mail"
+    message = "There is no dead letter with that id."
+
+
 class NoSuchUser(AuthError):
     """There is no user with that name or id."""
 
@@ -227,3 +240,43 @@ class Draining(AuthError):
 
     code = "draining"
     message = "The service is about to stop."
+
+
+class InvalidCode(AuthError):
+    """The code is wrong, and there are tries left."""
+
+    code = "invalid_code"
+    message = "The code is wrong."
+
+
+class InvalidChallenge(AuthError):
+    """There is no such challenge that could still be answered; clients must not learn why."""
+
+    code = "invalid_challenge"
+    message = "The challenge is unknown, expired or void, or was answered already."
+
+
+class SecretKeyMissing(AuthError):
+    """A secret depends on a secret key that the service does not have."""
+
+    code = "secret_key_missing"
+    message = "A secret key is missing."
+
+    def __init__(self, key_id: str, sealed_secrets: int | None = None) -> None:
+        sealed = "" if sealed_secrets is None else f", which has sealed {sealed_secrets} secrets"
+        super().__init__(f"OSTIARY_SECRET_KEYS lacks the key {key_id}{sealed}.")
+        self.key_id = key_id
+
+
+class SecretUnreadable(AuthError):
+    """A sealed secret was changed, is that of another row, or was sealed by another key."""
+
+    code = "secret_unreadable"
+    message = "A sealed secret cannot be opened: it was changed, or another key has the same id."
+
+
+class KeyInUse(AuthError):
+    """What a secret key has sealed is forgotten only once the key is gone."""
+
+    code = "key_in_use"
+    message = "The key is in OSTIARY_SECRET_KEYS: `ostiary secret-key reseal` moves its secrets."

@@ -23,7 +23,6 @@ import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from hashlib import sha256
 from ipaddress import IPv6Address
 from time import monotonic
 from uuid import UUID
@@ -32,6 +31,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service.auth.audit import Event, record
+from service.auth.buckets import bucket_of
 from service.auth.devices import DeviceToken
 from service.auth.errors import DatabaseUnavailable, InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
@@ -53,10 +53,6 @@ from service.storage.rate_limits import Bucket, Charge, Consumption
 # address each of them has: a subscriber's network, a subscriber's site, an organisation's (RFC
 # 6177).
 IPV6_NETWORKS = ((64, 1), (56, 2), (48, 3))
-
-# Without a limit an attempt moves a bucket by nothing. The tolerance covers a clock that is set
-# back.
-UNLIMITED = {"emission_interval": 0.0, "burst_tolerance": 86400.0}
 
 # An attempt that waits for others looks again after this many seconds, then after twice as many,
 # and so on. The others may be in another process.
@@ -189,7 +185,7 @@ class RateLimiter:
         The session has a limit of its own: attempts elsewhere cannot keep its user from changing
         the password. It is refunded, refused and recorded as a log-in is.
         """
-        bucket = _bucket(
+        bucket = bucket_of(
             self._limits.log_in_failures_per_device, "password in session", session.id.bytes
         )
         async with self._limited(
@@ -209,7 +205,7 @@ class RateLimiter:
         Raises `RateLimited`, which is recorded.
         """
         buckets = [
-            _bucket(self._limits.sign_ups_per_address, "sign-up from", network, times=times)
+            bucket_of(self._limits.sign_ups_per_address, "sign-up from", network, times=times)
             for network, times in _networks(context.device.address)
         ]
         attempt = Attempt()
@@ -353,23 +349,23 @@ class RateLimiter:
         device_hash = device.hash if device else b""
         return LoginBuckets(
             networks=[
-                _bucket(per_address, "log-in from", network, times=times)
+                bucket_of(per_address, "log-in from", network, times=times)
                 for network, times in networks
             ],
             networks_and_name=[
-                _bucket(one_per_period, "log-in from and as", network, user_name, times=times)
+                bucket_of(one_per_period, "log-in from and as", network, user_name, times=times)
                 for network, times in networks
             ],
-            name=_bucket(per_name, "log-in as", user_name),
+            name=bucket_of(per_name, "log-in as", user_name),
             networks_and_user=[
-                _with_margin(_bucket(one_per_period, "log-in from and of", network, times=times))
+                _with_margin(bucket_of(one_per_period, "log-in from and of", network, times=times))
                 for network, times in networks
             ],
-            user=_with_margin(_bucket(per_name, "log-in of")),
-            log_ins=_bucket(log_ins, "any log-in from and as", networks[0][0], user_name),
-            device=_bucket(limits.log_in_failures_per_device, "log-in on", device_hash),
-            device_log_ins=_bucket(log_ins, "any log-in on", device_hash, user_name),
-            failures=_bucket(limits.log_in_failures_total, "all log-ins"),
+            user=_with_margin(bucket_of(per_name, "log-in of")),
+            log_ins=bucket_of(log_ins, "any log-in from and as", networks[0][0], user_name),
+            device=bucket_of(limits.log_in_failures_per_device, "log-in on", device_hash),
+            device_log_ins=bucket_of(log_ins, "any log-in on", device_hash, user_name),
+            failures=bucket_of(limits.log_in_failures_total, "all log-ins"),
         )
 
 
@@ -381,27 +377,9 @@ def time_to_next_look(pause: float, waiting: int) -> float:
     return max(pause, waiting / MAX_LOOKS_PER_SECOND) * random.uniform(0.5, 1.5)  # noqa: S311
 
 
-def _bucket(rate: Rate, *subject: str | bytes, times: int = 1) -> Bucket:
-    """Return the bucket of a subject that has ``times`` the attempts of a rate."""
-    if not rate.attempts:
-        return Bucket(id=_digest(*subject), **UNLIMITED)
-    emission_interval = rate.period / (rate.attempts * times)
-    return Bucket(
-        id=_digest(*subject),
-        emission_interval=emission_interval,
-        burst_tolerance=rate.period - emission_interval,
-    )
-
-
 def _with_margin(bucket: Bucket) -> Bucket:
     """Return a bucket with room for the moments between its row and the one it follows."""
     return replace(bucket, burst_tolerance=bucket.burst_tolerance + MARGIN)
-
-
-def _digest(*parts: str | bytes) -> bytes:
-    """Return the SHA-256 of the parts: a name is not stored, it may be a misplaced password."""
-    encoded = [part.encode() if isinstance(part, str) else part for part in parts]
-    return sha256(b"".join(len(part).to_bytes(4) + part for part in encoded)).digest()
 
 
 def _networks(address: Address | None) -> list[tuple[bytes, int]]:

@@ -25,6 +25,18 @@ _FROM_URLSAFE = bytes.maketrans(b"-_+/", b"+/!!")
 _LUCIA_FORM = re.compile(r"[a-z0-9]{40}")
 
 
+def decoded(text: str) -> tuple[UUID, bytes] | None:
+    """Return the id and the secret in the text of a token; ``None`` for any other text."""
+    try:
+        raw = a2b_base64(text.encode().translate(_FROM_URLSAFE), strict_mode=True)
+    except ValueError:
+        return None
+    # With padding the text is shorter than it seems: no token has any.
+    if len(raw) != ID_BYTES + SECRET_BYTES:
+        return None
+    return UUID(bytes=raw[:ID_BYTES]), raw[ID_BYTES:]
+
+
 class Token:
     """A session's id and secret, 64 characters of base64url. Its ``repr`` hides both.
 
@@ -55,14 +67,8 @@ class Token:
         """Parse a token, or a session id of Lucia. Returns ``None`` for any other text."""
         if len(text) != TEXT_LENGTH:
             return cls.parse_lucia(text)
-        try:
-            raw = a2b_base64(text.encode().translate(_FROM_URLSAFE), strict_mode=True)
-        except ValueError:
-            return None
-        # With padding the text is shorter than it seems: no token has any.
-        if len(raw) != ID_BYTES + SECRET_BYTES:
-            return None
-        return cls(UUID(bytes=raw[:ID_BYTES]), raw[ID_BYTES:], text)
+        parts = decoded(text)
+        return None if parts is None else cls(*parts, text)
 
     @classmethod
     def parse_lucia(cls, text: str) -> Self | None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import click
 
 from service.auth.cleanup import (
+    delete_expired_challenges,
     delete_expired_devices,
     delete_expired_holds,
     delete_expired_rate_limits,
     delete_expired_sessions,
 )
+from service.auth.outbox import delete_old_dead_letters
 from service.bootstrap import Services
 from service.cli.context import load_settings, provide_services
 
 
 @click.command()
 def cleanup() -> None:
-    """Delete expired sessions, devices, rate limits and holds on user names.
+    """Delete expired sessions, devices, challenges, rate limits, holds and old dead letters.
 
     `ostiary serve` does so every OSTIARY_CLEANUP_INTERVAL.
     """
@@ -24,6 +26,8 @@ def cleanup() -> None:
 
     async def clean_up(services: Services) -> int:
         await delete_expired_rate_limits(services.database)
+        await delete_expired_challenges(services.database)
+        await delete_old_dead_letters(services.database)
         await delete_expired_devices(services.database, settings.devices.lifetime)
         await delete_expired_holds(services.database, settings.usernames.username_hold)
         return await delete_expired_sessions(services.database)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from service.auth.errors import AuthError, SchemaBehind, ValidationFailed
+from service.auth.errors import AuthError, SchemaBehind, SecretKeyMissing, ValidationFailed
 from service.auth.hashing.process import HashProcessDied
 from service.cli.terminal import (
     discard_output,
@@ -87,6 +87,7 @@ MESSAGES: list[tuple[type[Exception], Callable[[Any], str | None]]] = [
     ),
     (HashProcessDied, lambda _: "The process that hashes passwords was killed."),
     (ValidationFailed, lambda error: "\n".join(each.message for each in error.errors)),
+    (SecretKeyMissing, str),
     (AuthError, lambda error: error.message),
     (OSError, _os_error),
 ]

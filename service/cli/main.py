@@ -10,8 +10,10 @@ import service
 from service.cli.cleanup import cleanup
 from service.cli.failures import ReportingGroup
 from service.cli.import_lucia import import_lucia
+from service.cli.mail import mail
 from service.cli.migrate import migrate
 from service.cli.openapi import openapi
+from service.cli.secret_key import secret_key
 from service.cli.serve import serve
 from service.cli.sessions import sessions
 from service.cli.settings import settings
@@ -28,7 +30,10 @@ def main() -> None:
     """
 
 
-for command in (serve, migrate, cleanup, user, sessions, settings, import_lucia, openapi):
+for command in (
+    *(serve, migrate, cleanup, user, sessions, mail, secret_key, settings),
+    *(import_lucia, openapi),
+):
     main.add_command(command)
 
 # The name of `ostiary cleanup` in development versions before 0.1.0.

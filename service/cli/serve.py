@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import click
@@ -35,6 +36,7 @@ def serve(wait: Duration | None, **options: str | None) -> None:
 
     manager = ServiceManager.of_process()
     settings = load_settings(options)
+    _check_mail(settings)
     try:
         # Before a data directory is made, or a database changed.
         require_resources(settings)
@@ -42,6 +44,7 @@ def serve(wait: Duration | None, **options: str | None) -> None:
         with stopping_once(), provide_database(settings) as (url, data_location):
             wait_for_database(url, settings, wait)
             require_schema(settings, url)
+            asyncio.run(_require_secret_keys(settings, url))
 
             def announce() -> None:
                 _announce(settings, data_location)
@@ -50,6 +53,26 @@ def serve(wait: Duration | None, **options: str | None) -> None:
             run_server(settings, url, announce, manager.tell_stopping)
     except CannotServe as error:
         fail(str(error))
+
+
+def _check_mail(settings: Settings) -> None:
+    """Check the templates, and say if there is no mail."""
+    from service.mail.rendering import Templates, TemplatesUnusable
+
+    try:
+        Templates(settings.mail.mail_templates).check()
+    except TemplatesUnusable as error:
+        fail(str(error))
+    if not settings.is_mail_available:
+        log.warning("mail_unavailable", remedy="set OSTIARY_SMTP_URL")
+
+
+async def _require_secret_keys(settings: Settings, url: str) -> None:
+    """Check that all sealed secrets can be opened. Raises `SecretKeyMissing`."""
+    from service.bootstrap import open_services
+
+    async with open_services(settings, url) as services:
+        await services.sealed_secrets.require_keys()
 
 
 def _warn_of_interception(settings: Settings) -> None:

@@ -21,7 +21,11 @@ from service.embedded_postgres.errors import EmbeddedPostgresFailed
 MAX_SOCKET_DIRECTORY_LENGTH = 90
 
 # One of these is in every directory that has been used.
-OURS = {"start.lock", "users.lock", "postgresql", "postgresql.unfinished", ".s.PGSQL.5432"}
+OURS = {
+    *("start.lock", "users.lock", "postgresql", "postgresql.unfinished", ".s.PGSQL.5432"),
+    # Of the service, which may have used another PostgreSQL until now.
+    *("secret_keys", "mail"),
+}
 
 
 def socket_directory(directory: Path) -> Path:

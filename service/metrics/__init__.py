@@ -79,4 +79,16 @@ HASHES_REFUSED = Counter(
     "ostiary_hashes_refused",
     "Passwords refused because the queue was full or the time limit was exceeded.",
 )
+MAILS = Counter(
+    "ostiary_mails",
+    "Attempts to send a mail, by its kind: `sent`, `postponed` to be tried again, `expired` before "
+    "it could be sent, or `dead`.",
+    *("kind", "result"),
+)
+MAILS_WAITING = Gauge(
+    "ostiary_mails_waiting", "Mails in the outbox that are to be sent.", is_shared=True
+)
+MAILS_DEAD = Gauge(
+    "ostiary_mails_dead", "Dead letters: mails that could not be sent.", is_shared=True
+)
 LOG_EVENTS_LOST = Counter("ostiary_log_events_lost", "Events of the log that could not be written.")

@@ -66,9 +66,16 @@ class Counter(Metric):
 
 
 class Gauge(Metric):
-    """What grows and shrinks: the sum over the workers."""
+    """What grows and shrinks: the sum over the workers.
+
+    If it ``is_shared``, all workers count the same: the newest of their figures.
+    """
 
     kind = "gauge"
+
+    def __init__(self, name: str, description: str, *labels: str, is_shared: bool = False) -> None:
+        super().__init__(name, description, *labels)
+        self._mode = "mostrecent" if is_shared else "sum"
 
     def set(self, value: float) -> None:
         """Replace the value of this process."""
@@ -76,7 +83,7 @@ class Gauge(Metric):
             self._collected.set(value)
 
     def _collect(self, library: ModuleType) -> Any:
-        return library.Gauge(self.name, self.description, self.labels, multiprocess_mode="sum")
+        return library.Gauge(self.name, self.description, self.labels, multiprocess_mode=self._mode)
 
 
 class Histogram(Metric):

@@ -15,9 +15,11 @@ from service.settings.database import DatabaseOptions
 from service.settings.devices import DeviceSettings
 from service.settings.http import HTTPSettings
 from service.settings.logs import LogSettings
+from service.settings.mail import MailSettings
 from service.settings.metrics import MetricsSettings
 from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSettings
 from service.settings.rate_limits import RateLimitSettings
+from service.settings.secret_keys import SecretKeys
 from service.settings.server import ServerSettings, cores
 from service.settings.sessions import SessionSettings
 from service.settings.usernames import UsernameSettings
@@ -39,18 +41,31 @@ class Settings(Struct, frozen=True, kw_only=True):
         Environment,
         Meta(
             description="`development` or `production`. In production cookies are `Secure`, "
-            "`Strict-Transport-Security` is sent, `DATABASE_URL` is required, and migrations are "
-            "applied by `ostiary migrate` only."
+            "`Strict-Transport-Security` is sent, `DATABASE_URL` and `OSTIARY_SECRET_KEYS` are "
+            "required, and migrations are applied by `ostiary migrate` only."
         ),
     ] = Environment.DEVELOPMENT
-    data_dir: Annotated[Path, Meta(description="Data directory of the embedded PostgreSQL.")] = (
-        Path(".ostiary")
-    )
+    data_dir: Annotated[
+        Path,
+        Meta(
+            description="Directory of the embedded PostgreSQL, and of what else is kept in "
+            "development."
+        ),
+    ] = Path(".ostiary")
     lucia_source: Annotated[
         str | None,
         Meta(
             description="The database of a Lucia site, for `ostiary import-lucia`: "
             "`postgresql://…` or `sqlite:///path`.",
+            extra={"secret": True},
+        ),
+    ] = None
+    secret_keys: Annotated[
+        SecretKeys | None,
+        Meta(
+            description="Secret keys, `id:base64 of 32 bytes`, separated by commas, newest first; "
+            "`ostiary secret-key new` makes one. Required in production. Without them, in "
+            "development, one is generated into the file `secret_keys` of `OSTIARY_DATA_DIR`.",
             extra={"secret": True},
         ),
     ] = None
@@ -87,6 +102,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     argon2: Argon2Cost = Argon2Cost()
     hashing: HashingSettings = HashingSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
+    mail: MailSettings = MailSettings()
     database: DatabaseOptions = DatabaseOptions()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -95,6 +111,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def is_production(self) -> bool:
         """Whether the service runs in production."""
         return self.env is Environment.PRODUCTION
+
+    @property
+    def is_mail_available(self) -> bool:
+        """Whether mails are sent, or in development written into files."""
+        return self.mail.smtp_url is not None or not self.is_production
 
     @property
     def log_format(self) -> LogFormat:

@@ -12,10 +12,14 @@ from msgspec import Struct
 from service.settings import Settings
 from service.settings.database_url import mistake_in, unreadable_file_in
 from service.settings.hosts import HostNames
+from service.settings.link_url import LinkURL
+from service.settings.mailbox import Mailbox
 from service.settings.origins import Origins
 from service.settings.permitted import permitted
 from service.settings.secret_files import SUFFIX, with_secret_files
+from service.settings.secret_keys import SecretKeys
 from service.settings.service_links import service_links
+from service.settings.smtp_url import SMTPServer
 from service.settings.values import Delay, Duration, HeaderNames, Networks, Rate, SameSite, Words
 
 PREFIX = "OSTIARY_"
@@ -26,7 +30,10 @@ MAX_STATEMENT_TIMEOUT = Duration.parse("7d")
 # Whatever waits for a service to stop gives up before.
 MAX_DRAIN_PERIOD = Duration.parse("1h")
 
-_PARSED_TYPES = {Delay, Duration, HeaderNames, HostNames, Networks, Origins, Rate, Words}
+_PARSED_TYPES = {
+    *(Delay, Duration, HeaderNames, HostNames, LinkURL, Mailbox, Networks, Origins, Rate),
+    *(SecretKeys, SMTPServer, Words),
+}
 _EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 
 
@@ -179,6 +186,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from _contradictions_of_metrics(settings)
     if settings.database_url is None and settings.is_production:
         yield "DATABASE_URL", "required in production"
+    if settings.secret_keys is None and settings.is_production:
+        yield "OSTIARY_SECRET_KEYS", "required in production: `ostiary secret-key new` makes a key"
     if settings.database_url is not None:
         url = settings.database_url
         if mistake := mistake_in(url) or unreadable_file_in(url):
@@ -195,6 +204,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
             "development the same host name for the page and the service"
         )
         yield "OSTIARY_COOKIE_SAMESITE", message
+    yield from _contradictions_of_mail(settings)
     if settings.argon2.memory_kib < 8 * settings.argon2.parallelism:
         yield "OSTIARY_ARGON2_MEMORY_KIB", "must be at least 8 for each lane"
 
@@ -206,3 +216,15 @@ def _contradictions_of_metrics(settings: Settings) -> Iterator[tuple[str, str]]:
     if is_on_port and settings.metrics.port == settings.server.port:
         # Both may bind it, and requests would be divided between them.
         yield "OSTIARY_METRICS_PORT", "must not be that of the service, OSTIARY_PORT"
+
+
+def _contradictions_of_mail(settings: Settings) -> Iterator[tuple[str, str]]:
+    mail = settings.mail
+    if mail.smtp_url is not None and mail.mail_from is None:
+        yield "OSTIARY_MAIL_FROM", "required with OSTIARY_SMTP_URL"
+    if mail.smtp_url is not None and mail.reset_url is None:
+        yield "OSTIARY_RESET_URL", "required with OSTIARY_SMTP_URL"
+    if mail.reset_url is not None and settings.is_production and not mail.reset_url.is_secure:
+        yield "OSTIARY_RESET_URL", "must begin with https:// in production"
+    if mail.mail_templates is not None and not mail.mail_templates.is_dir():
+        yield "OSTIARY_MAIL_TEMPLATES", "is not a directory"

@@ -34,6 +34,15 @@ UNPREPARED: dict[str, Any] = {
 }
 
 
+# What is kept beside a connection: calls for when its transaction has been committed.
+AFTER_COMMIT = "after_commit"
+
+
+def on_commit(connection: AsyncConnection, call: Callable[[], object]) -> None:
+    """Call this when the transaction of a connection of `Database.transaction` was committed."""
+    connection.info[AFTER_COMMIT].append(call)
+
+
 def create_engine(url: str, options: DatabaseOptions, **engine_options: Any) -> AsyncEngine:
     """Return an engine whose connections are opened by `connect`, and discarded when they fail."""
 
@@ -133,11 +142,18 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Take a connection from the pool and begin a transaction; an exception rolls it back."""
+        after_commit: list[Callable[[], object]] = []
         with translating_errors():
             asked = monotonic()
             async with time_limit(), self._transactional.begin() as connection:
                 POOL_WAIT_SECONDS.observe(monotonic() - asked)
-                yield connection
+                connection.info[AFTER_COMMIT] = after_commit
+                try:
+                    yield connection
+                finally:
+                    connection.info.pop(AFTER_COMMIT, None)
+        for call in after_commit:
+            call()
 
     async def with_retry(
         self,

@@ -7,7 +7,17 @@ from sqlalchemy import text
 from service.settings.database import DatabaseOptions
 from service.storage.connection import ADMIN_TIMEOUTS
 from service.storage.schema import connection_to
-from service.storage.tables import device, key, rate_limit, session, user, username_hold
+from service.storage.tables import (
+    challenge,
+    device,
+    key,
+    mail,
+    rate_limit,
+    sealed_secret,
+    session,
+    user,
+    username_hold,
+)
 
 # Only what the statements of this package need: no DDL, no other columns. Keys are deleted with
 # their users, by the foreign key.
@@ -19,6 +29,10 @@ PRIVILEGES = {
     "(secret_hash, renewed_at, active_expires_at, idle_expires_at, authenticated_at, methods)",
     device.name: "SELECT, INSERT, DELETE, UPDATE (last_seen)",
     rate_limit.name: "SELECT, INSERT, DELETE, UPDATE (tat, reserved, reserved_until)",
+    sealed_secret.name: "SELECT, INSERT, DELETE, UPDATE (key_id, ciphertext)",
+    challenge.name: "SELECT, INSERT, DELETE, UPDATE (failures)",
+    mail.name: "SELECT, INSERT, DELETE, "
+    "UPDATE (attempts, error, expires_at, next_attempt_at, failed_at)",
     "alembic_version": "SELECT",
 }
 

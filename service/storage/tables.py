@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    Integer,
     Interval,
     LargeBinary,
     MetaData,
@@ -142,4 +143,64 @@ imported = Table(
     Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE")),
     PrimaryKeyConstraint("kind", "id"),
     Index(None, "user_id"),
+)
+
+# The secrets of the service at rest: encrypted by the secret key with ``key_id``. ``ciphertext``
+# begins with the nonce.
+sealed_secret = Table(
+    "sealed_secret",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("ciphertext", LargeBinary, nullable=False),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Index(None, "key_id"),
+)
+
+# Questions that wait for their answers. A decoy has no ``key_id``: there is no code of it. A link
+# has no ``secret_hash``: nobody was given a token.
+challenge = Table(
+    "challenge",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("purpose", Text, nullable=False),
+    Column("secret_hash", LargeBinary),
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE")),
+    Column("security_version", BigInteger),
+    Column("session_id", Uuid, ForeignKey("session.id", ondelete="CASCADE")),
+    Column("address", Text),
+    Column("display_address", Text),
+    Column("key_id", Text),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Column("data", JSONB, nullable=False, server_default="{}"),
+    CheckConstraint(
+        "user_id IS NOT NULL OR security_version IS NULL", name="challenge_security_version_check"
+    ),
+    Index(None, "user_id"),
+    Index(None, "session_id"),
+)
+
+# The outbox. ``next_attempt_at`` is also the end of the lease of whoever sends the mail now;
+# ``attempts`` tells whose lease it is. With ``failed_at`` it is a dead letter. No foreign key leads
+# to the challenge: the mail is dropped when that is gone. The recipient is kept as it was: the
+# notice of a deletion outlives its user.
+mail = Table(
+    "mail",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("challenge_id", Uuid),
+    Column("data", JSONB, nullable=False, server_default="{}"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("error", Text),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Column("next_attempt_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("failed_at", TIMESTAMP),
+    Index(None, "next_attempt_at", postgresql_where=text("failed_at IS NULL")),
 )

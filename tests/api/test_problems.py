@@ -20,7 +20,7 @@ from service.settings.variables import read_settings
 from tests.databases import TERMINATE_ALL_OTHERS, execute, locked, name_of
 from tests.factories import JSON_VALUES, PASSWORD, codes, cookie, sign_up, token_of
 from tests.service_pool import ServicePool
-from tests.services import Service
+from tests.services import SECRET_KEYS, Service
 
 JSON = {"Content-Type": "application/json"}
 GOOD = json.dumps({"username": "Alice", "password": PASSWORD})
@@ -224,8 +224,11 @@ def test_every_response_has_the_security_headers(client: httpx.Client) -> None:
     ],
 )
 def test_hsts_is_a_setting_of_production(environment: dict[str, str], sent: str | None) -> None:
-    database = {"DATABASE_URL": "postgresql://nobody@nowhere/nothing"}
-    assert hsts_of(read_settings(database | environment)) == sent
+    required = {
+        "DATABASE_URL": "postgresql://nobody@nowhere/nothing",
+        "OSTIARY_SECRET_KEYS": SECRET_KEYS,
+    }
+    assert hsts_of(read_settings(required | environment)) == sent
 
 
 def test_hsts_is_sent_in_production(services: ServicePool) -> None:

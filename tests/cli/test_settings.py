@@ -9,6 +9,7 @@ import pytest
 
 from service.settings.variables import variables
 from tests.cli.running import run
+from tests.test_settings import MAIL, SECRETS
 
 
 def rows(**environment: str) -> dict[str, tuple[str, str]]:
@@ -29,11 +30,12 @@ def test_all_settings_are_listed_with_the_values_in_use() -> None:
 
 
 def test_secrets_are_hidden(tmp_path: Path) -> None:
-    file = tmp_path / "url"
-    file.write_text("postgresql://ostiary:sesame@db/ostiary")
+    file = tmp_path / "secret"
     for secret in [each.name for each in variables() if each.is_secret]:
+        file.write_text(SECRETS[secret])
         for name, text in ((secret, file.read_text()), (f"{secret}_FILE", str(file))):
-            result = run("settings", **{name: text})
+            result = run("settings", **{**MAIL, "OSTIARY_SECRET_KEYS": "", name: text})
+            assert SECRETS[secret] not in result.stdout + result.stderr
             assert "sesame" not in result.stdout + result.stderr
             source = name if name.endswith("_FILE") else "environment"
             assert [line.split() for line in result.stdout.splitlines() if secret in line] == [

@@ -112,6 +112,25 @@ REAUTHENTICATION_REQUIRED = ProblemType(
     when="the last proof of the user is older than `OSTIARY_REAUTHENTICATION_PERIOD`: "
     "`POST /me/reauthenticate` with one of `methods`, then try again",
 )
+INVALID_CODE = ProblemType(
+    code=errors.InvalidCode.code,
+    raised_as=errors.InvalidCode,
+    status=401,
+    title="Invalid code",
+    detail=errors.InvalidCode.message,
+    when="the code is wrong, and there are tries left",
+    headers=CHALLENGE,
+)
+INVALID_CHALLENGE = ProblemType(
+    code=errors.InvalidChallenge.code,
+    raised_as=errors.InvalidChallenge,
+    status=401,
+    title="Invalid challenge",
+    detail="The challenge cannot be answered: begin again.",
+    when="the challenge is unknown, expired, void or answered already, has another purpose or "
+    "session, or was answered wrongly five times; the response does not reveal which",
+    headers=CHALLENGE,
+)
 ORIGIN_REJECTED = ProblemType(
     code="origin_rejected",
     raised_as=OriginRejected,

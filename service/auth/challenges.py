@@ -1,0 +1,188 @@
+"""Challenges: everything that asks a question and waits for the answer goes through here.
+
+An answer is first checked, then claimed in the transaction of what it allows. Wrong answers are
+counted by a statement that commits by itself, whatever becomes of the caller's transaction. Of
+simultaneous answers each waits for the row: the right one counts only if it is among the first
+`MAX_FAILURES`, as if they had come one after another.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import Enum
+from hashlib import sha256
+from hmac import compare_digest
+from uuid import UUID, uuid4
+
+import structlog
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.auth.codes import Code, code_of, link_token_of
+from service.auth.errors import InvalidChallenge, InvalidCode, SecretKeyMissing
+from service.auth.secret_keys import Keyring
+from service.auth.tokens import SECRET_BYTES, decoded
+from service.model.challenges import Challenge, Purpose, Subject
+from service.model.sessions import SecretHash
+from service.storage import challenges as storage
+from service.storage.database import Database
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Form(Enum):
+    """The form of an answer."""
+
+    CODE = "code"
+    LINK = "link"
+
+
+class Kind(Struct, frozen=True):
+    """How the challenges for a purpose are answered, and for how long, in seconds."""
+
+    form: Form
+    lifetime: float
+
+
+KINDS = {
+    Purpose.SIGN_UP: Kind(Form.CODE, 600),
+    Purpose.EMAIL: Kind(Form.CODE, 600),
+    Purpose.REAUTHENTICATION: Kind(Form.CODE, 600),
+    Purpose.PASSWORD_RESET: Kind(Form.LINK, 3600),
+}
+
+
+class Made(Struct, frozen=True, kw_only=True):
+    """A new challenge. Whoever answers by code needs the token; its ``repr`` hides it."""
+
+    id: UUID
+    token: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Made({self.id})"
+
+
+class Challenges:
+    """The challenges in ``database``, whose codes and links derive from the keys of ``keyring``."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    async def make(
+        self,
+        connection: AsyncConnection,
+        purpose: Purpose,
+        subject: Subject,
+        *,
+        is_decoy: bool = False,
+    ) -> Made:
+        """Insert a challenge, in the transaction that puts its mail into the outbox.
+
+        A decoy cannot be told from another one, but no code answers it: for an address that is
+        taken, and for a mail that was not sent since its recipient had too many.
+        """
+        kind = KINDS[purpose]
+        challenge_id, secret = uuid4(), secrets.token_bytes(SECRET_BYTES)
+        expires_at = await storage.add_challenge(
+            connection,
+            challenge_id=challenge_id,
+            purpose=purpose,
+            subject=subject,
+            secret_hash=_hash(secret) if kind.form is Form.CODE else None,
+            key_id=None if is_decoy else self._keyring.current_id,
+            lifetime=kind.lifetime,
+        )
+        token = urlsafe_b64encode(challenge_id.bytes + secret).decode()
+        return Made(id=challenge_id, token=token, expires_at=expires_at)
+
+    async def check_code(
+        self, purpose: Purpose, token: str, code: Code, *, session_id: UUID | None = None
+    ) -> Challenge:
+        """Return the challenge that a code answers, to be claimed; a wrong code is counted.
+
+        Raises `InvalidCode`, and `InvalidChallenge` if there is no such challenge for this purpose
+        and session, or no try is left.
+        """
+        challenge_id, secret = decoded(token) or (None, b"")
+        found = await self._find(challenge_id, purpose, session_id)
+        if found.secret_hash is None or not compare_digest(found.secret_hash, _hash(secret)):
+            raise InvalidChallenge
+        if not compare_digest(self._code_of(found), code):
+            async with self._database.connect() as connection:
+                tries_left = await storage.count_failure(connection, found.id)
+            raise InvalidCode if tries_left else InvalidChallenge
+        return found
+
+    async def check_link(self, purpose: Purpose, token: str) -> Challenge:
+        """Return the challenge that the token of a link answers, to be claimed.
+
+        Raises `InvalidChallenge`. Wrong tokens are not counted: nobody guesses 256 bits.
+        """
+        challenge_id, _ = decoded(token) or (None, b"")
+        found = await self._find(challenge_id, purpose, None)
+        if found.secret_hash is not None or not compare_digest(self._link_token_of(found), token):
+            raise InvalidChallenge
+        return found
+
+    async def claim(self, connection: AsyncConnection, checked: Challenge) -> Challenge:
+        """Use a challenge up, in the transaction of what its answer allows.
+
+        Raises `InvalidChallenge` if it was claimed, voided or ended, or expired, since it was
+        checked. A user whose security version it depends on is locked.
+        """
+        claimed = await storage.claim_challenge(connection, checked)
+        if claimed is None:
+            raise InvalidChallenge
+        return claimed
+
+    async def end_all_of(
+        self, connection: AsyncConnection, user_id: UUID, purposes: list[Purpose]
+    ) -> None:
+        """End the challenges of a user for these purposes, such as reset links."""
+        await storage.delete_challenges_of(connection, user_id, purposes)
+
+    async def _find(
+        self, challenge_id: UUID | None, purpose: Purpose, session_id: UUID | None
+    ) -> Challenge:
+        """Find a challenge that can be answered. Raises `InvalidChallenge`."""
+        if challenge_id is None:
+            raise InvalidChallenge
+        async with self._database.connect() as connection:
+            found = await storage.find_challenge(connection, challenge_id, purpose, session_id)
+        if found is None:
+            raise InvalidChallenge
+        return found
+
+    def _code_of(self, challenge: Challenge) -> str:
+        """Return the code of a challenge; that of a decoy is none. Raises `InvalidChallenge`."""
+        if challenge.key_id is None:
+            return ""
+        with _reporting_missing_keys():
+            return code_of(self._keyring, challenge.key_id, challenge.id, challenge.purpose)
+
+    def _link_token_of(self, challenge: Challenge) -> str:
+        """Return the link's token; that of a decoy is none. Raises `InvalidChallenge`."""
+        if challenge.key_id is None:
+            return ""
+        with _reporting_missing_keys():
+            return link_token_of(self._keyring, challenge.key_id, challenge.id, challenge.purpose)
+
+
+@contextmanager
+def _reporting_missing_keys() -> Iterator[None]:
+    """Log that a key was taken away too early: its codes cannot be told from wrong ones."""
+    try:
+        yield
+    except SecretKeyMissing as error:
+        log.warning("secret_key_missing", key_id=error.key_id)
+        raise InvalidChallenge from error
+
+
+def _hash(secret: bytes) -> SecretHash:
+    return SecretHash(sha256(secret).digest())

@@ -1,0 +1,1 @@
+"""Mail: the outbox is sent. Rules put mails into it by `service.auth.outbox`."""

@@ -1,0 +1,40 @@
+"""The sender, as the settings configure it."""
+
+from __future__ import annotations
+
+from service.auth.secret_keys import Keyring
+from service.mail.messages import MessageWriter
+from service.mail.rendering import Templates
+from service.mail.sender import Sender
+from service.mail.transports import FileTransport, SMTPTransport, Transport
+from service.settings import Settings
+from service.settings.link_url import LinkURL
+from service.settings.mailbox import Mailbox
+from service.storage.database import Database
+
+# In development, where nothing need be set.
+SENDER = Mailbox("Ostiary", "no-reply", "localhost")
+RESET_URL = LinkURL("http://localhost/reset#token={token}")
+
+DIRECTORY = "mail"
+
+
+def mail_sender(database: Database, keyring: Keyring, settings: Settings) -> Sender | None:
+    """Return the sender of a process; ``None`` if there is no mail."""
+    mail = settings.mail
+    if not settings.is_mail_available:
+        return None
+    sender = mail.mail_from or SENDER
+    transport: Transport
+    if mail.smtp_url is None:
+        transport = FileTransport(settings.data_dir / DIRECTORY)
+    else:
+        transport = SMTPTransport(mail.smtp_url, own_name=sender.domain)
+    writer = MessageWriter(
+        keyring,
+        Templates(mail.mail_templates),
+        sender=sender,
+        return_path=mail.mail_return_path or sender,
+        reset_url=mail.reset_url or RESET_URL,
+    )
+    return Sender(database, writer, transport)
