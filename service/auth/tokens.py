@@ -27,6 +27,9 @@ _LUCIA_FORM = re.compile(r"[a-z0-9]{40}")
 
 def decoded(text: str) -> tuple[UUID, bytes] | None:
     """Return the id and the secret in the text of a token; ``None`` for any other text."""
+    # Padding may follow, which is ignored.
+    if len(text) != TEXT_LENGTH:
+        return None
     try:
         raw = a2b_base64(text.encode().translate(_FROM_URLSAFE), strict_mode=True)
     except ValueError:
@@ -65,10 +68,9 @@ class Token:
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Parse a token, or a session id of Lucia. Returns ``None`` for any other text."""
-        if len(text) != TEXT_LENGTH:
-            return cls.parse_lucia(text)
-        parts = decoded(text)
-        return None if parts is None else cls(*parts, text)
+        if parts := decoded(text):
+            return cls(*parts, text)
+        return cls.parse_lucia(text)
 
     @classmethod
     def parse_lucia(cls, text: str) -> Self | None:

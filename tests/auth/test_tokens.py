@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.auth import tokens
-from service.auth.tokens import Token
+from service.auth.tokens import Token, decoded
 
 
 def test_parsing_returns_the_issued_token() -> None:
@@ -29,6 +29,15 @@ def test_a_token_matches_its_own_hash_only() -> None:
 
 def test_tokens_are_unique() -> None:
     assert len({Token.issue().text for _ in range(1000)}) == 1000
+
+
+@pytest.mark.parametrize("extra", ["!", "=", " ", "\n", "====", "é"])
+def test_a_token_has_one_spelling(extra: str) -> None:
+    """Those of challenges too, whose length nothing else checks."""
+    text = Token.issue().text
+    assert decoded(text) is not None
+    assert decoded(text + extra) is None
+    assert decoded(extra + text) is None
 
 
 def test_a_secret_is_32_random_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
