@@ -27,6 +27,7 @@ from service.api.routes import CONTROLLERS
 from service.auth.cleanup import clean_up
 from service.auth.codes import Code
 from service.auth.device_names import DeviceName
+from service.auth.email_addresses import EmailAddress
 from service.auth.identifiers import Identifier
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.auth.reserved_usernames import UsernamePolicy
@@ -91,6 +92,7 @@ async def running_background_tasks(services: Services, settings: Settings) -> As
         asyncio.create_task(run_periodically(name, task, settings.cleanup_interval))
         for name, task in tasks.items()
     ]
+    running.append(asyncio.create_task(answering_resets(services, settings)))
     sender = mail_sender(services.database, services.keyring, settings)
     if sender is not None:
         interval = settings.mail.mail_poll_interval
@@ -102,6 +104,12 @@ async def running_background_tasks(services: Services, settings: Settings) -> As
         await cancel_and_wait(running)
         if sender is not None:
             await sender.close()
+
+
+async def answering_resets(services: Services, settings: Settings) -> None:
+    """Mail the links to reset passwords that are requested, until cancelled."""
+    resets, interval = services.password_resets, settings.mail.mail_poll_interval
+    await run_periodically("mail_reset_links", resets.answer_requests, interval, resets.wait)
 
 
 def api_state(settings: Settings, services: Services) -> APIState:
@@ -131,6 +139,7 @@ def field_parsers(settings: Settings) -> FieldParsers:
         NewPassword: PasswordPolicy(settings.passwords).accept,
         DeviceName: DeviceName.parse,
         Code: Code.parse,
+        EmailAddress: EmailAddress.parse,
     }
 
 

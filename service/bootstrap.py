@@ -10,16 +10,22 @@ from msgspec.structs import replace
 
 from service.auth.accounts import Accounts
 from service.auth.challenges import Challenges
+from service.auth.email_sign_ups import EmailSignUps
+from service.auth.emails import Emails
 from service.auth.hashing.hasher import Hasher
 from service.auth.keys import Keys
 from service.auth.mail_limits import MailLimits
+from service.auth.notices import Notices
 from service.auth.outbox import Outbox
+from service.auth.password_resets import PasswordResets
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
+from service.auth.reauthentication import Reauthentication
 from service.auth.sealed_secrets import SealedSecrets
 from service.auth.secret_keys import Keyring
 from service.auth.sessions import Sessions
 from service.auth.step_up import StepUp
+from service.auth.undo import Undo
 from service.auth.user_admin import UserAdmin
 from service.auth.username_holds import UsernameHolds
 from service.settings import Settings
@@ -36,6 +42,11 @@ class Services(Struct, frozen=True, kw_only=True):
     accounts: Accounts
     sessions: Sessions
     step_up: StepUp
+    reauthentication: Reauthentication
+    emails: Emails
+    email_sign_ups: EmailSignUps
+    password_resets: PasswordResets
+    undo: Undo
     keys: Keys
     user_admin: UserAdmin
     readiness: Readiness
@@ -43,7 +54,6 @@ class Services(Struct, frozen=True, kw_only=True):
     sealed_secrets: SealedSecrets
     challenges: Challenges
     outbox: Outbox
-    mail_limits: MailLimits
 
 
 def never() -> bool:
@@ -65,6 +75,14 @@ async def open_services(
     probes = Database(database_url, replace(settings.database, pool_size=1))
     hasher = Hasher(settings.argon2, settings.hashing, processes=settings.hash_processes)
     sessions = Sessions(database, lookups, settings.sessions, settings.sessions_per_user)
+    challenges = Challenges(database, keyring)
+    is_mail_available = settings.is_mail_available
+    outbox = Outbox(database, settings.mail.mail_language, is_available=is_mail_available)
+    notices = Notices(database, outbox, challenges)
+    mail_limits = MailLimits(settings.mail.mails_per_recipient)
+    step_up = StepUp(
+        database, settings.reauthentication_period, is_mail_available=is_mail_available
+    )
     rate_limiter = RateLimiter(
         database,
         hasher,
@@ -77,21 +95,31 @@ async def open_services(
         yield Services(
             database=database,
             hasher=hasher,
-            accounts=Accounts(database, hasher, sessions, rate_limiter, username_holds),
+            accounts=Accounts(
+                database, hasher, sessions, rate_limiter, username_holds, challenges, notices
+            ),
             sessions=sessions,
-            step_up=StepUp(database, settings.reauthentication_period),
+            step_up=step_up,
+            reauthentication=Reauthentication(
+                database, sessions, step_up, challenges, outbox, rate_limiter, mail_limits
+            ),
+            emails=Emails(database, challenges, outbox, notices, rate_limiter, mail_limits),
+            email_sign_ups=EmailSignUps(
+                *(database, hasher, sessions, challenges, outbox, rate_limiter, mail_limits),
+                username_holds,
+            ),
+            password_resets=PasswordResets(
+                *(database, hasher, sessions, challenges, outbox, notices, rate_limiter),
+                mail_limits,
+            ),
+            undo=Undo(database, challenges, outbox),
             keys=Keys(database),
-            user_admin=UserAdmin(database, hasher),
+            user_admin=UserAdmin(database, hasher, challenges, notices),
             readiness=Readiness(probes, hasher, is_draining),
             keyring=keyring,
             sealed_secrets=SealedSecrets(database, keyring),
-            challenges=Challenges(database, keyring),
-            outbox=Outbox(
-                database,
-                settings.mail.mail_language,
-                is_available=settings.is_mail_available,
-            ),
-            mail_limits=MailLimits(database, settings.mail.mails_per_recipient),
+            challenges=challenges,
+            outbox=outbox,
         )
     finally:
         await hasher.close()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from litestar import Controller, get, post, put
 from litestar.params import JSONBody
+from msgspec import UNSET
 
 from service.api.http.json_body import StrictJSON, require_json_body
 from service.api.http.problem_types import (
     DATABASE_UNAVAILABLE,
+    INVALID_CHALLENGE,
+    INVALID_CODE,
     INVALID_CREDENTIALS,
     NOT_AUTHENTICATED,
+    ORIGIN_REJECTED,
     OVERLOADED,
     RATE_LIMITED,
     REAUTHENTICATION_REQUIRED,
@@ -28,12 +32,16 @@ from service.api.schemas import (
     Authenticated,
     ChangeUsernameRequest,
     ReauthenticateRequest,
+    ReauthenticationMethod,
+    ReauthenticationOptions,
     authenticated,
+    reauthentication_options,
 )
 from service.api.security.cross_origin import reject_cross_origin
 from service.api.security.guard import AuthenticatedRequest, require_session
 from service.api.security.step_up import require_step_up
 from service.api.tokens import issue_token
+from service.auth.errors import InvalidCredentials
 from service.model.exports import AccountExport
 
 
@@ -43,6 +51,30 @@ class MeController(Controller):
     path = "/me"
     tags = ("Account",)
     security = SESSION_SECURITY
+
+    @post(
+        "/reauthenticate/options",
+        status_code=200,
+        guards=[reject_cross_origin, require_session],
+        operation_id="reauthenticationOptions",
+        summary="Ask how to prove who you are",
+        response_headers=[RENEWS_COOKIE],
+        response_description="The methods that prove the user; a code was mailed if that is one.",
+        responses=problem_responses(
+            ORIGIN_REJECTED, NOT_AUTHENTICATED, RATE_LIMITED, DATABASE_UNAVAILABLE
+        ),
+    )
+    async def reauthentication_options(
+        self, request: AuthenticatedRequest, context: ProvidedContext
+    ) -> ReauthenticationOptions:
+        """Return how the user of the session can be proven again.
+
+        Who has no password is mailed a code, to the verified address.
+        """
+        options = await state_of(request).services.reauthentication.options(
+            request.auth.live, context
+        )
+        return reauthentication_options(options)
 
     @post(
         "/reauthenticate",
@@ -58,6 +90,8 @@ class MeController(Controller):
         responses=problem_responses(
             *BODY_PROBLEMS,
             INVALID_CREDENTIALS,
+            INVALID_CODE,
+            INVALID_CHALLENGE,
             NOT_AUTHENTICATED,
             RATE_LIMITED,
             OVERLOADED,
@@ -71,8 +105,15 @@ class MeController(Controller):
         context: ProvidedContext,
     ) -> Authenticated:
         """Prove the user of the session again, for what needs a recent proof (step-up)."""
-        accounts = state_of(request).services.accounts
-        opened = await accounts.reauthenticate(request.auth.live, data.password, context)
+        services, live = state_of(request).services, request.auth.live
+        if data.method is ReauthenticationMethod.EMAIL_CODE and data.code is not UNSET:
+            opened = await services.reauthentication.by_code(
+                live, data.challenge_token, data.code, context
+            )
+        elif data.password is not UNSET:
+            opened = await services.accounts.reauthenticate(live, data.password, context)
+        else:
+            raise InvalidCredentials
         return issue_token(request, opened, request.auth.transport)
 
     @put(

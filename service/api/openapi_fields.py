@@ -9,7 +9,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
-from service.auth import device_names, identifiers, passwords, usernames
+from service.auth import codes, device_names, email_addresses, identifiers, passwords, usernames
 from service.settings.passwords import PasswordSettings
 
 
@@ -33,6 +33,22 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             max_length=usernames.MAX_UNPREPARED_LENGTH,
             description="The user name or the e-mail address, in any spelling that is the same.",
             examples=["Alice"],
+        ),
+        email_addresses.EmailAddress: Schema(
+            type=OpenAPIType.STRING,
+            min_length=1,
+            max_length=email_addresses.MAX_OCTETS,
+            description="An e-mail address. It is mailed to and shown as it was typed, and is the "
+            "same in any case and any form of its domain.",
+            examples=["alice@example.com"],
+        ),
+        codes.Code: Schema(
+            type=OpenAPIType.STRING,
+            min_length=codes.DIGITS,
+            max_length=2 * codes.DIGITS,
+            description=f"The code that was mailed: {codes.DIGITS} digits; spaces and hyphens "
+            "between them are ignored.",
+            examples=["12345678"],
         ),
         passwords.NewPassword: Schema(
             type=OpenAPIType.STRING,

@@ -5,11 +5,24 @@ from __future__ import annotations
 from litestar.handlers import HTTPRouteHandler
 
 from service.api.accounts import AccountController
+from service.api.email_sign_ups import EmailSignUpController
+from service.api.emails import EmailController
 from service.api.health import HealthController
 from service.api.me import MeController
+from service.api.password_resets import PasswordResetController
 from service.api.sessions import SessionController
+from service.api.undo import UndoController
 
-CONTROLLERS = (AccountController, MeController, SessionController, HealthController)
+CONTROLLERS = (
+    AccountController,
+    EmailSignUpController,
+    PasswordResetController,
+    MeController,
+    EmailController,
+    UndoController,
+    SessionController,
+    HealthController,
+)
 
 
 def operation_ids() -> list[str]:

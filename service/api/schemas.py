@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,10 +12,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.json_body import Body
 from service.api.security.credentials import Transport
+from service.auth.challenges import Made
+from service.auth.codes import Code
 from service.auth.device_names import DeviceName
-from service.auth.errors import FieldError
+from service.auth.email_addresses import EmailAddress
+from service.auth.errors import FieldCode, FieldError
 from service.auth.identifiers import Identifier
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
+from service.auth.reauthentication import Options
 from service.auth.usernames import Username
 from service.model.sessions import ListedSession, Method, Session, SessionState
 from service.model.users import User
@@ -41,6 +46,12 @@ AuthenticatedAt = Annotated[
 AbsoluteExpiresAt = Annotated[
     datetime, Meta(description="When the session ends, however often it is renewed.")
 ]
+
+# Text that is the token of no challenge is an unknown challenge, not an error of the field.
+ChallengeToken = Annotated[
+    str, Meta(description="`challenge_token` of the response to the request that mailed the code.")
+]
+LinkToken = Annotated[str, Meta(description="The token of the link that was mailed.")]
 
 # Text that is no device token is that of an unknown device, not an error.
 PresentedDeviceToken = Annotated[
@@ -91,11 +102,102 @@ class ChangePasswordRequest(Body, frozen=True, kw_only=True):
     new_password: NewPassword
 
 
+class SignUpByEmailRequest(Body, frozen=True, kw_only=True):
+    """Request body of POST /signup/email."""
+
+    email: EmailAddress
+    device_token: PresentedDeviceToken = ""
+
+
+class VerifySignUpRequest(Body, frozen=True, kw_only=True):
+    """Request body of POST /signup/email/verify."""
+
+    challenge_token: ChallengeToken
+    code: Code
+    password: NewPassword
+    username: Username | UnsetType = UNSET
+    transport: Transport = Transport.COOKIE
+    device_name: DeviceName = UNNAMED_DEVICE
+    device_token: PresentedDeviceToken = ""
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
+        """Return an error if the password contains the user name."""
+        username, password = values.get("username"), values.get("password")
+        if isinstance(username, Username) and isinstance(password, NewPassword):
+            return username_in_password(username.name, password)
+        return []
+
+
+class ChangeEmailRequest(Body, frozen=True, kw_only=True):
+    """Request body of PUT /me/email."""
+
+    email: EmailAddress
+
+
+class VerifyEmailRequest(Body, frozen=True, kw_only=True):
+    """Request body of POST /me/email/verify."""
+
+    challenge_token: ChallengeToken
+    code: Code
+
+
+class RequestPasswordResetRequest(Body, frozen=True, kw_only=True):
+    """Request body of POST /password-reset."""
+
+    identifier: Identifier
+    device_token: PresentedDeviceToken = ""
+
+
+class ConfirmPasswordResetRequest(Body, frozen=True, kw_only=True):
+    """Request body of POST /password-reset/confirm."""
+
+    token: LinkToken
+    new_password: NewPassword
+    transport: Transport = Transport.COOKIE
+    device_name: DeviceName = UNNAMED_DEVICE
+    device_token: PresentedDeviceToken = ""
+
+
+class UndoRequest(Body, frozen=True, kw_only=True):
+    """Request body of POST /undo."""
+
+    token: LinkToken
+
+
+class ReauthenticationMethod(StrEnum):
+    """How the user of a session can be proven again."""
+
+    PASSWORD = Method.PASSWORD.value
+    EMAIL_CODE = Method.EMAIL_CODE.value
+
+
 class ReauthenticateRequest(Body, frozen=True, kw_only=True):
     """Request body of POST /me/reauthenticate."""
 
-    method: Annotated[Method, Meta(description="What proves the user: `password`.")]
-    password: Password
+    method: Annotated[
+        ReauthenticationMethod,
+        Meta(
+            description="What proves the user: `password`, which comes with it, or `email_code`, "
+            "with `code` and `challenge_token`."
+        ),
+    ]
+    password: Password | UnsetType = UNSET
+    code: Code | UnsetType = UNSET
+    challenge_token: ChallengeToken = ""
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
+        """Return an error for each field that the method needs and that is missing."""
+        needed = {
+            ReauthenticationMethod.PASSWORD: ["password"],
+            ReauthenticationMethod.EMAIL_CODE: ["code", "challenge_token"],
+        }
+        return [
+            FieldError(field=name, code=FieldCode.REQUIRED, message="It is required.")
+            for name in needed.get(values.get("method"), [])  # type: ignore[arg-type]
+            if name in values and values[name] in {UNSET, ""}
+        ]
 
 
 class ChangeUsernameRequest(Body, frozen=True, kw_only=True):
@@ -113,7 +215,13 @@ class DeleteMeRequest(Body, frozen=True, kw_only=True):
 class ProvenMethod(Struct, frozen=True, kw_only=True):
     """What proved the user of a session, and when for the last time."""
 
-    method: Annotated[str, Meta(description="`password`. Later versions may know further methods.")]
+    method: Annotated[
+        str,
+        Meta(
+            description="`password`, `email_code`, or `reset`: a link to reset the password. Later "
+            "versions may know further methods."
+        ),
+    ]
     at: Annotated[datetime, Meta(description="When it last proved the user.")]
 
 
@@ -213,6 +321,29 @@ class ChallengeSent(Struct, frozen=True, kw_only=True):
     expires_at: Annotated[datetime, Meta(description="Until when the code can be sent.")]
 
 
+class ReauthenticationOptions(Struct, frozen=True, kw_only=True):
+    """How the user of the session can be proven again."""
+
+    methods: Annotated[
+        list[str],
+        Meta(
+            description="One of them is enough: `password`, `email_code`. Later versions may know "
+            "further methods."
+        ),
+    ]
+    challenge_token: Annotated[
+        str | UnsetType,
+        Meta(description="With `email_code`: what the request with the code has to send with it."),
+    ] = UNSET
+    expires_at: Annotated[
+        datetime | UnsetType, Meta(description="Until when the code can be sent.")
+    ] = UNSET
+
+
+class Requested(Struct, frozen=True, kw_only=True):
+    """Nothing: the response is the same whoever is meant."""
+
+
 class Ended(Struct, frozen=True, kw_only=True):
     """The number of sessions that ended."""
 
@@ -243,6 +374,21 @@ def authenticated(
             token=token,
             device_token=device_token,
         ),
+    )
+
+
+def challenge_sent(made: Made) -> ChallengeSent:
+    """Return the response body for a challenge whose code was mailed."""
+    return ChallengeSent(challenge_token=made.token, expires_at=made.expires_at)
+
+
+def reauthentication_options(options: Options) -> ReauthenticationOptions:
+    """Return the response body that tells how the user can be proven again."""
+    made = options.made
+    return ReauthenticationOptions(
+        methods=[*options.methods],
+        challenge_token=UNSET if made is None else made.token,
+        expires_at=UNSET if made is None else made.expires_at,
     )
 
 

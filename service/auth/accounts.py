@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
+from service.auth.challenges import Challenges
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
-    AlreadyAuthenticated,
     InvalidCredentials,
     UsernameTaken,
     ValidationFailed,
@@ -19,6 +19,7 @@ from service.auth.errors import (
 from service.auth.hashing.fair_queue import Requester, address_block_of
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
+from service.auth.notices import Notices
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import LiveSession, OpenedSession, Sessions
@@ -26,7 +27,9 @@ from service.auth.tokens import Token
 from service.auth.uniform_timing import delay_refusal
 from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
+from service.model.challenges import Purpose
 from service.model.exports import AccountExport
+from service.model.mail import MailKind
 from service.model.request_context import RequestContext
 from service.model.sessions import Method
 from service.model.users import Key, PasswordHash, Provider, User
@@ -39,19 +42,23 @@ from service.storage.exports import export_user
 class Accounts:
     """The accounts of the users in ``database``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         database: Database,
         hasher: Hasher,
         sessions: Sessions,
         rate_limiter: RateLimiter,
         username_holds: UsernameHolds,
+        challenges: Challenges,
+        notices: Notices,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._sessions = sessions
         self._rate_limiter = rate_limiter
         self._username_holds = username_holds
+        self._challenges = challenges
+        self._notices = notices
 
     async def sign_up(
         self,
@@ -66,9 +73,7 @@ class Accounts:
         Raises `AlreadyAuthenticated` if one of the tokens ``carried`` opens a live session,
         `UsernameTaken`, `RateLimited` and `Overloaded`.
         """
-        for token in carried:
-            if await self._sessions.find(token) is not None:
-                raise AlreadyAuthenticated
+        await self._sessions.require_none(carried)
         requester = requester_of(context, credentials.username.name)
         await self._hasher.require_place(requester)
         async with self._rate_limiter.sign_up_attempt(context):
@@ -122,6 +127,8 @@ class Accounts:
             session_id=opened.session.id,
             known_device=known,
         )
+        if not known and key.user.email_verified_at is not None:
+            await self._notices.put_new_device(key.user.id, context)
         return opened
 
     async def change_password(
@@ -144,6 +151,9 @@ class Accounts:
                 raise InvalidCredentials
             await key_storage.set_password_hash(connection, live.user.id, password_hash)
             await storage.move_security_version(connection, live.user.id)
+            await self._challenges.end_all_of(connection, live.user.id, [Purpose.PASSWORD_RESET])
+            kind = MailKind.PASSWORD_CHANGED
+            await self._notices.put(connection, kind, live.user.id, context)
             opened, ended = await self._sessions.keep_only(connection, live, Method.PASSWORD)
         record(
             Event.PASSWORD_CHANGED,
@@ -183,18 +193,23 @@ class Accounts:
             except key_storage.KeyExists as error:
                 raise UsernameTaken from error
             await self._username_holds.require_free(connection, username, live.user.id)
+            kind = MailKind.USERNAME_CHANGED
+            await self._notices.put(connection, kind, live.user.id, context)
         record(Event.USERNAME_CHANGED, context, user_id=live.user.id, session_id=live.session.id)
         return replace(live.user, username=username.display_name)
 
     async def export(self, live: LiveSession, context: RequestContext) -> AccountExport:
         """Return everything that is kept about the user, but for what opens their account."""
-        exported = await self._database.with_retry(export_user, live.user)
+        async with self._database.transaction() as connection:
+            exported = await export_user(connection, live.user)
+            await self._notices.put(connection, MailKind.DATA_EXPORTED, live.user.id, context)
         record(Event.ACCOUNT_EXPORTED, context, user_id=live.user.id, session_id=live.session.id)
         return exported
 
     async def delete_proven(self, live: LiveSession, context: RequestContext) -> None:
         """Delete the user of a session that was proven recently, with all keys and sessions."""
-        async with self._database.connect() as connection:
+        async with self._database.transaction() as connection:
+            await self._notices.put(connection, MailKind.ACCOUNT_DELETED, live.user.id, context)
             await storage.delete_user(connection, live.user.id)
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
 
@@ -206,7 +221,8 @@ class Accounts:
         """
         requester = requester_of(context, str(live.user.id), is_known=True)
         key = await self._confirm_password(live, password, context, requester)
-        async with self._database.connect() as connection:
+        async with self._database.transaction() as connection:
+            await self._notices.put(connection, MailKind.ACCOUNT_DELETED, live.user.id, context)
             if not await storage.delete_user_of_key(connection, key):
                 raise InvalidCredentials
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)

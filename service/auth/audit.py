@@ -23,6 +23,7 @@ class Event(StrEnum):
     """What happened. The names are stable."""
 
     SIGNED_UP = "signed_up"
+    SIGN_UP_REQUESTED = "sign_up_requested"
     SIGN_UP_THROTTLED = "sign_up_throttled"
     LOGGED_IN = "logged_in"
     LOG_IN_FAILED = "log_in_failed"
@@ -39,14 +40,22 @@ class Event(StrEnum):
     USERNAME_CHANGED = "username_changed"
     ACCOUNT_EXPORTED = "account_exported"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    PASSWORD_RESET_REQUESTED = "password_reset_requested"  # noqa: S105
+    PASSWORD_RESET = "password_reset"  # noqa: S105
+    EMAIL_REQUESTED = "email_requested"
+    EMAIL_CHANGED = "email_changed"
+    EMAIL_REMOVED = "email_removed"
+    CHANGE_UNDONE = "change_undone"
+    MAIL_REQUEST_THROTTLED = "mail_request_throttled"
+    RESET_LINK_MADE = "reset_link_made"
     USER_DELETED = "user_deleted"
 
 
-OPENING = {Event.SIGNED_UP, Event.LOGGED_IN}
+OPENING = {Event.SIGNED_UP, Event.LOGGED_IN, Event.PASSWORD_RESET}
 ENDING = {
     *(Event.LOGGED_OUT, Event.SESSION_REPLACED, Event.SESSION_LIMIT_EXCEEDED),
     *(Event.SESSION_REVOKED, Event.OTHER_SESSIONS_REVOKED, Event.ALL_SESSIONS_REVOKED),
-    Event.PASSWORD_CHANGED,
+    *(Event.PASSWORD_CHANGED, Event.PASSWORD_RESET, Event.CHANGE_UNDONE),
 }
 
 # The context of what an operator does on the command line.
@@ -65,7 +74,7 @@ def record(
     AUDIT_EVENTS.add(event.value)
     if event in OPENING:
         SESSIONS_OPENED.add(event.value)
-    elif event in ENDING:
+    if event in ENDING:
         SESSIONS_ENDED.add(event.value, number=details.get("ended", 1))
     address = context.device.address
     log.info(

@@ -53,6 +53,7 @@ KINDS = {
     Purpose.EMAIL: Kind(Form.CODE, 600),
     Purpose.REAUTHENTICATION: Kind(Form.CODE, 600),
     Purpose.PASSWORD_RESET: Kind(Form.LINK, 3600),
+    Purpose.UNDO: Kind(Form.LINK, 72 * 3600),
 }
 
 
@@ -65,6 +66,16 @@ class Made(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Made({self.id})"
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """The token of a link, for whoever passes it on by another way than mail; not in its repr."""
+
+    token: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        return "Link(…)"
 
 
 class Challenges:
@@ -100,6 +111,12 @@ class Challenges:
         )
         token = urlsafe_b64encode(challenge_id.bytes + secret).decode()
         return Made(id=challenge_id, token=token, expires_at=expires_at)
+
+    def link_of(self, purpose: Purpose, made: Made) -> Link:
+        """Return the link that answers a challenge that was made just now."""
+        key_id = self._keyring.current_id
+        token = link_token_of(self._keyring, key_id, made.id, purpose)
+        return Link(token=token, expires_at=made.expires_at)
 
     async def check_code(
         self, purpose: Purpose, token: str, code: Code, *, session_id: UUID | None = None
@@ -146,6 +163,12 @@ class Challenges:
     ) -> None:
         """End the challenges of a user for these purposes, such as reset links."""
         await storage.delete_challenges_of(connection, user_id, purposes)
+
+    async def end_later_undos(self, connection: AsyncConnection, claimed: Challenge) -> None:
+        """End the links that take back what was changed after that which ``claimed`` takes back."""
+        if claimed.subject.user_id is not None:
+            user_id, expires_at = claimed.subject.user_id, claimed.expires_at
+            await storage.end_later_undos(connection, user_id, expires_at)
 
     async def _find(
         self, challenge_id: UUID | None, purpose: Purpose, session_id: UUID | None

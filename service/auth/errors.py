@@ -16,6 +16,7 @@ __all__ = [
     "AuthError",
     "DatabaseUnavailable",
     "Draining",
+    "EmailTaken",
     "FieldCode",
     "FieldError",
     "HashingUnavailable",
@@ -26,6 +27,7 @@ __all__ = [
     "KeyInUse",
     "KeyTaken",
     "LastKey",
+    "LastWayIn",
     "NoSuchKey",
     "NoSuchMail",
     "NoSuchSession",
@@ -159,6 +161,20 @@ class UsernameTaken(AuthError):
 
     code = "username_taken"
     message = "Username already taken"
+
+
+class EmailTaken(AuthError):
+    """Another user has verified that address. Only who has proven to receive mail at it learns."""
+
+    code = "email_taken"
+    message = "E-mail address already taken"
+
+
+class LastWayIn(AuthError):
+    """Without it the user could no longer log in."""
+
+    code = "last_way_in"
+    message = "This is the last way in."
 
 
 class Overloaded(AuthError):

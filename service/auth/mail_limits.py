@@ -6,21 +6,21 @@ address it is. Notices of what was done have none: nobody can use a limit up to 
 
 from __future__ import annotations
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from service.auth.buckets import bucket_of
 from service.model.mail import MailKind
 from service.settings.values import Rate
 from service.storage import rate_limits as storage
-from service.storage.database import Database
 
 
 class MailLimits:
-    """Limits the mails of a kind to an address."""
+    """Limits the mails of a kind to an address, to ``per_recipient``."""
 
-    def __init__(self, database: Database, per_recipient: Rate) -> None:
-        self._database = database
+    def __init__(self, per_recipient: Rate) -> None:
         self._per_recipient = per_recipient
 
-    async def admits(self, kind: MailKind, address: str) -> bool:
+    async def admits(self, connection: AsyncConnection, kind: MailKind, address: str) -> bool:
         """Count a mail to a normalised address; return whether it is to be sent.
 
         An account that exists is told of under the limit of sign-up codes: both answer the same
@@ -30,6 +30,5 @@ class MailLimits:
             return True
         counted = MailKind.SIGN_UP_CODE if kind is MailKind.ACCOUNT_EXISTS else kind
         bucket = bucket_of(self._per_recipient, "mail to", counted, address)
-        async with self._database.direct() as connection:
-            consumed = await storage.consume(connection, [bucket], reserved_for=0)
+        consumed = await storage.consume(connection, [bucket], reserved_for=0)
         return consumed.is_allowed

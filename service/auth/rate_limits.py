@@ -23,7 +23,6 @@ import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from ipaddress import IPv6Address
 from time import monotonic
 from uuid import UUID
 
@@ -31,28 +30,24 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service.auth.audit import Event, record
-from service.auth.buckets import bucket_of
+from service.auth.buckets import bucket_of, networks_of
 from service.auth.devices import DeviceToken
 from service.auth.errors import DatabaseUnavailable, InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.uniform_timing import uniform_timing
 from service.model.deadline import at_least, deadline
-from service.model.request_context import Address, RequestContext
+from service.model.request_context import RequestContext
 from service.model.sessions import Session
 from service.model.users import Key
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Rate
 from service.storage import rate_limits as storage
 from service.storage.database import Database
+from service.storage.devices import was_issued
 from service.storage.direct import AnyConnection
 from service.storage.log_in_attempts import LoginBuckets, attempt_log_in
 from service.storage.rate_limits import Bucket, Charge, Consumption
-
-# Prefix lengths of the IPv6 networks that are limited, and how many times the attempts of an
-# address each of them has: a subscriber's network, a subscriber's site, an organisation's (RFC
-# 6177).
-IPV6_NETWORKS = ((64, 1), (56, 2), (48, 3))
 
 # An attempt that waits for others looks again after this many seconds, then after twice as many,
 # and so on. The others may be in another process.
@@ -206,7 +201,7 @@ class RateLimiter:
         """
         buckets = [
             bucket_of(self._limits.sign_ups_per_address, "sign-up from", network, times=times)
-            for network, times in _networks(context.device.address)
+            for network, times in networks_of(context.device.address)
         ]
         attempt = Attempt()
         try:
@@ -220,6 +215,39 @@ class RateLimiter:
         except Exception:
             await self._refund(attempt)
             raise
+
+    async def admit_mail_request(
+        self,
+        context: RequestContext,
+        *,
+        session: Session | None = None,
+        device: DeviceToken | None = None,
+    ) -> None:
+        """Count a request at which the service mails something, whoever it is for.
+
+        It is limited by network; a session, and a known device, has a limit of its own. Raises
+        `RateLimited`, which is recorded.
+        """
+        buckets = await self._mail_request_buckets(context, session, device)
+        try:
+            await self._admit(Attempt(), self._consume_all(buckets, reserved_for=0))
+        except RateLimited:
+            user_id = None if session is None else session.user_id
+            record(Event.MAIL_REQUEST_THROTTLED, context, user_id=user_id)
+            raise
+
+    async def _mail_request_buckets(
+        self, context: RequestContext, session: Session | None, device: DeviceToken | None
+    ) -> list[Bucket]:
+        rate = self._limits.mail_requests_per_address
+        if session is not None:
+            return [bucket_of(rate, "mail requested in", session.id.bytes)]
+        if device is not None and await self._database.with_retry(was_issued, device.hash):
+            return [bucket_of(rate, "mail requested on", device.hash)]
+        return [
+            bucket_of(rate, "mail requested from", network, times=times)
+            for network, times in networks_of(context.device.address)
+        ]
 
     @asynccontextmanager
     async def _limited(  # noqa: PLR0913
@@ -341,7 +369,7 @@ class RateLimiter:
         self, name: str, context: RequestContext, device: DeviceToken | None
     ) -> LoginBuckets:
         limits, user_name = self._limits, name.encode()
-        networks = _networks(context.device.address)
+        networks = networks_of(context.device.address)
         per_name = limits.log_in_failures_per_name
         one_per_period = Rate(min(per_name.attempts, 1), per_name.period)
         per_address = limits.log_in_failures_per_address
@@ -380,10 +408,3 @@ def time_to_next_look(pause: float, waiting: int) -> float:
 def _with_margin(bucket: Bucket) -> Bucket:
     """Return a bucket with room for the moments between its row and the one it follows."""
     return replace(bucket, burst_tolerance=bucket.burst_tolerance + MARGIN)
-
-
-def _networks(address: Address | None) -> list[tuple[bytes, int]]:
-    """Return the networks of an address, smallest first, and how many addresses each counts as."""
-    if isinstance(address, IPv6Address):
-        return [(address.packed[: length // 8], times) for length, times in IPV6_NETWORKS]
-    return [(address.packed if address is not None else b"", 1)]

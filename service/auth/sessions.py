@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.auth.audit import Event, record
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
+    AlreadyAuthenticated,
     DatabaseUnavailable,
     InvalidCredentials,
     NoSuchSession,
@@ -108,6 +109,12 @@ class Sessions:
         if found is None or not token.matches(found.secret_hash):
             return None
         return None if token.by_legacy_cookie and not found.legacy_cookie else found
+
+    async def require_none(self, tokens: Sequence[Token]) -> None:
+        """Raise `AlreadyAuthenticated` if one of the tokens opens a live session."""
+        for token in tokens:
+            if await self.find(token) is not None:
+                raise AlreadyAuthenticated
 
     async def open(  # noqa: PLR0913
         self,

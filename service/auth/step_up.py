@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from service.auth.errors import NotAuthenticated, ReauthenticationRequired
 from service.auth.sessions import LiveSession
 from service.model.sessions import Method
+from service.storage import emails as email_storage
 from service.storage import keys as key_storage
 from service.storage import sessions as storage
 from service.storage.database import Database
@@ -13,8 +16,9 @@ from service.storage.database import Database
 class StepUp:
     """Asks for a proof that is at most ``period`` seconds old, by the database's clock."""
 
-    def __init__(self, database: Database, period: float) -> None:
+    def __init__(self, database: Database, period: float, *, is_mail_available: bool) -> None:
         self._database = database
+        self._is_mail_available = is_mail_available
         self._period = period
 
     async def require(self, live: LiveSession) -> None:
@@ -28,9 +32,15 @@ class StepUp:
         if is_recent is None:
             raise NotAuthenticated
         if not is_recent:
-            raise ReauthenticationRequired(await self._methods_of(live), int(self._period))
+            methods = await self.methods_of(live.user.id)
+            raise ReauthenticationRequired(methods, int(self._period))
 
-    async def _methods_of(self, live: LiveSession) -> list[Method]:
-        """Return the methods by which the user can be proven again."""
-        key = await self._database.with_retry(key_storage.find_password_key, live.user.id)
-        return [] if key is None else [Method.PASSWORD]
+    async def methods_of(self, user_id: UUID) -> list[Method]:
+        """Return the methods by which a user can be proven again; nothing weaker than they have."""
+        async with self._database.connect() as connection:
+            if await key_storage.find_password_key(connection, user_id):
+                return [Method.PASSWORD]
+            if not self._is_mail_available:
+                return []
+            address = await email_storage.find_verified_address(connection, user_id)
+        return [] if address is None else [Method.EMAIL_CODE]

@@ -7,10 +7,14 @@ from uuid import UUID
 
 from service.auth.accounts import add_user
 from service.auth.audit import OPERATOR, Event, record
+from service.auth.challenges import Challenges, Link
 from service.auth.errors import InvalidField, NoKeyForPassword, NoSuchUser, ValidationFailed
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
+from service.auth.notices import Notices
 from service.auth.passwords import NewCredentials, NewPassword, username_in_password
+from service.model.challenges import Purpose, Subject
+from service.model.mail import MailKind
 from service.model.sessions import ListedSession
 from service.model.users import User
 from service.storage import keys as key_storage
@@ -28,9 +32,13 @@ SESSIONS_PER_BATCH = 10_000
 class UserAdmin:
     """The users in ``database``."""
 
-    def __init__(self, database: Database, hasher: Hasher) -> None:
+    def __init__(
+        self, database: Database, hasher: Hasher, challenges: Challenges, notices: Notices
+    ) -> None:
         self._database = database
         self._hasher = hasher
+        self._challenges = challenges
+        self._notices = notices
 
     async def create(self, credentials: NewCredentials) -> User:
         """Create a user without a session. Raises `UsernameTaken`."""
@@ -72,7 +80,8 @@ class UserAdmin:
 
     async def delete(self, user: User) -> None:
         """Delete a user with all keys and sessions."""
-        async with self._database.connect() as connection:
+        async with self._database.transaction() as connection:
+            await self._notices.put(connection, MailKind.ACCOUNT_DELETED, user.id, OPERATOR)
             await storage.delete_user(connection, user.id)
         record(Event.USER_DELETED, OPERATOR, user_id=user.id)
 
@@ -88,9 +97,25 @@ class UserAdmin:
             if not await key_storage.set_password_hash(connection, user.id, password_hash):
                 raise NoKeyForPassword
             await storage.move_security_version(connection, user.id)
+            await self._challenges.end_all_of(connection, user.id, [Purpose.PASSWORD_RESET])
+            await self._notices.put(connection, MailKind.PASSWORD_CHANGED, user.id, OPERATOR)
             ended = await session_endings.end_all_sessions(connection, user.id)
         record(Event.PASSWORD_CHANGED, OPERATOR, user_id=user.id, ended=ended)
         return ended
+
+    async def make_reset_link(self, user: User) -> Link:
+        """Make a link by which a user sets a new password; the user is told.
+
+        Raises `NoKeyForPassword` if no password could log the user in.
+        """
+        async with self._database.transaction() as connection:
+            if not await key_storage.has_name(connection, user.id):
+                raise NoKeyForPassword
+            subject = Subject(user_id=user.id)
+            made = await self._challenges.make(connection, Purpose.PASSWORD_RESET, subject)
+            await self._notices.put(connection, MailKind.OPERATOR_RESET_LINK, user.id, OPERATOR)
+        record(Event.RESET_LINK_MADE, OPERATOR, user_id=user.id)
+        return self._challenges.link_of(Purpose.PASSWORD_RESET, made)
 
     async def end_all_sessions(self, user: User) -> int:
         """End all live sessions of a user. Returns how many."""

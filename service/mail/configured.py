@@ -7,6 +7,7 @@ from service.mail.messages import MessageWriter
 from service.mail.rendering import Templates
 from service.mail.sender import Sender
 from service.mail.transports import FileTransport, SMTPTransport, Transport
+from service.model.challenges import Purpose
 from service.settings import Settings
 from service.settings.link_url import LinkURL
 from service.settings.mailbox import Mailbox
@@ -15,6 +16,7 @@ from service.storage.database import Database
 # In development, where nothing need be set.
 SENDER = Mailbox("Ostiary", "no-reply", "localhost")
 RESET_URL = LinkURL("http://localhost/reset#token={token}")
+UNDO_URL = LinkURL("http://localhost/undo#token={token}")
 
 DIRECTORY = "mail"
 
@@ -35,6 +37,9 @@ def mail_sender(database: Database, keyring: Keyring, settings: Settings) -> Sen
         Templates(mail.mail_templates),
         sender=sender,
         return_path=mail.mail_return_path or sender,
-        reset_url=mail.reset_url or RESET_URL,
+        link_urls={
+            Purpose.PASSWORD_RESET: mail.reset_url or RESET_URL,
+            Purpose.UNDO: mail.undo_url or UNDO_URL,
+        },
     )
     return Sender(database, writer, transport)

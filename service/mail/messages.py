@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -16,6 +17,7 @@ from service.auth.outbox import LIFETIMES, NOTICE_LIFETIME
 from service.auth.secret_keys import Keyring
 from service.mail.device_text import device_text
 from service.mail.rendering import Content, Rendered, Templates
+from service.model.challenges import Purpose
 from service.model.mail import WITH_CODE, WITH_LINK, LeasedMail
 from service.settings.link_url import LinkURL
 from service.settings.mailbox import Mailbox
@@ -50,13 +52,13 @@ class MessageWriter:
         *,
         sender: Mailbox,
         return_path: Mailbox,
-        reset_url: LinkURL,
+        link_urls: Mapping[Purpose, LinkURL],
     ) -> None:
         self._keyring = keyring
         self._templates = templates
         self._sender = sender
         self._return_path = return_path
-        self._reset_url = reset_url
+        self._link_urls = link_urls
 
     def write(self, mail: LeasedMail) -> Outgoing:
         """Return the message of a mail: the same, with the same Message-ID, at every attempt.
@@ -85,7 +87,7 @@ class MessageWriter:
             at=mail.created_at,
             minutes=round(lifetime / 60),
             code=self._code_of(mail) if mail.kind in WITH_CODE else None,
-            link=self._link_of(mail) if mail.kind in WITH_LINK else None,
+            link=self._link_of(mail),
             device=device_text(str(device)) if device else None,
             address=device_text(str(address)) if address else None,
         )
@@ -95,11 +97,18 @@ class MessageWriter:
             raise ChallengeGone
         return str.__str__(code_of(self._keyring, mail.key_id, mail.challenge_id, mail.purpose))
 
-    def _link_of(self, mail: LeasedMail) -> str:
+    def _link_of(self, mail: LeasedMail) -> str | None:
+        """Return the link of a mail. A notice is worth sending without one, a mail for one not."""
         if mail.challenge_id is None or mail.purpose is None or mail.key_id is None:
-            raise ChallengeGone
-        token = link_token_of(self._keyring, mail.key_id, mail.challenge_id, mail.purpose)
-        return self._reset_url.with_token(token)
+            if mail.kind in WITH_LINK:
+                raise ChallengeGone
+            return None
+        url = self._link_urls.get(mail.purpose)
+        if url is None:
+            return None
+        return url.with_token(
+            link_token_of(self._keyring, mail.key_id, mail.challenge_id, mail.purpose)
+        )
 
     def _message(self, mail: LeasedMail, rendered: Rendered) -> EmailMessage:
         sender = self._sender

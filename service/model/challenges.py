@@ -22,6 +22,7 @@ class Purpose(StrEnum):
     EMAIL = "email"
     REAUTHENTICATION = "reauthentication"
     PASSWORD_RESET = "password_reset"  # noqa: S105
+    UNDO = "undo"
 
 
 class Subject(Struct, frozen=True, kw_only=True):

@@ -20,13 +20,14 @@ class Language(StrEnum):
 
 
 class MailKind(StrEnum):
-    """What a mail says. Those after the first five are notices of what was done."""
+    """What a mail says. Those after the first six are notices of what was done."""
 
     SIGN_UP_CODE = "sign_up_code"
     ACCOUNT_EXISTS = "account_exists"
     VERIFY_EMAIL_CODE = "verify_email_code"
     REAUTHENTICATE_CODE = "reauthenticate_code"
     RESET_LINK = "reset_link"
+    UNDO_RESET_LINK = "undo_reset_link"
 
     EMAIL_REQUESTED = "email_requested"
     EMAIL_CHANGED = "email_changed"
@@ -55,7 +56,7 @@ class MailKind(StrEnum):
 WITH_CODE = frozenset(
     {MailKind.SIGN_UP_CODE, MailKind.VERIFY_EMAIL_CODE, MailKind.REAUTHENTICATE_CODE}
 )
-WITH_LINK = frozenset({MailKind.RESET_LINK})
+WITH_LINK = frozenset({MailKind.RESET_LINK, MailKind.UNDO_RESET_LINK})
 ASKED_FOR = WITH_CODE | WITH_LINK | {MailKind.ACCOUNT_EXISTS}
 
 

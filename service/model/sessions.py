@@ -24,6 +24,8 @@ class Method(StrEnum):
     """What proved the user of a session."""
 
     PASSWORD = "password"  # noqa: S105
+    EMAIL_CODE = "email_code"
+    RESET = "reset"
 
 
 class SecretHash(bytes):

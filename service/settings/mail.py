@@ -76,3 +76,11 @@ class MailSettings(Struct, frozen=True, kw_only=True):
             "`https://app.example.com/reset#token={token}`. Required with `OSTIARY_SMTP_URL`."
         ),
     ] = None
+    undo_url: Annotated[
+        LinkURL | None,
+        Meta(
+            description="The page of your application on which a change of the address is taken "
+            "back, with `{token}` in it as above: `https://app.example.com/undo#token={token}`. "
+            "Required with `OSTIARY_SMTP_URL`."
+        ),
+    ] = None

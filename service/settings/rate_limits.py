@@ -64,3 +64,12 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
             "twice, a /48 three times as many). `0`: no limit."
         ),
     ] = Rate.parse("20/1h")
+    mail_requests_per_address: Annotated[
+        Rate,
+        Meta(
+            description="Requests from one address at which the service mails something, such as "
+            "a link to reset a password (for IPv6: from one /64; a /56 has twice, a /48 three "
+            "times as many). Each session, and each known device, has as many of its own. "
+            "`0`: no limit."
+        ),
+    ] = Rate.parse("20/1h")

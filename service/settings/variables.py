@@ -222,9 +222,10 @@ def _contradictions_of_mail(settings: Settings) -> Iterator[tuple[str, str]]:
     mail = settings.mail
     if mail.smtp_url is not None and mail.mail_from is None:
         yield "OSTIARY_MAIL_FROM", "required with OSTIARY_SMTP_URL"
-    if mail.smtp_url is not None and mail.reset_url is None:
-        yield "OSTIARY_RESET_URL", "required with OSTIARY_SMTP_URL"
-    if mail.reset_url is not None and settings.is_production and not mail.reset_url.is_secure:
-        yield "OSTIARY_RESET_URL", "must begin with https:// in production"
+    for name, url in (("RESET_URL", mail.reset_url), ("UNDO_URL", mail.undo_url)):
+        if mail.smtp_url is not None and url is None:
+            yield f"OSTIARY_{name}", "required with OSTIARY_SMTP_URL"
+        if url is not None and settings.is_production and not url.is_secure:
+            yield f"OSTIARY_{name}", "must begin with https:// in production"
     if mail.mail_templates is not None and not mail.mail_templates.is_dir():
         yield "OSTIARY_MAIL_TEMPLATES", "is not a directory"

@@ -161,6 +161,20 @@ async def delete_challenges_of(
     return (await connection.execute(END_OF_USER, parameters)).rowcount
 
 
+# Whoever has made the later change has got the token that undoes it.
+END_LATER_UNDOS = delete(challenge).where(
+    challenge.c.user_id == bindparam("of_user"),
+    challenge.c.purpose == Purpose.UNDO,
+    challenge.c.expires_at >= bindparam("later_than", type_=challenge.c.expires_at.type),
+)
+
+
+async def end_later_undos(connection: AsyncConnection, user_id: UUID, later_than: datetime) -> None:
+    """Delete the challenges by which changes of a user can be undone that were made later."""
+    parameters = {"of_user": user_id, "later_than": later_than}
+    await connection.execute(END_LATER_UNDOS, parameters)
+
+
 LATEST_EXPIRY = (
     select(challenge.c.key_id, func.max(challenge.c.expires_at))
     .where(challenge.c.key_id.is_not(None), challenge.c.expires_at > NOW)

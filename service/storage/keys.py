@@ -280,6 +280,56 @@ async def lock_verified_key(connection: AsyncConnection, key: Key) -> bool:
     return result.first() is not None
 
 
+LOCK_KEYS = (
+    select(key.c.name)
+    .where(key.c.user_id == bindparam("owner_id"))
+    .order_by(key.c.provider, key.c.name)
+    .with_for_update()
+)
+
+
+async def lock_keys(connection: AsyncConnection, user_id: UUID) -> None:
+    """Lock the keys of a user until the transaction ends, before it locks the user.
+
+    In this order, a log-in and the deletion of the user do not wait for it in a circle.
+    """
+    await connection.execute(LOCK_KEYS, {"owner_id": user_id})
+
+
+HAS_PASSWORD_WITH_USERNAME = select(
+    select(key.c.name)
+    .where(
+        key.c.user_id == bindparam("owner_id"),
+        key.c.provider == Provider.USERNAME,
+        key.c.password_hash.is_not(None),
+    )
+    .exists()
+)
+
+
+async def has_password_with_username(connection: AsyncConnection, user_id: UUID) -> bool:
+    """Return whether a user can log in with a user name and a password."""
+    result = await connection.execute(HAS_PASSWORD_WITH_USERNAME, {"owner_id": user_id})
+    found: bool = result.scalar_one()
+    return found
+
+
+HAS_NAME = select(
+    select(key.c.name)
+    .where(
+        key.c.user_id == bindparam("owner_id"),
+        key.c.provider.in_([Provider.USERNAME, Provider.EMAIL]),
+    )
+    .exists()
+)
+
+
+async def has_name(connection: AsyncConnection, user_id: UUID) -> bool:
+    """Return whether a user has a user name or an address, with which a password could log in."""
+    found: bool = (await connection.execute(HAS_NAME, {"owner_id": user_id})).scalar_one()
+    return found
+
+
 RENAME = (
     update(key)
     .where(key.c.user_id == bindparam("owner_id"), key.c.provider == Provider.USERNAME)
@@ -321,6 +371,18 @@ async def set_password_hash(
         },
     )
     return result.rowcount > 0
+
+
+REMOVE_PASSWORD = (
+    update(key)
+    .where(key.c.user_id == bindparam("owner_id"), key.c.password_hash.is_not(None))
+    .values(password_hash=null(), password_scheme=null())
+)
+
+
+async def remove_password(connection: AsyncConnection, user_id: UUID) -> None:
+    """Remove the password of a user: nobody logs in with it any more."""
+    await connection.execute(REMOVE_PASSWORD, {"owner_id": user_id})
 
 
 # A loose index scan (from one scheme to the next): there are few schemes of many hashes.

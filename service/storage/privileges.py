@@ -13,17 +13,17 @@ from service.storage.tables import (
     key,
     mail,
     rate_limit,
+    reset_request,
     sealed_secret,
     session,
     user,
     username_hold,
 )
 
-# Only what the statements of this package need: no DDL, no other columns. Keys are deleted with
-# their users, by the foreign key.
+# Only what the statements of this package need: no DDL, no other columns.
 PRIVILEGES = {
     user.name: "SELECT, INSERT, DELETE, UPDATE (security_version)",
-    key.name: "SELECT, INSERT, UPDATE (name, display_name, password_hash, password_scheme)",
+    key.name: "SELECT, INSERT, DELETE, UPDATE (name, display_name, password_hash, password_scheme)",
     username_hold.name: "SELECT, INSERT, DELETE, UPDATE (user_id, freed_at)",
     session.name: "SELECT, INSERT, DELETE, UPDATE "
     "(secret_hash, renewed_at, active_expires_at, idle_expires_at, authenticated_at, methods)",
@@ -31,6 +31,7 @@ PRIVILEGES = {
     rate_limit.name: "SELECT, INSERT, DELETE, UPDATE (tat, reserved, reserved_until)",
     sealed_secret.name: "SELECT, INSERT, DELETE, UPDATE (key_id, ciphertext)",
     challenge.name: "SELECT, INSERT, DELETE, UPDATE (failures)",
+    reset_request.name: "SELECT, INSERT, DELETE",
     mail.name: "SELECT, INSERT, DELETE, "
     "UPDATE (attempts, error, expires_at, next_attempt_at, failed_at)",
     "alembic_version": "SELECT",

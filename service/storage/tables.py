@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     Interval,
@@ -181,6 +182,17 @@ challenge = Table(
     ),
     Index(None, "user_id"),
     Index(None, "session_id"),
+)
+
+# Requests for a link to reset a password. Whoever is meant, a request writes one row; the user is
+# looked up in the background.
+reset_request = Table(
+    "reset_request",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("username", Text),
+    Column("address", Text),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
 )
 
 # The outbox. ``next_attempt_at`` is also the end of the lease of whoever sends the mail now;

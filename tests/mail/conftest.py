@@ -33,6 +33,7 @@ def mail_environment(smtp_url: str, **more: str) -> dict[str, str]:
         "OSTIARY_SMTP_URL": smtp_url,
         "OSTIARY_MAIL_FROM": "Example <no-reply@example.com>",
         "OSTIARY_RESET_URL": "https://app.example.com/reset#token={token}",
+        "OSTIARY_UNDO_URL": "https://app.example.com/undo#token={token}",
         "OSTIARY_SECRET_KEYS": SECRET_KEYS,
         **more,
     }

@@ -11,14 +11,14 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from time import monotonic
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar, get_args
 
 import msgspec
 from litestar import Request
 from litestar.dto import AbstractDTO
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 from msgspec.structs import FieldInfo
 
 from service.api.http.errors import (
@@ -197,12 +197,19 @@ def _convert_field(field: FieldInfo, members: dict[str, Any], parsers: FieldPars
             raise InvalidField(FieldCode.REQUIRED, f"{_label(field)} is required.")
         return field.default
     value = members[field.name]
-    parse = parsers.get(field.type)
+    parse = parsers.get(_given_type(field.type))
     if parse is None:
         return _convert(value, field)
     if not isinstance(value, str):
         raise InvalidField(FieldCode.WRONG_TYPE, f"{_label(field)} must be a string.")
     return parse(value)
+
+
+@cache
+def _given_type(annotation: Any) -> Any:
+    """Return the type of a field that may be left out; that of any other field as it is."""
+    given = [each for each in get_args(annotation) if each is not UnsetType]
+    return given[0] if UnsetType in get_args(annotation) and len(given) == 1 else annotation
 
 
 def _convert(value: Any, field: FieldInfo) -> Any:

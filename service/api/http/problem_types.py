@@ -184,6 +184,22 @@ USERNAME_TAKEN = ProblemType(
     detail=errors.UsernameTaken.message,
     when="another user has that user name, in this or another spelling, or gave it up lately",
 )
+EMAIL_TAKEN = ProblemType(
+    code=errors.EmailTaken.code,
+    raised_as=errors.EmailTaken,
+    status=409,
+    title="E-mail address taken",
+    detail=errors.EmailTaken.message,
+    when="another user has verified that address",
+)
+LAST_WAY_IN = ProblemType(
+    code=errors.LastWayIn.code,
+    raised_as=errors.LastWayIn,
+    status=409,
+    title="Last way in",
+    detail="Without it you could no longer log in: add another one first.",
+    when="without it the user could no longer log in",
+)
 ALREADY_AUTHENTICATED = ProblemType(
     code=errors.AlreadyAuthenticated.code,
     raised_as=errors.AlreadyAuthenticated,

@@ -1,0 +1,97 @@
+"""Notices: users are told of what was done to their account, at their verified address.
+
+A notice is written in the transaction of the change, before it, so that it goes to the address as
+it was. Nobody can mute one: there is no limit.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.auth.buckets import bucket_of, networks_of
+from service.auth.challenges import Challenges
+from service.auth.errors import DatabaseUnavailable
+from service.auth.outbox import Outbox
+from service.model.challenges import Purpose, Subject
+from service.model.mail import Mail, MailKind
+from service.model.request_context import RequestContext
+from service.settings.values import Rate
+from service.storage import devices as device_storage
+from service.storage import emails as storage
+from service.storage import rate_limits as limit_storage
+from service.storage.database import Database
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+ONCE_A_DAY = Rate.parse("1/1d")
+
+
+class Notices:
+    """Puts notices into ``outbox``."""
+
+    def __init__(self, database: Database, outbox: Outbox, challenges: Challenges) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._challenges = challenges
+
+    async def put(
+        self, connection: AsyncConnection, kind: MailKind, user_id: UUID, context: RequestContext
+    ) -> None:
+        """Tell a user of a change, in its transaction. Who has no verified address is not told."""
+        if not self._outbox.is_available:
+            return
+        if address := await storage.find_verified_address(connection, user_id):
+            mail = Mail(kind=kind, recipient=address.display_name, data=origin_of(context))
+            await self._outbox.put(connection, mail)
+
+    async def put_with_undo(
+        self, connection: AsyncConnection, kind: MailKind, user_id: UUID, context: RequestContext
+    ) -> None:
+        """Tell a user of a change of their address, with a link that takes it back."""
+        if not self._outbox.is_available:
+            return
+        if address := await storage.find_verified_address(connection, user_id):
+            subject = Subject(
+                user_id=user_id, address=address.name, display_address=address.display_name
+            )
+            made = await self._challenges.make(connection, Purpose.UNDO, subject)
+            mail = Mail(
+                kind=kind,
+                recipient=address.display_name,
+                challenge_id=made.id,
+                data=origin_of(context),
+            )
+            await self._outbox.put(connection, mail)
+
+    async def put_new_device(self, user_id: UUID, context: RequestContext) -> None:
+        """Tell a user of a log-in from a new device, at most once a day for each network.
+
+        Who has never had another one is not told. The session is open already: without the database
+        nothing is told, and the log-in succeeds.
+        """
+        if not self._outbox.is_available:
+            return
+        networks = networks_of(context.device.address)
+        bucket = bucket_of(ONCE_A_DAY, "notice of a device", user_id.bytes, networks[0][0])
+        try:
+            async with self._database.transaction() as connection:
+                if not await device_storage.has_several_devices(connection, user_id):
+                    return
+                consumed = await limit_storage.consume(connection, [bucket], reserved_for=0)
+                if consumed.is_allowed:
+                    await self.put(connection, MailKind.NEW_DEVICE, user_id, context)
+        except DatabaseUnavailable as error:
+            log.warning("new_device_not_told", user_id=str(user_id), reason=str(error))
+
+
+def origin_of(context: RequestContext) -> dict[str, str]:
+    """Return where a change came from, for the text of a notice."""
+    device = context.device
+    name = device.name or device.user_agent
+    return {
+        **({"device": name} if name else {}),
+        **({"address": str(device.address)} if device.address else {}),
+    }

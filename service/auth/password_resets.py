@@ -1,0 +1,179 @@
+"""Password resets: the way back in for who has forgotten a password.
+
+A request writes the same row whoever it is for, and its answer is always the same: the user is
+looked up, and mailed a link, in the background. The link sets a password, ends all sessions and
+logs in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.auth.accounts import requester_of
+from service.auth.audit import Event, record
+from service.auth.challenges import Challenges
+from service.auth.devices import DeviceToken
+from service.auth.errors import InvalidChallenge, ValidationFailed
+from service.auth.hashing.hasher import Hasher
+from service.auth.identifiers import Identifier
+from service.auth.mail_limits import MailLimits
+from service.auth.notices import Notices
+from service.auth.outbox import Outbox
+from service.auth.passwords import NewPassword, username_in_password
+from service.auth.rate_limits import RateLimiter
+from service.auth.sessions import OpenedSession, Sessions, record_all
+from service.auth.tokens import Token
+from service.model.challenges import Challenge, Purpose, Subject
+from service.model.mail import Mail, MailKind
+from service.model.request_context import RequestContext
+from service.model.sessions import Method
+from service.model.users import Key, PasswordHash, User
+from service.storage import emails as email_storage
+from service.storage import keys as key_storage
+from service.storage import password_resets as storage
+from service.storage import session_endings
+from service.storage import users as user_storage
+from service.storage.database import Database, on_commit
+
+
+class PasswordResets:
+    """Resets of the passwords of the users in ``database``."""
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        database: Database,
+        hasher: Hasher,
+        sessions: Sessions,
+        challenges: Challenges,
+        outbox: Outbox,
+        notices: Notices,
+        rate_limiter: RateLimiter,
+        mail_limits: MailLimits,
+    ) -> None:
+        self._database = database
+        self._hasher = hasher
+        self._sessions = sessions
+        self._challenges = challenges
+        self._outbox = outbox
+        self._notices = notices
+        self._rate_limiter = rate_limiter
+        self._mail_limits = mail_limits
+        self._requested = asyncio.Event()
+
+    async def request(
+        self, identifier: Identifier, context: RequestContext, *, device: DeviceToken | None = None
+    ) -> None:
+        """Let whoever is meant be mailed a link. Raises `RateLimited`, whoever that is."""
+        await self._rate_limiter.admit_mail_request(context, device=device)
+        requested = storage.ResetRequest(username=identifier.username, address=identifier.address)
+        async with self._database.transaction() as connection:
+            await storage.add_reset_request(connection, requested)
+            on_commit(connection, self._requested.set)
+        record(Event.PASSWORD_RESET_REQUESTED, context)
+
+    async def answer_requests(self) -> None:
+        """Mail the links that were requested; a background task. Raises `DatabaseUnavailable`."""
+        while await self._answer_oldest():
+            pass
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until this process has taken a request, but no longer than so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._requested.wait()
+        self._requested.clear()
+
+    async def confirm(
+        self,
+        token: str,
+        password: NewPassword,
+        *,
+        context: RequestContext,
+        carried: Sequence[Token] = (),
+        device: DeviceToken | None = None,
+    ) -> OpenedSession:
+        """Set the password of the user of a link, end all their sessions, and log them in.
+
+        Raises `InvalidChallenge`, `ValidationFailed` for a password that contains the user name,
+        and `Overloaded`: only a password that is set uses the link up.
+        """
+        checked = await self._challenges.check_link(Purpose.PASSWORD_RESET, token)
+        user = await self._user_of(checked)
+        if errors := username_in_password(user.username, password, field="new_password"):
+            raise ValidationFailed(errors)
+        requester = requester_of(context, str(user.id), is_known=True)
+        password_hash = await self._hasher.hash(password, requester)
+        async with self._database.transaction() as connection:
+            await key_storage.lock_keys(connection, user.id)
+            await self._challenges.claim(connection, checked)
+            key, ended = await self._set_password(connection, user, password_hash, context)
+            opened, inserted = await self._sessions.open(
+                connection, key, Method.RESET, context.device, presented=device, carried=carried
+            )
+        record(
+            Event.PASSWORD_RESET,
+            context,
+            user_id=user.id,
+            session_id=opened.session.id,
+            ended=ended,
+        )
+        record_all(Event.SESSION_REPLACED, context, inserted.replaced)
+        return opened
+
+    async def _set_password(
+        self,
+        connection: AsyncConnection,
+        user: User,
+        password_hash: PasswordHash,
+        context: RequestContext,
+    ) -> tuple[Key, int]:
+        """Set a password; all that the former one has opened ends, other links too.
+
+        Returns the key with the password, and the number of sessions that ended.
+        """
+        if not await key_storage.set_password_hash(connection, user.id, password_hash):
+            raise InvalidChallenge
+        await user_storage.move_security_version(connection, user.id)
+        await self._challenges.end_all_of(connection, user.id, [Purpose.PASSWORD_RESET])
+        await self._notices.put(connection, MailKind.PASSWORD_CHANGED, user.id, context)
+        ended = await session_endings.end_all_sessions(connection, user.id)
+        key = await key_storage.find_password_key(connection, user.id)
+        if key is None:
+            raise InvalidChallenge
+        return key, ended
+
+    async def _user_of(self, challenge: Challenge) -> User:
+        """Return the user of a link. Raises `InvalidChallenge` if they were deleted meanwhile."""
+        user_id = challenge.subject.user_id
+        if user_id is not None:
+            user = await self._database.with_retry(user_storage.find_user, user_id)
+            if user is not None:
+                return user
+        raise InvalidChallenge
+
+    async def _answer_oldest(self) -> bool:
+        """Answer a request in the transaction that deletes it. Returns whether there was one."""
+        async with self._database.transaction() as connection:
+            request = await storage.take_reset_request(connection)
+            if request is not None:
+                await self._mail_link(connection, request)
+        return request is not None
+
+    async def _mail_link(self, connection: AsyncConnection, request: storage.ResetRequest) -> None:
+        """Mail a link to the verified address of whoever is meant, unless that got too many."""
+        key = await key_storage.find_identified_key(
+            connection, username=request.username, address=request.address
+        )
+        if key is None:
+            return
+        address = await email_storage.find_verified_address(connection, key.user.id)
+        kind = MailKind.RESET_LINK
+        if address and await self._mail_limits.admits(connection, kind, address.name):
+            subject = Subject(user_id=key.user.id)
+            made = await self._challenges.make(connection, Purpose.PASSWORD_RESET, subject)
+            mail = Mail(kind=kind, recipient=address.display_name, challenge_id=made.id)
+            await self._outbox.put(connection, mail)

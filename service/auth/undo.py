@@ -1,0 +1,64 @@
+"""Undo: a change of the address is taken back by who receives mail at the former one.
+
+Whoever has changed it knows the password, or has a session: neither is worth anything afterwards.
+"""
+
+from __future__ import annotations
+
+from service.auth.audit import Event, record
+from service.auth.challenges import Challenges
+from service.auth.emails import address_of
+from service.auth.errors import EmailTaken, InvalidChallenge
+from service.auth.outbox import Outbox
+from service.model.challenges import Purpose, Subject
+from service.model.mail import Mail, MailKind
+from service.model.request_context import RequestContext
+from service.storage import emails as email_storage
+from service.storage import keys as key_storage
+from service.storage import session_endings
+from service.storage import users as user_storage
+from service.storage.database import Database
+
+# Those that the change may have made, or that whoever made it has asked for.
+ENDED = [Purpose.EMAIL, Purpose.REAUTHENTICATION, Purpose.PASSWORD_RESET]
+
+
+class Undo:
+    """Takes back changes of the users in ``database``."""
+
+    def __init__(self, database: Database, challenges: Challenges, outbox: Outbox) -> None:
+        self._database = database
+        self._challenges = challenges
+        self._outbox = outbox
+
+    async def undo(self, token: str, context: RequestContext) -> None:
+        """Restore the address to which a link was mailed, and mail a link to reset the password.
+
+        Nobody logs in with the present password any more, and all sessions end. Later changes
+        cannot be undone, for who has got their links may be who made them. Raises
+        `InvalidChallenge`, and `EmailTaken` if another user has verified the address since.
+        """
+        checked = await self._challenges.check_link(Purpose.UNDO, token)
+        user_id = checked.subject.user_id
+        if user_id is None:
+            raise InvalidChallenge
+        async with self._database.transaction() as connection:
+            await key_storage.lock_keys(connection, user_id)
+            claimed = await self._challenges.claim(connection, checked)
+            address = address_of(claimed.subject)
+            try:
+                await email_storage.replace_address(connection, user_id, address)
+            except key_storage.KeyExists as error:
+                raise EmailTaken from error
+            await key_storage.remove_password(connection, user_id)
+            await user_storage.move_security_version(connection, user_id)
+            await self._challenges.end_all_of(connection, user_id, ENDED)
+            await self._challenges.end_later_undos(connection, claimed)
+            ended = await session_endings.end_all_sessions(connection, user_id)
+            subject = Subject(user_id=user_id)
+            made = await self._challenges.make(connection, Purpose.PASSWORD_RESET, subject)
+            mail = Mail(
+                kind=MailKind.UNDO_RESET_LINK, recipient=address.display_name, challenge_id=made.id
+            )
+            await self._outbox.put(connection, mail)
+        record(Event.CHANGE_UNDONE, context, user_id=user_id, ended=ended)

@@ -1,0 +1,240 @@
+"""Sign-up by e-mail, as a user does it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.databases import execute, fetch_value
+from tests.factories import codes, sign_up
+from tests.flows.conftest import (
+    ALICE,
+    NEW_PASSWORD,
+    Mailboxes,
+    log_in_by,
+    opened,
+    problem,
+    sign_up_by_email,
+    user_with_address,
+    verify_sign_up,
+    wrong,
+)
+from tests.services import Service
+
+INVALID_CHALLENGE = (401, "invalid_challenge")
+IMPORT_ADDRESS = """
+INSERT INTO key (provider, name, display_name, user_id, password_hash, password_scheme)
+SELECT 'email', 'alice@example.org', 'alice@example.org', user_id, password_hash, password_scheme
+FROM key
+"""
+
+
+def test_a_code_makes_a_user_with_a_verified_address(
+    client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    challenge = sign_up_by_email(client)
+    assert log_in_by(client, ALICE).status_code == 401
+    response = verify_sign_up(client, challenge, mailboxes.code(ALICE))
+    assert (response.status_code, response.headers["location"]) == (201, "/me")
+    user = client.get("/me", headers=opened(response)).json()["user"]
+    assert (user["username"], user["email"]) == (None, ALICE)
+    assert user["email_verified_at"] is not None
+    for spelling in (ALICE, "alice@EXAMPLE.org"):
+        assert log_in_by(client, spelling).status_code == 200
+
+
+def test_a_user_name_may_come_with_the_code(client: httpx.Client, mailboxes: Mailboxes) -> None:
+    session = user_with_address(client, mailboxes, username="Alice")
+    assert client.get("/me", headers=session).json()["user"]["username"] == "Alice"
+    for name in ("alice", ALICE):
+        assert log_in_by(client, name).status_code == 200
+
+
+def test_a_taken_user_name_and_a_bad_password_use_no_code_up(
+    client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    sign_up(client)
+    client.cookies.clear()
+    challenge = sign_up_by_email(client)
+    code = mailboxes.code(ALICE)
+    taken = verify_sign_up(client, challenge, code, username="ALICE")
+    assert problem(taken) == (409, "username_taken")
+    refused = verify_sign_up(client, challenge, code, password="password")
+    assert codes(refused) == {"password": "too_common"}
+    refused = verify_sign_up(client, challenge, code, password="Quux Quux 123!", username="Quux")
+    assert codes(refused) == {"password": "contains_username"}
+    assert verify_sign_up(client, challenge, code).status_code == 201
+
+
+def test_a_taken_address_gets_the_same_answer_and_a_mail_without_a_code(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    user_with_address(client, mailboxes)
+    free = client.post("/signup/email", json={"email": "free@example.org"})
+    taken = client.post("/signup/email", json={"email": "alice@example.ORG"})
+    assert taken.status_code == free.status_code == 202
+    assert taken.json().keys() == free.json().keys()
+    assert len(taken.json()["challenge_token"]) == len(free.json()["challenge_token"])
+    mail = mailboxes.newest(ALICE, "account")
+    for part in ("plain", "html"):
+        assert not any(word.isdigit() and len(word) == 8 for word in mail.part(part).split())
+    challenge = taken.json()["challenge_token"]
+    for _ in range(4):
+        assert problem(verify_sign_up(client, challenge, "12345678")) == (401, "invalid_code")
+    for _ in range(2):
+        assert problem(verify_sign_up(client, challenge, "12345678")) == INVALID_CHALLENGE
+    assert log_in_by(client, ALICE).status_code == 200
+    assert fetch_value(service.database_url, 'SELECT count(*) FROM "user"') == 1
+
+
+def test_five_wrong_codes_end_a_challenge(client: httpx.Client, mailboxes: Mailboxes) -> None:
+    challenge = sign_up_by_email(client)
+    code = mailboxes.code(ALICE)
+    for _ in range(4):
+        assert problem(verify_sign_up(client, challenge, wrong(code))) == (401, "invalid_code")
+    assert problem(verify_sign_up(client, challenge, wrong(code))) == INVALID_CHALLENGE
+    assert problem(verify_sign_up(client, challenge, code)) == INVALID_CHALLENGE
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("".join(chr(0xFF11 + n) for n in range(8)), "not_allowed"),
+        ("123456789", "not_allowed"),
+        ("", "not_allowed"),
+        (12345678, "wrong_type"),
+        (None, "wrong_type"),
+    ],
+)
+def test_what_cannot_be_a_code_spends_no_try(
+    client: httpx.Client, mailboxes: Mailboxes, code: object, error: str
+) -> None:
+    challenge = sign_up_by_email(client)
+    for _ in range(6):
+        body = {"challenge_token": challenge, "code": code, "password": NEW_PASSWORD}
+        assert codes(client.post("/signup/email/verify", json=body)) == {"code": error}
+    typed = mailboxes.code(ALICE)
+    spaced = f" {typed[:4]} - {typed[4:]} "
+    assert verify_sign_up(client, challenge, spaced).status_code == 201
+
+
+def test_of_two_sign_ups_with_one_address_each_needs_its_own_code(
+    client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    """Or somebody could sign up first, and have the victim's code complete their account."""
+    first = sign_up_by_email(client)
+    first_code = mailboxes.code(ALICE)
+    second = sign_up_by_email(client)
+    second_code = mailboxes.code(ALICE, number=2)
+    assert problem(verify_sign_up(client, first, second_code)) == (401, "invalid_code")
+    assert problem(verify_sign_up(client, second, first_code)) == (401, "invalid_code")
+    assert verify_sign_up(client, second, second_code).status_code == 201
+    late = verify_sign_up(client, first, first_code, password="the password of an attacker")
+    assert problem(late) == (409, "email_taken")
+    assert log_in_by(client, ALICE).status_code == 200
+    assert log_in_by(client, ALICE, "the password of an attacker").status_code == 401
+
+
+def test_of_simultaneous_right_codes_one_makes_a_user(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    challenge = sign_up_by_email(client)
+    code = mailboxes.code(ALICE)
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: verify_sign_up(client, challenge, code), range(10)))
+    assert sorted(each.status_code for each in answers) == [201] + [401] * 9
+    assert fetch_value(service.database_url, 'SELECT count(*) FROM "user"') == 1
+
+
+def test_whoever_proves_an_address_takes_it_from_who_has_not_verified_it(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    sign_up(client, "Other")
+    client.cookies.clear()
+    execute(service.database_url, IMPORT_ADDRESS)
+    session = user_with_address(client, mailboxes)
+    assert client.get("/me", headers=session).json()["user"]["email"] == ALICE
+    assert log_in_by(client, ALICE).status_code == 200
+    count = "SELECT count(*) FROM key WHERE provider = 'email'"
+    assert fetch_value(service.database_url, count) == 1
+
+
+def test_who_is_logged_in_does_not_sign_up(client: httpx.Client, mailboxes: Mailboxes) -> None:
+    sign_up(client)
+    refused = client.post("/signup/email", json={"email": ALICE})
+    assert problem(refused) == (409, "already_authenticated")
+    cookies = dict(client.cookies)
+    client.cookies.clear()
+    challenge = sign_up_by_email(client)
+    client.cookies.update(cookies)
+    refused = verify_sign_up(client, challenge, mailboxes.code(ALICE))
+    assert problem(refused) == (409, "already_authenticated")
+
+
+def test_a_code_that_has_expired_signs_nobody_up(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    challenge = sign_up_by_email(client)
+    code = mailboxes.code(ALICE)
+    execute(service.database_url, "UPDATE challenge SET expires_at = now()")
+    assert problem(verify_sign_up(client, challenge, code)) == INVALID_CHALLENGE
+
+
+def test_beyond_five_mails_an_hour_no_code_exists_and_earlier_ones_work(
+    client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    """Nobody can guess more codes by asking for more, nor keep the owner from using one."""
+    first = sign_up_by_email(client)
+    code = mailboxes.code(ALICE)
+    challenges = [sign_up_by_email(client) for _ in range(6)]
+    mailboxes.code(ALICE, number=5)
+    assert problem(verify_sign_up(client, challenges[-1], code)) == (401, "invalid_code")
+    assert len(mailboxes.of(ALICE)) == 5
+    assert verify_sign_up(client, first, code).status_code == 201
+
+
+@pytest.mark.parametrize("address", [ALICE, "nobody@example.org"])
+def test_requests_are_limited_by_network_whoever_they_are_for(
+    client: httpx.Client, mailboxes: Mailboxes, address: str
+) -> None:
+    user_with_address(client, mailboxes)
+    statuses = [
+        client.post("/signup/email", json={"email": address}).status_code for _ in range(21)
+    ]
+    assert statuses == [202] * 19 + [429] * 2
+    refused = client.post("/signup/email", json={"email": address})
+    assert 0 < int(refused.headers["retry-after"]) <= 3600
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "alice",
+        "a@example.com,b@example.com",
+        "a@example.com\r\nBcc: b@example.com",
+        "Alice <a@example.com>",
+        '"a@evil x"@example.com',
+        "a@[127.0.0.1]",
+    ],
+)
+def test_what_is_no_address_is_refused(
+    client: httpx.Client, mailboxes: Mailboxes, address: str
+) -> None:
+    refused = client.post("/signup/email", json={"email": address})
+    assert codes(refused) == {"email": "invalid_address"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "recipient"),
+    [("bob@faß.de", "bob@xn--fa-hia.de"), ("bob@BÜCHER.de", "bob@xn--bcher-kva.de")],
+)
+def test_a_code_goes_to_the_domain_by_idna_2008(
+    client: httpx.Client, mailboxes: Mailboxes, typed: str, recipient: str
+) -> None:
+    challenge = sign_up_by_email(client, typed)
+    mail = mailboxes.newest(recipient)
+    assert mail.message["To"] == recipient
+    assert verify_sign_up(client, challenge, mailboxes.code(recipient)).status_code == 201
+    assert log_in_by(client, recipient).status_code == 200
