@@ -14,10 +14,19 @@ from uuid import UUID
 import msgspec
 
 from service.api.health import Health
-from service.api.schemas import Ended, SessionPage, authenticated, listed_session_info
+from service.api.schemas import (
+    ChallengeSent,
+    Ended,
+    ReauthenticationOptions,
+    Requested,
+    SessionPage,
+    authenticated,
+    listed_session_info,
+)
 from service.api.security.credentials import Transport
+from service.model.exports import AccountExport, ExportedDevice, ExportedKey
 from service.model.request_context import Device
-from service.model.sessions import ListedSession, Session, SessionState
+from service.model.sessions import ListedSession, Method, Session, SessionState
 from service.model.users import User
 
 _LOGGED_IN_AT = datetime(2026, 1, 31, 9, 30, 0, 123456, UTC)
@@ -51,8 +60,27 @@ _LISTED = ListedSession(
 )
 
 
+_EXPORT = AccountExport(
+    exported_at=_LOGGED_IN_AT,
+    user=_USER,
+    keys=[
+        ExportedKey(
+            provider="username",
+            name="Alice",
+            has_password=True,
+            verified_at=None,
+            created_at=_USER.created_at,
+        )
+    ],
+    sessions=[],
+    devices=[ExportedDevice(last_seen=_LOGGED_IN_AT)],
+    challenges=[],
+)
+
 _CREDENTIALS = {"username": _USER.username, "password": "correct horse battery staple"}
 _NEW_PASSWORD = "an entirely different passphrase"  # noqa: S105
+_TOKEN = "Pyu4wZ1KTm-Ke1wdLj9KW0Xw9cQ3b7sVtWv0cSxZ1i8dN2kqT5uYpHrLgQmEaBfC"  # noqa: S105
+_ANSWER = {"challenge_token": _TOKEN, "code": "12345678"}
 _BEARER = {**_CREDENTIALS, "transport": Transport.BEARER, "device_name": "Alice's phone"}
 
 
@@ -69,11 +97,23 @@ def _request_examples() -> dict[str, dict[str, Any]]:
         }
     }
     passwords = {"current_password": _CREDENTIALS["password"], "new_password": _NEW_PASSWORD}
+    others = {
+        "ChangePasswordRequest": passwords,
+        "DeleteMeRequest": {"password": _NEW_PASSWORD},
+        "ReauthenticateRequest": {"method": "password", "password": _CREDENTIALS["password"]},
+        "ChangeUsernameRequest": {"username": "Alicia"},
+        "SignUpByEmailRequest": {"email": _USER.email},
+        "VerifySignUpRequest": _ANSWER | {"password": _CREDENTIALS["password"]},
+        "ChangeEmailRequest": {"email": _USER.email},
+        "VerifyEmailRequest": _ANSWER,
+        "RequestPasswordResetRequest": {"identifier": _USER.email},
+        "ConfirmPasswordResetRequest": {"token": _TOKEN, "new_password": _NEW_PASSWORD},
+        "UndoRequest": {"token": _TOKEN},
+    }
     return {
         "SignUpRequest": credentials,
         "LogInRequest": credentials,
-        "ChangePasswordRequest": {"example": passwords},
-        "DeleteMeRequest": {"example": {"password": _NEW_PASSWORD}},
+        **{name: {"example": body} for name, body in others.items()},
     }
 
 
@@ -82,6 +122,10 @@ def _success_examples() -> dict[str, dict[str, Any]]:
         authenticated(_USER, _SESSION, fresh=True),
         SessionPage(sessions=[listed_session_info(_LISTED, current=_SESSION.id)], next=None),
         Ended(ended=2),
+        ChallengeSent(challenge_token=_TOKEN, expires_at=_LOGGED_IN_AT + timedelta(minutes=10)),
+        ReauthenticationOptions(methods=[Method.PASSWORD]),
+        Requested(),
+        _EXPORT,
         Health(),
     )
     return {type(each).__name__: {"example": msgspec.to_builtins(each)} for each in bodies}

@@ -8,6 +8,7 @@ from uuid import UUID
 import click
 
 from service.auth.audit import OPERATOR
+from service.auth.challenges import Link
 from service.auth.errors import FieldCode, InvalidField, ValidationFailed
 from service.auth.passwords import NewCredentials, NewPassword, PasswordPolicy
 from service.auth.usernames import Username
@@ -15,6 +16,7 @@ from service.bootstrap import Services
 from service.cli.context import load_settings, provide_services
 from service.cli.failures import fail
 from service.cli.terminal import print_result, printable
+from service.mail.configured import RESET_URL
 from service.model.sessions import ListedSession
 from service.model.users import KeyInfo, User
 from service.settings import Settings
@@ -100,6 +102,30 @@ def set_password(name_or_id: str, *, json: bool) -> None:
         password = _accept_password(settings)
         ended = run(lambda services: services.user_admin.set_password(found, password))
     print_result({"ended": ended}, f"The password was set; {ended} sessions ended.", json=json)
+
+
+@user.command()
+@user_argument
+@as_json
+def reset_link(name_or_id: str, *, json: bool) -> None:
+    """Make a link with which a user sets a new password; print it, and tell the user.
+
+    It is valid for an hour, and once. The page is that of OSTIARY_RESET_URL.
+    """
+    settings = load_settings()
+    url = settings.mail.reset_url or (None if settings.is_production else RESET_URL)
+    if url is None:
+        fail("OSTIARY_RESET_URL is not set: the page on which a password is reset.")
+
+    async def make(services: Services) -> Link:
+        found = await services.user_admin.find(name_or_id)
+        return await services.user_admin.make_reset_link(found)
+
+    with provide_services(settings) as run:
+        made = run(make)
+    link = url.with_token(made.token)
+    result = {"link": link, "expires_at": made.expires_at}
+    print_result(result, f"{link}\nValid until {made.expires_at:%Y-%m-%d %H:%M} UTC.", json=json)
 
 
 @user.command()

@@ -14,10 +14,13 @@ from service.model.users import User
 class ExportedKey(Struct, frozen=True, kw_only=True):
     """A name by which the user logs in."""
 
-    provider: Annotated[str, Meta(description="What kind of name it is: `username`.")]
+    provider: Annotated[str, Meta(description="What kind of name it is: `username` or `email`.")]
     name: Annotated[str, Meta(description="The name, as it is displayed.")]
     has_password: Annotated[
         bool, Meta(description="Whether a password logs in with it. Only its hash is kept.")
+    ]
+    verified_at: Annotated[
+        datetime | None, Meta(description="When the user proved to receive mail at the address.")
     ]
     created_at: Annotated[datetime, Meta(description="When it was added.")]
 
@@ -43,6 +46,15 @@ class ExportedDevice(Struct, frozen=True, kw_only=True):
     last_seen: Annotated[datetime, Meta(description="The last log-in on it.")]
 
 
+class ExportedChallenge(Struct, frozen=True, kw_only=True):
+    """Something that the user was asked, by mail for example, and that waits for the answer."""
+
+    purpose: Annotated[str, Meta(description="What the answer allows.")]
+    address: Annotated[str | None, Meta(description="The address that it is about.")]
+    created_at: Annotated[datetime, Meta(description="When it was asked.")]
+    expires_at: Annotated[datetime, Meta(description="Until when it can be answered.")]
+
+
 class AccountExport(Struct, frozen=True, kw_only=True):
     """Everything that is kept about a user, but for what opens their account."""
 
@@ -51,3 +63,6 @@ class AccountExport(Struct, frozen=True, kw_only=True):
     keys: Annotated[list[ExportedKey], Meta(description="The names, oldest first.")]
     sessions: Annotated[list[ExportedSession], Meta(description="The sessions, newest first.")]
     devices: Annotated[list[ExportedDevice], Meta(description="Known devices, last used first.")]
+    challenges: Annotated[
+        list[ExportedChallenge], Meta(description="What waits for an answer, newest first.")
+    ]

@@ -7,10 +7,16 @@ from typing import Any
 from sqlalchemy import BindParameter, Text, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.model.exports import AccountExport, ExportedDevice, ExportedKey, ExportedSession
+from service.model.exports import (
+    AccountExport,
+    ExportedChallenge,
+    ExportedDevice,
+    ExportedKey,
+    ExportedSession,
+)
 from service.model.users import User
 from service.storage.sessions import decode_methods
-from service.storage.tables import device, key, session
+from service.storage.tables import challenge, device, key, session
 
 _OWNER: BindParameter[Any] = bindparam("owner_id")
 
@@ -19,6 +25,7 @@ EXPORT_KEYS = (
         key.c.provider,
         key.c.display_name,
         key.c.password_hash.is_not(None).label("has_password"),
+        key.c.verified_at,
         key.c.created_at,
     )
     .where(key.c.user_id == _OWNER)
@@ -43,6 +50,16 @@ EXPORT_DEVICES = (
     .where(device.c.user_id == _OWNER)
     .order_by(device.c.last_seen.desc(), device.c.hash)
 )
+EXPORT_CHALLENGES = (
+    select(
+        challenge.c.purpose,
+        challenge.c.display_address,
+        challenge.c.created_at,
+        challenge.c.expires_at,
+    )
+    .where(challenge.c.user_id == _OWNER)
+    .order_by(challenge.c.created_at.desc(), challenge.c.id)
+)
 EXPORTED_AT = select(func.now())
 
 
@@ -53,6 +70,7 @@ async def export_user(connection: AsyncConnection, user: User) -> AccountExport:
     keys = await connection.execute(EXPORT_KEYS, owner)
     sessions = await connection.execute(EXPORT_SESSIONS, owner)
     devices = await connection.execute(EXPORT_DEVICES, owner)
+    challenges = await connection.execute(EXPORT_CHALLENGES, owner)
     return AccountExport(
         exported_at=exported_at,
         user=user,
@@ -61,6 +79,7 @@ async def export_user(connection: AsyncConnection, user: User) -> AccountExport:
                 provider=row.provider,
                 name=row.display_name,
                 has_password=row.has_password,
+                verified_at=row.verified_at,
                 created_at=row.created_at,
             )
             for row in keys
@@ -79,4 +98,13 @@ async def export_user(connection: AsyncConnection, user: User) -> AccountExport:
             for row in sessions
         ],
         devices=[ExportedDevice(last_seen=row.last_seen) for row in devices],
+        challenges=[
+            ExportedChallenge(
+                purpose=row.purpose,
+                address=row.display_address,
+                created_at=row.created_at,
+                expires_at=row.expires_at,
+            )
+            for row in challenges
+        ],
     )

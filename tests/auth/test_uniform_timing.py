@@ -10,23 +10,29 @@ from structlog.testing import capture_logs
 
 from service.auth import uniform_timing as module
 from service.auth.accounts import Accounts, add_user
+from service.auth.challenges import Challenges
 from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
 from service.auth.hashing import pool
 from service.auth.hashing.hasher import Hasher, Verification
 from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
 from service.auth.identifiers import Identifier
+from service.auth.notices import Notices
+from service.auth.outbox import Outbox
 from service.auth.passwords import Password, PasswordPolicy
 from service.auth.rate_limits import RateLimiter
+from service.auth.secret_keys import Keyring
 from service.auth.sessions import Sessions
 from service.auth.uniform_timing import delay_refusal, measure_verify_times, uniform_timing
 from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
+from service.model.mail import Language
 from service.model.request_context import RequestContext
 from service.model.users import PasswordHash
 from service.settings.database import DatabaseOptions
 from service.settings.passwords import Argon2Cost
 from service.settings.rate_limits import RateLimitSettings
+from service.settings.secret_keys import SecretKeys
 from service.settings.sessions import SessionSettings
 from service.settings.values import Rate
 from service.storage.database import Database
@@ -35,7 +41,7 @@ from tests.auth.test_hashing import PATIENT, process_of
 from tests.auth.test_legacy_hashes import FOREIGN, OSLO_ARGON2ID, lucia_v1
 from tests.databases import execute
 from tests.factories import REMOVE_PASSWORDS
-from tests.services import PATIENCE
+from tests.services import PATIENCE, SECRET_KEYS
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
 RIGHT = PasswordPolicy().accept("correct horse battery staple")
@@ -64,7 +70,11 @@ async def accounts(database_url: str, database: Database, hasher: Hasher) -> Acc
     async with database.transaction() as connection:
         await add_user(connection, Username.parse("alice"), await hasher.hash(RIGHT))
     rate_limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=1)
-    return Accounts(database, hasher, sessions, rate_limiter, UsernameHolds(hold=0))
+    challenges = Challenges(database, Keyring(SecretKeys.parse(SECRET_KEYS)))
+    outbox = Outbox(database, Language.ENGLISH, is_available=False)
+    notices = Notices(database, outbox, challenges)
+    holds = UsernameHolds(hold=0)
+    return Accounts(database, hasher, sessions, rate_limiter, holds, challenges, notices)
 
 
 @pytest.fixture
