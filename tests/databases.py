@@ -253,10 +253,11 @@ WHERE datname = current_database()
 ERASE = """
 BEGIN;
 LOCK TABLE "user", key, session, device, rate_limit, imported, username_hold, sealed_secret,
-    challenge, mail IN EXCLUSIVE MODE;
+    challenge, reset_request, mail IN EXCLUSIVE MODE;
 DELETE FROM "user";
 DELETE FROM sealed_secret;
 DELETE FROM challenge;
+DELETE FROM reset_request;
 DELETE FROM mail;
 DELETE FROM rate_limit;
 DELETE FROM imported;

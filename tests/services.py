@@ -55,6 +55,7 @@ NO_LIMITS = {
     "OSTIARY_LOG_IN_FAILURES_TOTAL": "0",
     "OSTIARY_LOG_INS_PER_NAME_AND_ADDRESS": "0",
     "OSTIARY_SIGN_UPS_PER_ADDRESS": "0",
+    "OSTIARY_MAIL_REQUESTS_PER_ADDRESS": "0",
 }
 
 # Clients use no TLS. By default each one loads all certificate authorities, which takes longer than
@@ -136,6 +137,8 @@ def running(
                 "DATABASE_URL": database_url,
                 "OSTIARY_PORT": str(port),
                 **FRUGAL,
+                # Mails are written there, without an SMTP server.
+                "OSTIARY_DATA_DIR": str(log.with_suffix(".data")),
                 **(environment or {}),
             }
         )

@@ -40,6 +40,7 @@ SECRETS = {
 MAIL = {
     "OSTIARY_MAIL_FROM": "Example <no-reply@example.com>",
     "OSTIARY_RESET_URL": "https://app.example.com/reset#token={token}",
+    "OSTIARY_UNDO_URL": "https://app.example.com/undo#token={token}",
 }
 
 
@@ -333,7 +334,8 @@ def test_hsts_is_the_value_of_the_header(value: str) -> None:
     "name",
     [
         *("OSTIARY_TRUSTED_PROXIES", "OSTIARY_ALLOWED_HOSTS", "OSTIARY_ALLOWED_ORIGINS"),
-        *("OSTIARY_SMTP_URL", "OSTIARY_MAIL_FROM", "OSTIARY_MAIL_LANGUAGE", "OSTIARY_RESET_URL"),
+        *("OSTIARY_SMTP_URL", "OSTIARY_MAIL_FROM", "OSTIARY_MAIL_LANGUAGE"),
+        *("OSTIARY_RESET_URL", "OSTIARY_UNDO_URL"),
     ],
 )
 def test_the_compose_file_passes_on_what_proxy_pages_and_mail_need(name: str) -> None:
@@ -576,23 +578,26 @@ def test_a_wrong_smtp_url_is_told_without_its_password(url: str) -> None:
         'https://app.example.com/{token}"><b>',
     ],
 )
-def test_a_wrong_reset_url_is_refused(url: str) -> None:
-    (error,) = errors_of(OSTIARY_RESET_URL=url)
-    assert error.startswith("OSTIARY_RESET_URL: must look like https://")
+@pytest.mark.parametrize("name", ["OSTIARY_RESET_URL", "OSTIARY_UNDO_URL"])
+def test_a_wrong_url_of_a_page_is_refused(name: str, url: str) -> None:
+    (error,) = errors_of(**{name: url})
+    assert error.startswith(f"{name}: must look like https://")
 
 
-def test_in_production_a_reset_link_needs_tls() -> None:
-    url = {"OSTIARY_RESET_URL": "http://app.example.com/reset#{token}"}
-    assert read_settings(url).mail.reset_url
+@pytest.mark.parametrize("name", ["OSTIARY_RESET_URL", "OSTIARY_UNDO_URL"])
+def test_in_production_a_link_needs_tls(name: str) -> None:
+    url = {name: "http://app.example.com/page#{token}"}
+    assert read_settings(url).mail is not None
     (error,) = errors_of(**PRODUCTION, **url)
-    assert error == "OSTIARY_RESET_URL: must begin with https:// in production"
+    assert error == f"{name}: must begin with https:// in production"
 
 
-def test_an_smtp_server_needs_a_sender_and_a_page_for_resets() -> None:
+def test_an_smtp_server_needs_a_sender_and_the_pages_of_links() -> None:
     errors = errors_of(OSTIARY_SMTP_URL="smtps://mail.example.com")
     assert errors == [
         "OSTIARY_MAIL_FROM: required with OSTIARY_SMTP_URL",
         "OSTIARY_RESET_URL: required with OSTIARY_SMTP_URL",
+        "OSTIARY_UNDO_URL: required with OSTIARY_SMTP_URL",
     ]
 
 

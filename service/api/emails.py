@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from litestar import Controller, delete, post, put
+from litestar import Controller, Response, delete, post, put
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
 
 from service.api.http.json_body import StrictJSON, require_json_body
+from service.api.http.litestar_workarounds import options_response
 from service.api.http.problem_types import (
     DATABASE_UNAVAILABLE,
     EMAIL_TAKEN,
@@ -46,6 +49,12 @@ class EmailController(Controller):
     path = "/me/email"
     tags = ("Account",)
     security = SESSION_SECURITY
+
+    @HTTPRouteHandler("", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False)
+    # The name has to sort first: see `options_response`.
+    async def a_list_of_methods(self) -> Response[None]:
+        """Answer OPTIONS /me/email."""
+        return options_response("DELETE", "PUT")
 
     @put(
         "",

@@ -34,8 +34,8 @@ def adjust(document: Document, examples: dict[str, Document], operation_ids: lis
         _flatten_union(schema)
     for operation in _operations(document):
         operation.setdefault("security", [])
-        _add_examples(operation.get("requestBody", {}), examples)
         _let_body_be_optional(operation)
+        _add_examples(operation.get("requestBody", {}), examples)
         for status, response in operation["responses"].items():
             headers = response.get("headers", {}) | _headers_of(status)
             response["headers"] = dict(sorted(headers.items()))

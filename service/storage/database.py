@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 import asyncpg
 from sqlalchemy import event
@@ -34,13 +35,14 @@ UNPREPARED: dict[str, Any] = {
 }
 
 
-# What is kept beside a connection: calls for when its transaction has been committed.
-AFTER_COMMIT = "after_commit"
+# Calls for when the transaction of a connection has been committed. Not in its ``info``: that of a
+# connection that was lost cannot be reached.
+_after_commit: WeakKeyDictionary[AsyncConnection, list[Callable[[], object]]] = WeakKeyDictionary()
 
 
 def on_commit(connection: AsyncConnection, call: Callable[[], object]) -> None:
     """Call this when the transaction of a connection of `Database.transaction` was committed."""
-    connection.info[AFTER_COMMIT].append(call)
+    _after_commit[connection].append(call)
 
 
 def create_engine(url: str, options: DatabaseOptions, **engine_options: Any) -> AsyncEngine:
@@ -142,17 +144,14 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Take a connection from the pool and begin a transaction; an exception rolls it back."""
-        after_commit: list[Callable[[], object]] = []
+        calls: list[Callable[[], object]] = []
         with translating_errors():
             asked = monotonic()
             async with time_limit(), self._transactional.begin() as connection:
                 POOL_WAIT_SECONDS.observe(monotonic() - asked)
-                connection.info[AFTER_COMMIT] = after_commit
-                try:
-                    yield connection
-                finally:
-                    connection.info.pop(AFTER_COMMIT, None)
-        for call in after_commit:
+                _after_commit[connection] = calls
+                yield connection
+        for call in calls:
             call()
 
     async def with_retry(

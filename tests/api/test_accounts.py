@@ -49,7 +49,7 @@ def test_sign_up_returns_the_user_and_a_fresh_session(client: httpx.Client) -> N
     assert UUID(body["user"]["id"]).version == 4
     session = body["session"]
     assert session.keys() == {
-        *("id", "state", "fresh", "created_at"),
+        *("id", "state", "fresh", "methods", "created_at", "authenticated_at"),
         *("active_expires_at", "idle_expires_at", "absolute_expires_at"),
     }
     assert (session["state"], session["fresh"]) == ("active", True)

@@ -108,6 +108,12 @@ ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
         "password": STRINGS,
         "current_password": STRINGS,
         "new_password": STRINGS,
+        "email": STRINGS | st.just("alice@example.org"),
+        "code": STRINGS | st.just("12345678"),
+        "challenge_token": STRINGS | st.just("A" * 64),
+        "token": STRINGS | st.just("A" * 64),
+        "identifier": STRINGS,
+        "method": JSON_VALUES | st.sampled_from(["password", "email_code"]),
         "transport": JSON_VALUES | st.sampled_from(["cookie", "bearer"]),
     },
 )

@@ -119,6 +119,21 @@ UNSAFE = [
     ("DELETE", "/sessions/00000000-0000-0000-0000-000000000000", None),
     ("PUT", "/me/password", {"current_password": PASSWORD, "new_password": "another one of them"}),
     ("DELETE", "/me", {"password": PASSWORD}),
+    ("PUT", "/me/username", {"username": "Alicia"}),
+    ("POST", "/me/reauthenticate/options", None),
+    ("POST", "/me/reauthenticate", {"method": "password", "password": PASSWORD}),
+    ("PUT", "/me/email", {"email": "alice@example.org"}),
+    ("POST", "/me/email/verify", {"challenge_token": "A" * 64, "code": "12345678"}),
+    ("DELETE", "/me/email", None),
+    ("POST", "/signup/email", {"email": "alice@example.org"}),
+    (
+        "POST",
+        "/signup/email/verify",
+        {"challenge_token": "A" * 64, "code": "12345678", "password": PASSWORD},
+    ),
+    ("POST", "/password-reset", {"identifier": "Alice"}),
+    ("POST", "/password-reset/confirm", {"token": "A" * 64, "new_password": PASSWORD}),
+    ("POST", "/undo", {"token": "A" * 64}),
 ]
 
 
@@ -145,14 +160,11 @@ def test_a_refused_origin_is_logged(service: Service, client: httpx.Client) -> N
 
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
 def test_a_request_from_a_foreign_origin_is_refused(
-    service: Service, client: httpx.Client, method: str, path: str, body: dict[str, str] | None
+    client: httpx.Client, method: str, path: str, body: dict[str, str] | None
 ) -> None:
     sign_up(client)
     response = client.request(method, path, json=body, headers={"Origin": FOREIGN})
     assert (response.status_code, response.json()["code"]) == (403, "origin_rejected")
-    (line,) = [line for line in service.logged().splitlines() if "origin_rejected" in line]
-    assert response.headers["x-request-id"] in line
-    assert FOREIGN in line
     assert "access-control-allow-origin" not in response.headers
     assert client.get("/me").status_code == 200
 

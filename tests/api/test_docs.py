@@ -69,7 +69,9 @@ def test_operations_that_need_no_session_say_so() -> None:
     open_to_all = {
         operation["operationId"] for _, _, operation in OPERATIONS if operation["security"] == []
     }
-    assert open_to_all == {"signUp", "logIn", "getHealth", "getReadiness"}
+    sign_up = {"signUp", "signUpByEmail", "verifySignUp"}
+    reset = {"requestPasswordReset", "confirmPasswordReset", "undo"}
+    assert open_to_all == {*sign_up, "logIn", *reset, "getHealth", "getReadiness"}
 
 
 def test_all_others_take_a_bearer_token_or_the_cookie() -> None:
@@ -89,7 +91,9 @@ def test_paths_stand_in_the_order_of_a_life() -> None:
     """Generators and pages keep the order: sign-up first, health last."""
     account = ["/signup", "/login", "/me", "/me/password", "/logout"]
     sessions = ["/sessions", "/sessions/{session_id}"]
-    assert list(COMMITTED["paths"]) == [*account, *sessions, "/healthz", "/readyz"]
+    paths = list(COMMITTED["paths"])
+    assert paths[:5] == account
+    assert paths[-4:] == [*sessions, "/healthz", "/readyz"]
     listed = [operation["operationId"] for _, _, operation in OPERATIONS]
     assert sorted(operation_ids()) == sorted(listed)
 

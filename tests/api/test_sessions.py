@@ -245,6 +245,8 @@ OPEN = {
     *(("POST", "/signup"), ("POST", "/login"), ("GET", "/healthz"), ("GET", "/readyz")),
     *(("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/page.js")),
     ("GET", "/docs/page.css"),
+    *(("POST", "/signup/email"), ("POST", "/signup/email/verify"), ("POST", "/undo")),
+    *(("POST", "/password-reset"), ("POST", "/password-reset/confirm")),
     ("GET", "/docs/{name}"),
 }
 

@@ -16,6 +16,7 @@ from service.cli.main import main
 from service.storage.tables import metadata
 from tests.cli.running import OSTIARY, REPOSITORY, environment, run
 from tests.databases import TestServer, execute, fetch_value, locked, wait_for_lock_waiters
+from tests.mail.conftest import mail_environment
 from tests.services import PATIENCE, reserved_port
 
 PASSWORD = "correct horse battery staple\n"
@@ -28,13 +29,20 @@ ON_DATABASE = [
     ("user", "list"),
     ("user", "delete", "Alice", "--yes"),
     ("user", "set-password", "Alice"),
+    ("user", "reset-link", "Alice"),
     ("user", "sessions", "Alice"),
     ("sessions", "end-all", "--yes"),
+    ("mail", "list"),
+    ("mail", "retry"),
+    ("secret-key", "status"),
+    ("secret-key", "reseal"),
+    ("secret-key", "forget", "unknown", "--yes"),
     ("import-lucia", "--source", "postgresql://127.0.0.1:1/lucia"),
     ("serve",),
 ]
 MIGRATE = ("migrate",)
-OTHERS = [("openapi", "--output", "/dev/null"), ("settings",)]
+OTHERS = [("openapi", "--output", "/dev/null"), ("settings",), ("secret-key", "new")]
+GROUPS = {"user", "sessions", "mail", "secret-key"}
 
 
 def failure(*command: str, **variables: str) -> str:
@@ -52,7 +60,7 @@ def name(command: tuple[str, ...]) -> str:
 
 def test_no_command_is_left_out() -> None:
     listed = {
-        command[:2] if command[0] in {"user", "sessions"} else command[:1]
+        command[:2] if command[0] in GROUPS else command[:1]
         for command in [*ON_DATABASE, MIGRATE, *OTHERS]
     }
     existing: set[tuple[str, ...]] = set()
@@ -85,7 +93,8 @@ def stranger_url(postgresql: TestServer) -> Iterator[str]:
 
 @pytest.mark.parametrize("command", ON_DATABASE, ids=name)
 def test_production_tells_to_migrate(empty_url: str, command: tuple[str, ...]) -> None:
-    line = failure(*command, OSTIARY_ENV="production", DATABASE_URL=empty_url)
+    mail = mail_environment("smtps://mail.example.com")
+    line = failure(*command, OSTIARY_ENV="production", DATABASE_URL=empty_url, **mail)
     assert line == "The database lacks migrations of this version: run `ostiary migrate` first."
 
 

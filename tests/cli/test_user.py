@@ -11,7 +11,7 @@ import pytest
 from service.auth import user_admin
 from tests.cli.running import run
 from tests.databases import execute, fetch_value
-from tests.factories import PASSWORD, cookie, log_in, sign_up, token_of
+from tests.factories import PASSWORD, cookie, log_in, moment, sign_up, token_of
 from tests.services import Service
 
 
@@ -106,8 +106,9 @@ def test_a_user_is_shown_with_the_address_and_found_by_it(
     assert user(url, "list").split()[1:] == ["Alice", "A@x.com"]
     execute(url, "UPDATE key SET verified_at = '2026-01-31T09:30Z' WHERE provider = 'email'")
     shown = user_json(url, "show", "a@x.com")["user"]
-    assert shown == client.get("/me").json()["user"]
-    assert shown["email_verified_at"] == "2026-01-31T09:30:00.000000Z"
+    verified_at = shown.pop("email_verified_at")
+    assert shown.items() < client.get("/me").json()["user"].items()
+    assert moment(verified_at) == moment("2026-01-31T09:30:00Z")
     assert "verified 2026-01-31 09:30:00 UTC" in user(url, "show", "Alice")
     assert "no user" in refusal(url, "show", "b@x.com")
 

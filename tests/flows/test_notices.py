@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 
@@ -209,10 +211,10 @@ def without_password(service: Service, session: dict[str, str]) -> dict[str, str
     return session
 
 
-def options(client: httpx.Client, session: dict[str, str]) -> dict[str, str]:
+def options(client: httpx.Client, session: dict[str, str]) -> dict[str, Any]:
     response = client.post("/me/reauthenticate/options", headers=session)
     assert response.status_code == 200, response.text
-    body: dict[str, str] = response.json()
+    body: dict[str, Any] = response.json()
     return body
 
 

@@ -86,6 +86,7 @@ async def put(
         MailKind.VERIFY_EMAIL_CODE: Purpose.EMAIL,
         MailKind.REAUTHENTICATE_CODE: Purpose.REAUTHENTICATION,
         MailKind.RESET_LINK: Purpose.PASSWORD_RESET,
+        MailKind.UNDO_RESET_LINK: Purpose.PASSWORD_RESET,
     }
     challenge_id = None
     async with database.transaction() as connection:

@@ -109,7 +109,7 @@ def test_the_privileges_are_sufficient(
         'UPDATE "user" SET created_at = now()',
         "UPDATE key SET user_id = gen_random_uuid()",
         "UPDATE key SET provider = 'email'",
-        "DELETE FROM key",
+        "DELETE FROM imported",
         "UPDATE session SET user_id = gen_random_uuid()",
         "UPDATE session SET absolute_expires_at = now() + interval '1 year'",
         "UPDATE alembic_version SET version_num = '9999'",

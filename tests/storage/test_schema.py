@@ -48,7 +48,7 @@ def test_migrating_creates_the_tables(empty_database: str) -> None:
     assert (move.before, move.after) == (None, NEWEST_REVISION)
     assert tables_in(empty_database) == {
         *("user", "key", "session", "device", "rate_limit", "imported", "alembic_version"),
-        *("username_hold", "sealed_secret", "challenge", "mail"),
+        *("username_hold", "sealed_secret", "challenge", "reset_request", "mail"),
     }
 
 
