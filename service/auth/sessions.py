@@ -132,8 +132,8 @@ class Sessions:
         ``method`` has proven the user.
         The device is known to the user from now on: by the token that was ``presented``, if it is
         one that was issued and not forgotten, else by a new one. ``settles`` are the charges of the
-        attempt. Raises `InvalidCredentials` if the key was removed or its password changed since it
-        was read; then nothing happens.
+        attempt. Raises `InvalidCredentials` if the key was removed, its password changed, or the
+        security version of its user moved since it was read; then nothing happens.
         """
         token, new_device = Token.issue(), DeviceToken.issue()
         inserted = await openings.open_session(

@@ -52,11 +52,16 @@ class User(Struct, frozen=True, kw_only=True):
 
 
 class Key(Struct, frozen=True, kw_only=True):
-    """A name by which a user logs in; by password only if it has a password hash."""
+    """A name by which a user logs in; by password only if it has a password hash.
+
+    ``security_version`` is the user's when the key was read: what is proven with it is worth
+    nothing once that has moved.
+    """
 
     provider: str
     name: str
     user: User
+    security_version: int
     password_hash: PasswordHash | None
 
 

@@ -80,7 +80,7 @@ _KEY_COLUMNS = (
     key.c.password_hash,
     key.c.password_scheme,
 )
-_KEYS_WITH_USERS = select(*_KEY_COLUMNS, *USER_COLUMNS).select_from(
+_KEYS_WITH_USERS = select(*_KEY_COLUMNS, user.c.security_version, *USER_COLUMNS).select_from(
     key.join(user).outerjoin(ADDRESS, true())
 )
 
@@ -114,7 +114,7 @@ _identified = union_all(
     _keys_named(Provider.EMAIL, "address"), _keys_named(Provider.USERNAME, "username")
 ).subquery("identified")
 FIND_IDENTIFIED_KEY = (
-    select(_identified, *USER_COLUMNS)
+    select(_identified, user.c.security_version, *USER_COLUMNS)
     .select_from(
         _identified.join(user, user.c.id == _identified.c.user_id).outerjoin(ADDRESS, true())
     )
@@ -417,6 +417,7 @@ def key_of_row(row: Any) -> Key:
         provider=row.provider,
         name=row.name,
         user=user_of_row(row),
+        security_version=row.security_version,
         password_hash=PasswordHash(row.password_hash, row.password_scheme)
         if has_password
         else None,

@@ -41,7 +41,7 @@ from service.storage.sessions import (
     periods,
     session_of_row,
 )
-from service.storage.tables import device, key, session
+from service.storage.tables import device, key, session, user
 
 # How many devices of a user are known.
 MAX_DEVICES = 100
@@ -57,8 +57,9 @@ _issued_device = (
     .scalar_subquery()
 )
 
-# The key is locked and its hash compared again: a password that was replaced while it was being
-# verified opens no session.
+# The key and its user are locked, in this order, and compared again: neither a password that was
+# replaced while it was being verified, nor any proof of before a change of what protects the user,
+# opens a session.
 _opened = (
     insert(session)
     .from_select(
@@ -92,10 +93,12 @@ _opened = (
             NOW,
             PROVEN_NOW,
         )
+        .join_from(key, user)
         .where(
             key.c.provider == bindparam("key_provider"),
             key.c.name == bindparam("key_name"),
             key.c.password_hash == bindparam("verified_hash"),
+            user.c.security_version == bindparam("security_version"),
         )
         .with_for_update(read=True),
     )
@@ -181,7 +184,8 @@ async def open_session(  # noqa: PLR0913
     to ``max_counted`` earlier sessions of the user are counted. The device is known from now on as
     ``presented_device``, if that was issued, or as ``new_device``; the user's oldest beyond
     `MAX_DEVICES` is forgotten. The charges of an attempt are settled. Returns ``None``, and does
-    nothing, if the key no longer exists or has another password hash.
+    nothing, if the key no longer exists or has another password hash, or if the security version of
+    its user has moved.
     """
     rows = await _OPEN_SESSION.all(
         connection,
@@ -192,6 +196,7 @@ async def open_session(  # noqa: PLR0913
             "key_provider": key.provider,
             "key_name": key.name,
             "verified_hash": None if key.password_hash is None else key.password_hash.text,
+            "security_version": key.security_version,
             "method": method.value,
             "user_agent": device.user_agent,
             "address": device.address,

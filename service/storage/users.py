@@ -58,6 +58,7 @@ async def add_user(  # noqa: PLR0913
             email_verified_at=created_at if is_verified else None,
             created_at=created_at,
         ),
+        security_version=0,
         password_hash=password_hash,
     )
 

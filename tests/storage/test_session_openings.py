@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
 
+import service
 from service.model.devices import DeviceHash
 from service.model.request_context import Device
 from service.model.sessions import InsertedSession, Method, SecretHash
@@ -18,7 +21,7 @@ from service.storage.database import Database
 from service.storage.direct import AnyConnection
 from service.storage.rate_limits import Bucket, Charge, consume
 from service.storage.session_openings import open_session
-from tests.databases import execute, fetch_value
+from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 
 ALICE, BOBBY = UUID(int=1), UUID(int=2)
 CURRENT, OLD = PasswordHash("current", "scheme"), PasswordHash("old", "scheme")
@@ -49,6 +52,7 @@ async def log_in(
     connection: AnyConnection,
     password_hash: PasswordHash = CURRENT,
     *,
+    security_version: int = 0,
     max_counted: int = 0,
     settles: Sequence[Charge] = (),
 ) -> InsertedSession | None:
@@ -64,7 +68,13 @@ async def log_in(
         connection,
         session_id=UUID(int=3),
         secret_hash=SecretHash(b"secret"),
-        key=Key(provider="username", name="alice", user=user, password_hash=password_hash),
+        key=Key(
+            provider="username",
+            name="alice",
+            user=user,
+            security_version=security_version,
+            password_hash=password_hash,
+        ),
         method=Method.PASSWORD,
         device=Device(),
         settings=SessionSettings(),
@@ -120,3 +130,30 @@ async def test_an_attempt_is_refunded_only_if_the_session_opens(
             assert fetch_value(database_url, left) == opens
             devices = fetch_value(database_url, "SELECT count(*) FROM device")
             assert devices == int(opens)
+
+
+async def test_no_session_opens_by_a_proof_of_before_a_change_of_what_protects_the_user(
+    database: Database, database_url: str
+) -> None:
+    execute(database_url, 'UPDATE "user" SET security_version = 1 WHERE id = $1', ALICE)
+    async with database.direct() as connection:
+        assert await log_in(connection) is None
+        assert await log_in(connection, security_version=1) is not None
+
+
+async def test_a_change_of_what_protects_the_user_is_waited_for(
+    database: Database, database_url: str
+) -> None:
+    change = f"""UPDATE "user" SET security_version = 1 WHERE id = '{ALICE}'"""
+    async with database.direct() as connection:
+        with held(database_url, change, end="COMMIT"):
+            opening = asyncio.create_task(log_in(connection))
+            await asyncio.to_thread(wait_for_lock_waiters, database_url)
+        assert await opening is None
+
+
+def test_one_statement_opens_sessions() -> None:
+    """But for those that are imported, with their tokens, from Lucia."""
+    files = (Path(service.__file__).parent).rglob("*.py")
+    opening = {path.name for path in files if "insert(session)" in path.read_text()}
+    assert opening == {"session_openings.py"}

@@ -24,7 +24,11 @@ ALICE = User(
     created_at=datetime.now(UTC),
 )
 ALICES_KEY = Key(
-    provider="username", name="a", user=ALICE, password_hash=PasswordHash("hash", "scheme")
+    security_version=0,
+    provider="username",
+    name="a",
+    user=ALICE,
+    password_hash=PasswordHash("hash", "scheme"),
 )
 # In the table they are in the opposite of the order in which they are locked.
 ADD_KEYS = """
