@@ -114,10 +114,10 @@ function showProblem(form, problem) {
     first.focus();
     return;
   }
-  const isOver = problem.code === "invalid_challenge";
-  const text = isOver ? form.dataset.invalidChallenge : problem.message;
+  // Where the form knows better what the problem means, it says so.
+  const own = form.getAttribute(`data-${problem.code.replaceAll("_", "-")}`);
   const later = problem.retryAfter ? ` Try again in ${problem.retryAfter} seconds.` : "";
-  form.querySelector('[role="alert"]').textContent = text + later;
+  form.querySelector('[role="alert"]').textContent = (own ?? problem.message) + later;
 }
 
 function clearProblem(form) {

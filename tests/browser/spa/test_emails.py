@@ -30,7 +30,7 @@ def test_an_address_is_set_and_removed_after_the_password_was_asked_for(
     type_into(page.locator("#change-email-email"), NEW)
     password = page.locator("#reauthenticate-password")
     type_into(password, "wrong")
-    expect(page.locator("#step-up [role=alert]")).to_contain_text("ncorrect")
+    expect(page.locator("#step-up [role=alert]")).to_have_text("The password is wrong.")
     type_into(password, NEW_PASSWORD)
     code = page.locator("#verify-email-code")
     sent = mailboxes.code(NEW)
