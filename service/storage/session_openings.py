@@ -57,7 +57,7 @@ _issued_device = (
     .scalar_subquery()
 )
 
-# The key and its user are locked, in this order, and compared again: neither a password that was
+# The user and the key are locked, in this order, and compared again: neither a password that was
 # replaced while it was being verified, nor any proof of before a change of what protects the user,
 # opens a session.
 _opened = (
@@ -93,7 +93,7 @@ _opened = (
             NOW,
             PROVEN_NOW,
         )
-        .join_from(key, user)
+        .join_from(user, key)
         .where(
             key.c.provider == bindparam("key_provider"),
             key.c.name == bindparam("key_name"),

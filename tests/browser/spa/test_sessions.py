@@ -1,72 +1,17 @@
-"""The single-page app of the examples, by keyboard, from another origin than the service's."""
+"""Sign-up, log-in and sessions, by keyboard."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import served
-from tests.browser.test_pages import APP, AUTH, NEIGHBOUR
+from tests.browser.spa.conftest import type_into
+from tests.browser.spa.server import SPAServer
+from tests.browser.test_pages import APP, NEIGHBOUR
 from tests.databases import execute
 from tests.factories import PASSWORD
-from tests.services import Service, running
-
-SPA = Path(__file__).parent.parent.parent / "examples" / "spa"
-TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-
-
-class SPAServer(ThreadingHTTPServer):
-    """Serves the files of the app, with the address of a service in the page."""
-
-    service_url = ""
-
-
-class Files(BaseHTTPRequestHandler):
-    """Answers GET with a file of the app."""
-
-    server: SPAServer
-
-    def do_GET(self) -> None:
-        path = SPA / (self.path.lstrip("/") or "index.html")
-        self.send_response(200 if path.is_file() else 404)
-        self.send_header("Content-Type", TYPES.get(path.suffix, "text/plain"))
-        self.end_headers()
-        if path.is_file():
-            text = path.read_text().replace("http://localhost:8000", self.server.service_url)
-            self.wfile.write(text.encode())
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def spa() -> Iterator[SPAServer]:
-    server = SPAServer(("127.0.0.1", 0), Files)
-    with served(server):
-        yield server
-
-
-@pytest.fixture
-def service(database_url: str, tmp_path: Path, spa: SPAServer) -> Iterator[Service]:
-    environment = {
-        "OSTIARY_ALLOWED_ORIGINS": f"http://{APP}:{spa.server_address[1]}",
-        "OSTIARY_ALLOWED_HOSTS": AUTH,
-    }
-    with running(database_url, tmp_path / "service.log", environment) as service:
-        spa.service_url = service.url.replace("127.0.0.1", AUTH)
-        yield service
-
-
-@pytest.fixture
-def page(profile: BrowserContext, spa: SPAServer, service: Service) -> Page:
-    page = profile.new_page()
-    page.goto(f"http://{APP}:{spa.server_address[1]}/")
-    expect(page.locator("#log-in-username")).to_be_focused()
-    return page
+from tests.flows.conftest import ALICE, NEW_PASSWORD, Mailboxes
+from tests.services import Service
 
 
 def fill(page: Page, form: str, username: str, password: str) -> None:
@@ -91,6 +36,20 @@ def test_one_signs_up_reloads_logs_out_and_logs_in(page: Page) -> None:
     fill(page, "log-in", "alice", PASSWORD)
     expect(page.locator("#greeting")).to_have_text("Hello, Alice")
     assert page.evaluate("document.cookie") == ""
+
+
+def test_one_signs_up_by_email(page: Page, mailboxes: Mailboxes) -> None:
+    page.get_by_text("Sign up by e-mail instead").press("Enter")
+    type_into(page.locator("#email-sign-up-email"), ALICE)
+    code = page.locator("#verify-sign-up-code")
+    expect(code).to_be_focused()
+    page.keyboard.type(mailboxes.code(ALICE))
+    page.keyboard.press("Tab")
+    type_into(page.locator("#verify-sign-up-password"), "password")
+    expect(page.locator("#verify-sign-up-password-error")).to_contain_text("common")
+    type_into(page.locator("#verify-sign-up-password"), NEW_PASSWORD)
+    expect(page.locator("#greeting")).to_have_text(f"Hello, {ALICE}")
+    expect(page.locator("#email")).to_have_text(ALICE)
 
 
 def test_errors_stand_beside_their_fields(page: Page) -> None:
@@ -125,7 +84,7 @@ def test_other_devices_are_listed_and_logged_out(page: Page, service: Service) -
 
 def test_a_session_that_ended_elsewhere_shows_the_forms(page: Page, service: Service) -> None:
     fill(page, "sign-up", "Alice", PASSWORD)
-    expect(page.locator("#log-out")).to_be_visible()
+    expect(page.locator("#devices tr")).to_have_count(1)
     execute(service.database_url, "DELETE FROM session")
     page.locator("#log-out").press("Enter")
     expect(page.locator("#status")).to_have_text("You have been logged out.")
