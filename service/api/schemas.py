@@ -21,7 +21,7 @@ from service.auth.identifiers import Identifier
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.reauthentication import Options
 from service.auth.usernames import Username
-from service.model.sessions import ListedSession, Method, Session, SessionState
+from service.model.sessions import ListedSession, Method, ProvenMethod, Session, SessionState
 from service.model.users import User
 
 UNNAMED_DEVICE = DeviceName()
@@ -212,19 +212,6 @@ class DeleteMeRequest(Body, frozen=True, kw_only=True):
     password: Password
 
 
-class ProvenMethod(Struct, frozen=True, kw_only=True):
-    """What proved the user of a session, and when for the last time."""
-
-    method: Annotated[
-        str,
-        Meta(
-            description="`password`, `email_code`, or `reset`: a link to reset the password. Later "
-            "versions may know further methods."
-        ),
-    ]
-    at: Annotated[datetime, Meta(description="When it last proved the user.")]
-
-
 Methods = Annotated[
     list[ProvenMethod],
     Meta(
@@ -365,7 +352,7 @@ def authenticated(
             id=session.id,
             state=SessionState.ACTIVE,
             fresh=fresh,
-            methods=proven_methods(session),
+            methods=session.proven_methods,
             created_at=session.created_at,
             authenticated_at=session.authenticated_at,
             active_expires_at=session.active_expires_at,
@@ -392,11 +379,6 @@ def reauthentication_options(options: Options) -> ReauthenticationOptions:
     )
 
 
-def proven_methods(session: Session) -> list[ProvenMethod]:
-    """Return what proved the user of a session."""
-    return [ProvenMethod(method=method, at=at) for method, at in session.methods.items()]
-
-
 def listed_session_info(listed: ListedSession, *, current: UUID) -> ListedSessionInfo:
     """Return a session as it is listed for its user; ``current`` is the id of the request's."""
     session, device = listed.session, listed.device
@@ -407,7 +389,7 @@ def listed_session_info(listed: ListedSession, *, current: UUID) -> ListedSessio
         device_name=device.name,
         user_agent=device.user_agent,
         address=None if device.address is None else str(device.address),
-        methods=proven_methods(session),
+        methods=session.proven_methods,
         created_at=session.created_at,
         authenticated_at=session.authenticated_at,
         renewed_at=session.renewed_at,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from service.model.sessions import ProvenMethod
 from service.model.users import User
 
 
@@ -32,9 +33,7 @@ class ExportedSession(Struct, frozen=True, kw_only=True):
     device_name: Annotated[str | None, Meta(description="The name that the client gave.")]
     user_agent: Annotated[str | None, Meta(description="`User-Agent` of the log-in.")]
     address: Annotated[str | None, Meta(description="IP address of the log-in.")]
-    methods: Annotated[
-        dict[str, datetime], Meta(description="When each method last proved the user.")
-    ]
+    methods: Annotated[list[ProvenMethod], Meta(description="What proved the user, oldest first.")]
     created_at: Annotated[datetime, Meta(description="When the user logged in.")]
     renewed_at: Annotated[datetime, Meta(description="When it was opened or last renewed.")]
     ends_at: Annotated[datetime, Meta(description="When it ends, unless it is renewed.")]

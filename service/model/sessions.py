@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from service.model.devices import DeviceHash
 from service.model.request_context import Device
@@ -26,6 +27,19 @@ class Method(StrEnum):
     PASSWORD = "password"  # noqa: S105
     EMAIL_CODE = "email_code"
     RESET = "reset"
+
+
+class ProvenMethod(Struct, frozen=True, kw_only=True):
+    """What proved the user of a session, and when for the last time."""
+
+    method: Annotated[
+        str,
+        Meta(
+            description="`password`, `email_code`, or `reset`: a link to reset the password. Later "
+            "versions may know further methods."
+        ),
+    ]
+    at: Annotated[datetime, Meta(description="When it last proved the user.")]
 
 
 class SecretHash(bytes):
@@ -54,6 +68,16 @@ class Session(Struct, frozen=True, kw_only=True):
     absolute_expires_at: datetime
     authenticated_at: datetime
     methods: dict[str, datetime]
+
+    @property
+    def proven_methods(self) -> list[ProvenMethod]:
+        """What proved the user, as it is shown."""
+        return proven_methods(self.methods)
+
+
+def proven_methods(methods: dict[str, datetime]) -> list[ProvenMethod]:
+    """Return methods, with the times at which they last proved the user, as they are shown."""
+    return [ProvenMethod(method=method, at=at) for method, at in methods.items()]
 
 
 class EndedSession(Struct, frozen=True):

@@ -14,6 +14,7 @@ from service.model.exports import (
     ExportedKey,
     ExportedSession,
 )
+from service.model.sessions import proven_methods
 from service.model.users import User
 from service.storage.sessions import decode_methods
 from service.storage.tables import challenge, device, key, session
@@ -90,7 +91,7 @@ async def export_user(connection: AsyncConnection, user: User) -> AccountExport:
                 device_name=row.device_name,
                 user_agent=row.user_agent,
                 address=None if row.address is None else str(row.address),
-                methods=decode_methods(row.methods),
+                methods=proven_methods(decode_methods(row.methods)),
                 created_at=row.created_at,
                 renewed_at=row.renewed_at,
                 ends_at=row.idle_expires_at,
