@@ -53,16 +53,20 @@ def delete_me(client: httpx.Client) -> httpx.Response:
         (log_in, ["WITH", "WITH"]),
         (sign_up_another, ["WITH", "BEGIN", "INSERT", "INSERT", "SELECT", "WITH", "COMMIT"]),
         (lambda client: client.get("/sessions"), ["SELECT", "SELECT"]),
-        (lambda client: client.delete("/sessions"), ["SELECT", "WITH"]),
+        (lambda client: client.delete("/sessions"), ["SELECT", "SELECT", "WITH"]),
         (end_this_session, ["SELECT", "SELECT", "DELETE"]),
         (
             change_password,
             [
                 *("SELECT", "SELECT", "WITH", "UPDATE"),
-                *("BEGIN", "UPDATE", "UPDATE", "WITH", "UPDATE", "COMMIT"),
+                *("BEGIN", "UPDATE", "UPDATE", "UPDATE", "DELETE", "SELECT"),
+                *("WITH", "UPDATE", "COMMIT"),
             ],
         ),
-        (delete_me, ["SELECT", "SELECT", "WITH", "UPDATE", "WITH"]),
+        (
+            delete_me,
+            ["SELECT", "SELECT", "WITH", "UPDATE", "BEGIN", "SELECT", "WITH", "COMMIT"],
+        ),
     ],
     ids=[
         *("me", "logout", "login", "signup", "list", "end others", "end one"),
