@@ -146,6 +146,7 @@ class Accounts:
         key = await self._confirm_password(live, current, context, requester)
         password_hash = await self._hasher.hash(new, requester)
         async with self._database.transaction() as connection:
+            await storage.lock_user(connection, live.user.id)
             # The verified key first: a log-in with the old password waits for its lock, and fails.
             if not await key_storage.replace_password_hash(connection, key, password_hash):
                 raise InvalidCredentials
@@ -209,6 +210,7 @@ class Accounts:
     async def delete_proven(self, live: LiveSession, context: RequestContext) -> None:
         """Delete the user of a session that was proven recently, with all keys and sessions."""
         async with self._database.transaction() as connection:
+            await storage.lock_user(connection, live.user.id)
             await self._notices.put(connection, MailKind.ACCOUNT_DELETED, live.user.id, context)
             await storage.delete_user(connection, live.user.id)
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
@@ -222,6 +224,7 @@ class Accounts:
         requester = requester_of(context, str(live.user.id), is_known=True)
         key = await self._confirm_password(live, password, context, requester)
         async with self._database.transaction() as connection:
+            await storage.lock_user(connection, live.user.id)
             await self._notices.put(connection, MailKind.ACCOUNT_DELETED, live.user.id, context)
             if not await storage.delete_user_of_key(connection, key):
                 raise InvalidCredentials

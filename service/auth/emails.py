@@ -90,7 +90,7 @@ class Emails:
             Purpose.EMAIL, token, code, session_id=session_id
         )
         async with self._database.transaction() as connection:
-            await key_storage.lock_keys(connection, user_id)
+            await user_storage.lock_user(connection, user_id)
             claimed = await self._challenges.claim(connection, checked)
             kind = MailKind.EMAIL_CHANGED
             await self._notices.put_with_undo(connection, kind, user_id, context)
@@ -112,7 +112,7 @@ class Emails:
         """
         user_id = live.user.id
         async with self._database.transaction() as connection:
-            await key_storage.lock_keys(connection, user_id)
+            await user_storage.lock_user(connection, user_id)
             kind = MailKind.EMAIL_REMOVED
             await self._notices.put_with_undo(connection, kind, user_id, context)
             if not await storage.remove_addresses(connection, user_id):

@@ -43,7 +43,7 @@ class Undo:
         if user_id is None:
             raise InvalidChallenge
         async with self._database.transaction() as connection:
-            await key_storage.lock_keys(connection, user_id)
+            await user_storage.lock_user(connection, user_id)
             claimed = await self._challenges.claim(connection, checked)
             address = address_of(claimed.subject)
             try:

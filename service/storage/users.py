@@ -88,12 +88,20 @@ async def list_users(connection: AsyncConnection, max_rows: int, after: UUID) ->
     return [user_of_row(row) for row in result]
 
 
-LOCK_USER = select(user.c.id).where(user.c.id == bindparam("user_id")).with_for_update()
+# Not against the foreign keys of a session that a log-in opens: it has locked a key by then, and
+# would wait for the user in a circle with whoever has locked the user, and waits for the key.
+LOCK_USER = (
+    select(user.c.id).where(user.c.id == bindparam("user_id")).with_for_update(key_share=True)
+)
 
 
-async def lock_user(connection: AsyncConnection, user_id: UUID) -> None:
-    """Lock a user's row until the transaction ends."""
-    await connection.execute(LOCK_USER, {"user_id": user_id})
+async def lock_user(connection: AsyncConnection, user_id: UUID) -> bool:
+    """Lock a user until the transaction ends. Returns whether there is one.
+
+    Whoever changes several rows of a user begins with it: keys, then sessions, then challenges
+    come later. To lock the keys instead would not do, for some may come and go meanwhile.
+    """
+    return (await connection.execute(LOCK_USER, {"user_id": user_id})).first() is not None
 
 
 SECURITY_VERSION = select(user.c.security_version).where(user.c.id == bindparam("user_id"))
