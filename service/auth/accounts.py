@@ -13,6 +13,7 @@ from service.auth.challenges import Challenges
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
     InvalidCredentials,
+    NotAuthenticated,
     UsernameTaken,
     ValidationFailed,
 )
@@ -185,9 +186,12 @@ class Accounts:
     async def rename(self, live: LiveSession, username: Username, context: RequestContext) -> User:
         """Change the user name; the former one logs nobody in from now on. Returns the user.
 
-        Raises `UsernameTaken`, also for a name that somebody else gave up a while ago.
+        Raises `UsernameTaken`, also for a name that somebody else gave up a while ago, and
+        `NotAuthenticated` if the user was deleted meanwhile.
         """
         async with self._database.transaction() as connection:
+            if not await storage.lock_user(connection, live.user.id):
+                raise NotAuthenticated
             await self._username_holds.give_up(connection, live.user.id)
             try:
                 await set_username(connection, live.user.id, username)

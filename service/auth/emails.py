@@ -22,6 +22,7 @@ from service.model.request_context import RequestContext
 from service.model.users import User
 from service.storage import emails as storage
 from service.storage import keys as key_storage
+from service.storage import sessions as session_storage
 from service.storage import users as user_storage
 from service.storage.database import Database
 
@@ -51,11 +52,11 @@ class Emails:
         """Mail a code to the address that a user wants, and tell the present one.
 
         The answer does not tell whether another user has the address. Raises `RateLimited`, and
-        `NotAuthenticated` if the user was deleted meanwhile.
+        `NotAuthenticated` if the session ended meanwhile.
         """
         await self._rate_limiter.admit_mail_request(context, session=live.session)
         async with self._database.transaction() as connection:
-            version = await user_storage.security_version_of(connection, live.user.id)
+            version = await session_storage.lock_session(connection, live.session.id)
             if version is None:
                 raise NotAuthenticated
             kind = MailKind.VERIFY_EMAIL_CODE

@@ -168,7 +168,7 @@ class PasswordResets:
         key = await key_storage.find_identified_key(
             connection, username=request.username, address=request.address
         )
-        if key is None:
+        if key is None or not await user_storage.lock_user(connection, key.user.id):
             return
         address = await email_storage.find_verified_address(connection, key.user.id)
         kind = MailKind.RESET_LINK

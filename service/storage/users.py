@@ -104,16 +104,6 @@ async def lock_user(connection: AsyncConnection, user_id: UUID) -> bool:
     return (await connection.execute(LOCK_USER, {"user_id": user_id})).first() is not None
 
 
-SECURITY_VERSION = select(user.c.security_version).where(user.c.id == bindparam("user_id"))
-
-
-async def security_version_of(connection: AsyncConnection, user_id: UUID) -> int | None:
-    """Return the security version of a user; ``None`` if there is no such user."""
-    result = await connection.execute(SECURITY_VERSION, {"user_id": user_id})
-    version: int | None = result.scalar_one_or_none()
-    return version
-
-
 MOVE_SECURITY_VERSION = (
     update(user)
     .where(user.c.id == bindparam("user_id"))
