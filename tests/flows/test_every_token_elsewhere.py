@@ -303,7 +303,9 @@ def test_only_the_token_of_a_device_makes_one_known(
     for number, text in enumerate(secret.texts, 1):
         assert device_after_log_in(world, text) != text
         assert fetch_value(service.database_url, "SELECT count(*) FROM device") == before + number
-    assert '"known_device": true' not in service.logged()
+    assert "known_device=True" not in service.logged()
+    assert device_after_log_in(world, world.secrets["device"].token)
+    assert "known_device=True" in service.logged()
     assert KINDS[kind].use(world, secret)
 
 
