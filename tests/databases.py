@@ -34,7 +34,7 @@ NOT_DURABLE = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "max_connections": "200",
-    "log_line_prefix": "%d: ",
+    "log_line_prefix": "%d %p %a: ",
 }
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - as tmpfs(5) has it; the directories in it are private
@@ -99,13 +99,37 @@ class TestServer:
 
     def statements(self, database_url: str) -> list[str]:
         """Return the first word of each statement that was sent to a database."""
-        logged = rf"^{name_of(database_url)}: LOG:  (?:execute [^:]*|statement):\s+(\w+)"
-        return re.findall(logged, self.embedded.log.read_text(), re.MULTILINE)
+        return [re.split(r"\W", each, maxsplit=1)[0] for _, each in self._logged(database_url)]
+
+    def transactions(self, database_url: str) -> list[tuple[str, ...]]:
+        """Return the statements that were sent to a database, by transaction.
+
+        One outside of transactions is alone. The order is that in which transactions ended.
+        """
+        ended, under_way = [], dict[str, list[str]]()
+        for connection, statement in self._logged(database_url):
+            if connection in under_way:
+                under_way[connection].append(statement)
+                if statement.startswith(("COMMIT", "ROLLBACK")):
+                    ended.append(tuple(under_way.pop(connection)))
+            elif statement.startswith("BEGIN"):
+                under_way[connection] = [statement]
+            else:
+                ended.append((statement,))
+        return ended
 
     def has_executed(self, database_url: str, statement: str) -> bool:
         """Return whether a statement that begins like this was sent to a database."""
-        logged = rf"^{name_of(database_url)}: LOG:  execute [^:]*:\s+{re.escape(statement)}"
-        return re.search(logged, self.embedded.log.read_text(), re.MULTILINE) is not None
+        return any(each.startswith(statement) for _, each in self._logged(database_url))
+
+    def _logged(self, database_url: str) -> list[tuple[str, str]]:
+        """Return the statements that were sent to a database, each with its connection's process.
+
+        Those of `execute` and `fetch` are left out. Further lines of a statement are indented.
+        """
+        statement = r"LOG:  (?:execute [^:]*|statement):\s+(\S.*(?:\n\t.*)*)"
+        logged = rf"^{name_of(database_url)} (\d+) (?!{KEPT}:).*?: {statement}"
+        return re.findall(logged, self.embedded.log.read_text(), re.MULTILINE)
 
     @contextmanager
     def database(self, template: str = TEMPLATE) -> Iterator[str]:

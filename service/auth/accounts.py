@@ -13,6 +13,7 @@ from service.auth.challenges import Challenges
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
     InvalidCredentials,
+    NotAuthenticated,
     UsernameTaken,
     ValidationFailed,
 )
@@ -146,6 +147,7 @@ class Accounts:
         key = await self._confirm_password(live, current, context, requester)
         password_hash = await self._hasher.hash(new, requester)
         async with self._database.transaction() as connection:
+            await storage.lock_user(connection, live.user.id)
             # The verified key first: a log-in with the old password waits for its lock, and fails.
             if not await key_storage.replace_password_hash(connection, key, password_hash):
                 raise InvalidCredentials
@@ -184,9 +186,12 @@ class Accounts:
     async def rename(self, live: LiveSession, username: Username, context: RequestContext) -> User:
         """Change the user name; the former one logs nobody in from now on. Returns the user.
 
-        Raises `UsernameTaken`, also for a name that somebody else gave up a while ago.
+        Raises `UsernameTaken`, also for a name that somebody else gave up a while ago, and
+        `NotAuthenticated` if the user was deleted meanwhile.
         """
         async with self._database.transaction() as connection:
+            if not await storage.lock_user(connection, live.user.id):
+                raise NotAuthenticated
             await self._username_holds.give_up(connection, live.user.id)
             try:
                 await set_username(connection, live.user.id, username)
@@ -209,6 +214,7 @@ class Accounts:
     async def delete_proven(self, live: LiveSession, context: RequestContext) -> None:
         """Delete the user of a session that was proven recently, with all keys and sessions."""
         async with self._database.transaction() as connection:
+            await storage.lock_user(connection, live.user.id)
             await self._notices.put(connection, MailKind.ACCOUNT_DELETED, live.user.id, context)
             await storage.delete_user(connection, live.user.id)
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
@@ -222,6 +228,7 @@ class Accounts:
         requester = requester_of(context, str(live.user.id), is_known=True)
         key = await self._confirm_password(live, password, context, requester)
         async with self._database.transaction() as connection:
+            await storage.lock_user(connection, live.user.id)
             await self._notices.put(connection, MailKind.ACCOUNT_DELETED, live.user.id, context)
             if not await storage.delete_user_of_key(connection, key):
                 raise InvalidCredentials

@@ -22,6 +22,7 @@ from service.model.request_context import RequestContext
 from service.model.users import User
 from service.storage import emails as storage
 from service.storage import keys as key_storage
+from service.storage import sessions as session_storage
 from service.storage import users as user_storage
 from service.storage.database import Database
 
@@ -51,11 +52,11 @@ class Emails:
         """Mail a code to the address that a user wants, and tell the present one.
 
         The answer does not tell whether another user has the address. Raises `RateLimited`, and
-        `NotAuthenticated` if the user was deleted meanwhile.
+        `NotAuthenticated` if the session ended meanwhile.
         """
         await self._rate_limiter.admit_mail_request(context, session=live.session)
         async with self._database.transaction() as connection:
-            version = await user_storage.security_version_of(connection, live.user.id)
+            version = await session_storage.lock_session(connection, live.session.id)
             if version is None:
                 raise NotAuthenticated
             kind = MailKind.VERIFY_EMAIL_CODE
@@ -90,7 +91,7 @@ class Emails:
             Purpose.EMAIL, token, code, session_id=session_id
         )
         async with self._database.transaction() as connection:
-            await key_storage.lock_keys(connection, user_id)
+            await user_storage.lock_user(connection, user_id)
             claimed = await self._challenges.claim(connection, checked)
             kind = MailKind.EMAIL_CHANGED
             await self._notices.put_with_undo(connection, kind, user_id, context)
@@ -112,7 +113,7 @@ class Emails:
         """
         user_id = live.user.id
         async with self._database.transaction() as connection:
-            await key_storage.lock_keys(connection, user_id)
+            await user_storage.lock_user(connection, user_id)
             kind = MailKind.EMAIL_REMOVED
             await self._notices.put_with_undo(connection, kind, user_id, context)
             if not await storage.remove_addresses(connection, user_id):

@@ -108,7 +108,7 @@ class PasswordResets:
         requester = requester_of(context, str(user.id), is_known=True)
         password_hash = await self._hasher.hash(password, requester)
         async with self._database.transaction() as connection:
-            await key_storage.lock_keys(connection, user.id)
+            await user_storage.lock_user(connection, user.id)
             await self._challenges.claim(connection, checked)
             key, ended = await self._set_password(connection, user, password_hash, context)
             opened, inserted = await self._sessions.open(
@@ -168,7 +168,7 @@ class PasswordResets:
         key = await key_storage.find_identified_key(
             connection, username=request.username, address=request.address
         )
-        if key is None:
+        if key is None or not await user_storage.lock_user(connection, key.user.id):
             return
         address = await email_storage.find_verified_address(connection, key.user.id)
         kind = MailKind.RESET_LINK

@@ -18,7 +18,7 @@ from service.model.mail import Mail, MailKind
 from service.model.request_context import RequestContext
 from service.model.sessions import Method
 from service.storage import emails as email_storage
-from service.storage import users as user_storage
+from service.storage import sessions as session_storage
 from service.storage.database import Database
 
 
@@ -53,7 +53,7 @@ class Reauthentication:
     async def options(self, live: LiveSession, context: RequestContext) -> Options:
         """Return how the user of a session can be proven; mail a code where that is the way.
 
-        Raises `RateLimited`, and `NotAuthenticated` if the user was deleted meanwhile.
+        Raises `RateLimited`, and `NotAuthenticated` if the session ended meanwhile.
         """
         methods = await self._step_up.methods_of(live.user.id)
         made = await self._mail_code(live, context) if Method.EMAIL_CODE in methods else None
@@ -70,6 +70,8 @@ class Reauthentication:
         session_id, purpose = live.session.id, Purpose.REAUTHENTICATION
         checked = await self._challenges.check_code(purpose, token, code, session_id=session_id)
         async with self._database.transaction() as connection:
+            # A log-out locks the session first, and then its challenges.
+            await session_storage.lock_session(connection, session_id)
             # A password that was set since has moved the security version, so that it is void.
             await self._challenges.claim(connection, checked)
             opened = await self._sessions.prove_again(connection, live, Method.EMAIL_CODE)
@@ -80,7 +82,7 @@ class Reauthentication:
         await self._rate_limiter.admit_mail_request(context, session=live.session)
         kind = MailKind.REAUTHENTICATE_CODE
         async with self._database.transaction() as connection:
-            version = await user_storage.security_version_of(connection, live.user.id)
+            version = await session_storage.lock_session(connection, live.session.id)
             if version is None:
                 raise NotAuthenticated
             address = await email_storage.find_verified_address(connection, live.user.id)

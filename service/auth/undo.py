@@ -43,7 +43,7 @@ class Undo:
         if user_id is None:
             raise InvalidChallenge
         async with self._database.transaction() as connection:
-            await key_storage.lock_keys(connection, user_id)
+            await user_storage.lock_user(connection, user_id)
             claimed = await self._challenges.claim(connection, checked)
             address = address_of(claimed.subject)
             try:
@@ -52,9 +52,10 @@ class Undo:
                 raise EmailTaken from error
             await key_storage.remove_password(connection, user_id)
             await user_storage.move_security_version(connection, user_id)
+            # A log-out locks the session first, and then its challenges.
+            ended = await session_endings.end_all_sessions(connection, user_id)
             await self._challenges.end_all_of(connection, user_id, ENDED)
             await self._challenges.end_later_undos(connection, claimed)
-            ended = await session_endings.end_all_sessions(connection, user_id)
             subject = Subject(user_id=user_id)
             made = await self._challenges.make(connection, Purpose.PASSWORD_RESET, subject)
             mail = Mail(

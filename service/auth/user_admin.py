@@ -81,6 +81,7 @@ class UserAdmin:
     async def delete(self, user: User) -> None:
         """Delete a user with all keys and sessions."""
         async with self._database.transaction() as connection:
+            await storage.lock_user(connection, user.id)
             await self._notices.put(connection, MailKind.ACCOUNT_DELETED, user.id, OPERATOR)
             await storage.delete_user(connection, user.id)
         record(Event.USER_DELETED, OPERATOR, user_id=user.id)
@@ -94,6 +95,7 @@ class UserAdmin:
             raise ValidationFailed(errors)
         password_hash = await self._hasher.hash(password)
         async with self._database.transaction() as connection:
+            await storage.lock_user(connection, user.id)
             if not await key_storage.set_password_hash(connection, user.id, password_hash):
                 raise NoKeyForPassword
             await storage.move_security_version(connection, user.id)
@@ -109,6 +111,7 @@ class UserAdmin:
         Raises `NoKeyForPassword` if no password could log the user in.
         """
         async with self._database.transaction() as connection:
+            await storage.lock_user(connection, user.id)
             if not await key_storage.has_name(connection, user.id):
                 raise NoKeyForPassword
             subject = Subject(user_id=user.id)

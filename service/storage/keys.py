@@ -280,22 +280,6 @@ async def lock_verified_key(connection: AsyncConnection, key: Key) -> bool:
     return result.first() is not None
 
 
-LOCK_KEYS = (
-    select(key.c.name)
-    .where(key.c.user_id == bindparam("owner_id"))
-    .order_by(key.c.provider, key.c.name)
-    .with_for_update()
-)
-
-
-async def lock_keys(connection: AsyncConnection, user_id: UUID) -> None:
-    """Lock the keys of a user until the transaction ends, before it locks the user.
-
-    In this order, a log-in and the deletion of the user do not wait for it in a circle.
-    """
-    await connection.execute(LOCK_KEYS, {"owner_id": user_id})
-
-
 HAS_PASSWORD_WITH_USERNAME = select(
     select(key.c.name)
     .where(

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.model.request_context import Device
 from service.model.sessions import ListedSession, Method, SecretHash, Session, SessionState
 from service.settings.sessions import SessionSettings
-from service.storage.tables import session
+from service.storage.tables import session, user
 
 NOW = func.now()
 ACTIVE_PERIOD = bindparam("active_period", type_=Interval)
@@ -107,6 +107,25 @@ async def prove_again(
     )
     row = result.one_or_none()
     return None if row is None else (session_of_row(row), row.changed_at)
+
+
+# The user first, as in `lock_user`.
+LOCK_SESSION = (
+    select(user.c.security_version)
+    .join_from(user, session, session.c.user_id == user.c.id)
+    .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
+    .with_for_update(key_share=True)
+)
+
+
+async def lock_session(connection: AsyncConnection, session_id: UUID) -> int | None:
+    """Lock a live session and its user until the transaction ends, before its challenges.
+
+    Returns the security version of the user; ``None`` if the session is dead.
+    """
+    result = await connection.execute(LOCK_SESSION, {"session_id": session_id})
+    version: int | None = result.scalar_one_or_none()
+    return version
 
 
 WAS_PROVEN_WITHIN = select(

@@ -89,22 +89,19 @@ async def list_users(connection: AsyncConnection, max_rows: int, after: UUID) ->
     return [user_of_row(row) for row in result]
 
 
-LOCK_USER = select(user.c.id).where(user.c.id == bindparam("user_id")).with_for_update()
+# Before any key, as a log-in does, so that nobody waits in a circle.
+LOCK_USER = (
+    select(user.c.id).where(user.c.id == bindparam("user_id")).with_for_update(key_share=True)
+)
 
 
-async def lock_user(connection: AsyncConnection, user_id: UUID) -> None:
-    """Lock a user's row until the transaction ends."""
-    await connection.execute(LOCK_USER, {"user_id": user_id})
+async def lock_user(connection: AsyncConnection, user_id: UUID) -> bool:
+    """Lock a user until the transaction ends. Returns whether there is one.
 
-
-SECURITY_VERSION = select(user.c.security_version).where(user.c.id == bindparam("user_id"))
-
-
-async def security_version_of(connection: AsyncConnection, user_id: UUID) -> int | None:
-    """Return the security version of a user; ``None`` if there is no such user."""
-    result = await connection.execute(SECURITY_VERSION, {"user_id": user_id})
-    version: int | None = result.scalar_one_or_none()
-    return version
+    Whoever changes several rows of a user begins with it: keys, then sessions, then challenges
+    come later. To lock the keys instead would not do, for some may come and go meanwhile.
+    """
+    return (await connection.execute(LOCK_USER, {"user_id": user_id})).first() is not None
 
 
 MOVE_SECURITY_VERSION = (

@@ -59,13 +59,19 @@ def delete_me(client: httpx.Client) -> httpx.Response:
             change_password,
             [
                 *("SELECT", "SELECT", "WITH", "UPDATE"),
-                *("BEGIN", "UPDATE", "UPDATE", "UPDATE", "DELETE", "SELECT"),
+                *("BEGIN", "SELECT", "UPDATE", "UPDATE", "UPDATE", "DELETE", "SELECT"),
                 *("WITH", "UPDATE", "COMMIT"),
             ],
         ),
         (
             delete_me,
-            ["SELECT", "SELECT", "WITH", "UPDATE", "BEGIN", "SELECT", "WITH", "COMMIT"],
+            [
+                "SELECT",
+                "SELECT",
+                "WITH",
+                "UPDATE",
+                *("BEGIN", "SELECT", "SELECT", "WITH", "COMMIT"),
+            ],
         ),
     ],
     ids=[
