@@ -35,6 +35,7 @@ def service(postgresql: TestServer, services: ServicePool, module_smtp: SMTPServ
         OSTIARY_LOG_LEVEL="debug",
         OSTIARY_TRUSTED_PROXIES="127.0.0.1",
         **NO_LIMITS,
+        "OSTIARY_MAIL_REQUESTS_PER_ADDRESS": "20/1h",
     )
     service = services.service(environment)
     wait_until_measured(service)
