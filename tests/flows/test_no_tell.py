@@ -34,8 +34,7 @@ def service(postgresql: TestServer, services: ServicePool, module_smtp: SMTPServ
         plain_url(module_smtp),
         OSTIARY_LOG_LEVEL="debug",
         OSTIARY_TRUSTED_PROXIES="127.0.0.1",
-        **NO_LIMITS,
-        "OSTIARY_MAIL_REQUESTS_PER_ADDRESS": "20/1h",
+        **NO_LIMITS | {"OSTIARY_MAIL_REQUESTS_PER_ADDRESS": "20/1h"},
     )
     service = services.service(environment)
     wait_until_measured(service)
