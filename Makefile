@@ -12,7 +12,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults test-clients generate-all soak bench bench-quick bench-cost bench-load lint lint-openapi format openapi mutate audit sbom lock clean
+.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults test-clients generate-all soak bench bench-quick bench-cost bench-load bench-mail lint lint-openapi format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-cost: $(VENV)/development.installed  ## Measure the CPU time of a request;
 
 bench-load: $(VENV)/development.installed  ## Measure log-ins on a busy machine and in a flood: 3 minutes; needs wrk
 	$(BIN)/python benchmarks/log_in_under_load.py
+
+bench-mail: $(VENV)/development.installed  ## Measure whether requests for mail tell by their time who exists: 3 minutes
+	$(BIN)/python benchmarks/mail_requests.py
 
 lint: $(VENV)/development.installed  ## Check style, types, layers and the OpenAPI document
 	$(BIN)/ruff format --check .
