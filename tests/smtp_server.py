@@ -46,6 +46,15 @@ class Received:
         return content
 
 
+class Silence(asyncio.Protocol):
+    """A connection on which the server says nothing."""
+
+    transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+
 class SMTPServer:
     """A server on a free port of this machine.
 
@@ -63,7 +72,7 @@ class SMTPServer:
         self.port = 0
         self._options = options
         self._implicit_tls: ssl.SSLContext | None = self._options.pop("implicit_tls", None)
-        self._connections: set[asyncio.Transport] = set()
+        self._connections: list[SMTP | Silence] = []
 
     def mails_to(self, recipient: str) -> list[Received]:
         return [each for each in self.mails if each.recipients == [recipient]]
@@ -101,9 +110,19 @@ class SMTPServer:
         return AuthResult(success=is_right, handled=False)
 
     def protocol(self) -> asyncio.Protocol:
-        if self.is_silent:
-            return asyncio.Protocol()
-        return SMTP(self, authenticator=self.authenticate, **self._options)
+        connection = (
+            Silence()
+            if self.is_silent
+            else SMTP(self, authenticator=self.authenticate, **self._options)
+        )
+        self._connections.append(connection)
+        return connection
+
+    def abort(self) -> None:
+        """Close all connections; a socket that nobody closes is found by the next test."""
+        for each in self._connections:
+            if isinstance(each.transport, asyncio.WriteTransport):
+                each.transport.abort()
 
     async def listen(self) -> asyncio.Server:
         server = await asyncio.get_running_loop().create_server(
@@ -123,6 +142,9 @@ def serving(smtp: SMTPServer) -> Iterator[SMTPServer]:
 
     async def stop() -> None:
         server.close()
+        smtp.abort()
+        # The sockets are closed in the next round of the loop.
+        await asyncio.sleep(0)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
