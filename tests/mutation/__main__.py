@@ -267,9 +267,8 @@ def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> No
     a test that is not known cannot kill.
     """
     before = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
-    digests = {file: _digest(file) for module in modules for file in tests_of(module)}
     known = before.get("digests", {})
-    changed = {file for file, digest in digests.items() if known.get(file) != digest}
+    changed = changed_since(known, modules)
     if not changed:
         return
 
@@ -296,8 +295,14 @@ def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> No
             shutil.copy2(REPOSITORY / module, tree / module)
     notes = {place: sorted(tests) for place, tests in entered.items()}
     MEASURED.write_text(
-        json.dumps({"digests": known | digests, "seconds": taken, "entered": notes})
+        json.dumps({"digests": known | changed, "seconds": taken, "entered": notes})
     )
+
+
+def changed_since(known: Mapping[str, str], modules: Sequence[str]) -> dict[str, str]:
+    """Return the digests of the test files of modules that differ from those that are known."""
+    digests = {file: _digest(file) for module in modules for file in tests_of(module)}
+    return {file: digest for file, digest in digests.items() if known.get(file) != digest}
 
 
 def _digest(file: str) -> str:
