@@ -82,7 +82,8 @@ async def test_a_look_up_takes_no_longer_than_a_statement_may(
         locked(database_url, "session"),
         pytest.raises(DatabaseUnavailable, match="no answer in time"),
     ):
-        await lookups.find(uuid4())
+        async with asyncio.timeout(PATIENCE):
+            await lookups.find(uuid4())
     await lookups.close()
 
 
@@ -154,10 +155,13 @@ async def test_look_ups_under_way_when_the_service_stops_find_the_database_unava
             await second
 
 
-async def test_a_look_up_that_is_cancelled_while_it_connects_leaves_no_connection(
-    database_url: str,
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_a_look_up_that_is_cancelled_leaves_no_connection(
+    database_url: str, *, is_connected: bool
 ) -> None:
     lookups = SessionLookups(database_url, DatabaseOptions())
+    if is_connected:
+        await lookups.find(uuid4())
     with locked(database_url, "session"):
         look_up = asyncio.create_task(lookups.find(uuid4()))
         await asyncio.to_thread(wait_for_lock_waiters, database_url)
