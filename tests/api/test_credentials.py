@@ -195,6 +195,14 @@ def test_log_out_needs_one_live_session_wherever_it_is(
     assert client.post("/logout", headers=headers).status_code == 401
 
 
+def test_a_malformed_bearer_token_does_not_keep_a_session_of_the_cookie_from_ending(
+    client: httpx.Client, alice: str
+) -> None:
+    headers = {**cookie(alice), **bearer("malformed")}
+    assert client.post("/logout", headers=headers).status_code == 204
+    assert status(client, cookie(alice)) == 401
+
+
 def test_log_out_ends_an_idle_session_and_no_dead_or_forged_one(
     service: Service, client: httpx.Client, alice: str, bobby: str
 ) -> None:
@@ -295,6 +303,16 @@ def test_a_cookie_without_the_prefix_opens_only_sessions_from_before_the_prefix(
         age_sessions(production.database_url, days=2)
         renewed = client.get("/me", headers=cookies(token))
         assert renewed.headers["set-cookie"].startswith(f"{HOST_COOKIE}={token};")
+
+
+@pytest.mark.parametrize("names", [(COOKIE, HOST_COOKIE), (HOST_COOKIE, COOKIE)])
+def test_a_token_counts_though_it_is_also_in_a_cookie_without_the_prefix(
+    production: Service, names: tuple[str, str]
+) -> None:
+    with production.client() as client:
+        token = sign_up(client, transport="bearer").json()["session"]["token"]
+        both = "; ".join(f"{name}={token}" for name in names)
+        assert status(client, {"Cookie": both}) == 200
 
 
 def test_a_planted_cookie_without_the_prefix_does_not_log_the_owner_out(

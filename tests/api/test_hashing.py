@@ -16,7 +16,7 @@ import pytest
 from tests.databases import execute, fetch_value
 from tests.factories import PASSWORD, log_in, sign_up
 from tests.server.test_metrics import measured_service, sample
-from tests.services import Service, family_of, wait_for
+from tests.services import Service, family_of, wait_for, wait_until_measured
 
 CURRENT, ANOTHER = {"current_password": PASSWORD}, "an entirely different one"
 FULL_WIDTH = "\N{FULLWIDTH LATIN SMALL LETTER A} good password"
@@ -106,7 +106,11 @@ def full_queue(
 
     Also return Alice's client, and threads whose work is done once there are places again.
     """
-    few = {"OSTIARY_HASH_PROCESSES": "1", "OSTIARY_HASH_QUEUE_LENGTH": "1"}
+    few = {
+        "OSTIARY_HASH_PROCESSES": "1",
+        "OSTIARY_HASH_QUEUE_LENGTH": "1",
+        "OSTIARY_LOG_LEVEL": "debug",
+    }
     with (
         measured_service(database_url, tmp_path, **few) as service,
         service.client() as alice,
@@ -114,6 +118,8 @@ def full_queue(
         ThreadPoolExecutor(3) as threads,
     ):
         assert sign_up(alice).status_code == 201
+        # The measurement waits in the same queue.
+        wait_until_measured(service)
         (hash_process,) = hash_processes(service)
         hash_process.suspend()
         waiting = [threads.submit(log_in, stranger, f"Nobody{n}") for n in range(2)]

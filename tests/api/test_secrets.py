@@ -145,7 +145,7 @@ def test_an_unreachable_database_does_not_reveal_its_password(tmp_path: Path) ->
         PasswordHash(CANARY, CANARY),
         SecretHash(CANARY.encode()),
         Hash(CANARY),
-        Verify(password_hash=CANARY, forms=[CANARY], prepared=CANARY, text=CANARY),
+        Verify(password_hash=CANARY, forms=[CANARY], prepared=CANARY, text=CANARY, renew=True),
         Settings(database_url=f"postgresql://x:{CANARY}@h/d"),
         schemas.DeleteMeRequest(password=Password(CANARY)),
     ],

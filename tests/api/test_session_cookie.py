@@ -17,6 +17,7 @@ from tests.databases import fetch_value
 from tests.factories import (
     PASSWORD,
     age_sessions,
+    bearer,
     cookie,
     log_in,
     moment,
@@ -84,6 +85,24 @@ def test_the_cookie_does_not_outlive_its_session_after_a_password_change(
     age_sessions(service.database_url, days=0.9)
     change = {"current_password": PASSWORD, "new_password": "an entirely different one"}
     assert_it_expires_with_its_session(service, lambda: client.put("/me/password", json=change))
+
+
+@pytest.mark.parametrize(
+    ("header", "is_cleared"),
+    [
+        ({"Cookie": "auth_session="}, True),
+        ({"Cookie": "theme=dark; auth_session=something"}, True),
+        ({"Cookie": "theme=auth_session=something"}, False),
+        ({"Referer": "auth_session=something"}, False),
+    ],
+)
+def test_log_out_by_a_bearer_token_clears_whatever_session_cookie_there_is(
+    client: httpx.Client, header: dict[str, str], *, is_cleared: bool
+) -> None:
+    token = sign_up(client, transport="bearer").json()["session"]["token"]
+    response = client.post("/logout", headers={**bearer(token), **header})
+    assert response.status_code == 204
+    assert ("set-cookie" in response.headers) is is_cleared
 
 
 def test_a_cleared_cookie_is_expired_in_both_attributes(client: httpx.Client) -> None:

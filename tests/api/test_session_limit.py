@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from service.auth.sessions import UNSEEN_LOG_INS
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 from tests.factories import age_sessions, bearer, log_in, sign_up, token_of
 from tests.service_pool import ServicePool
@@ -85,19 +86,28 @@ def test_the_oldest_session_is_the_one_opened_first(service: Service, client: ht
     assert are_live(client, first, second, third) == [False, True, True]
 
 
-def test_a_lower_limit_applies_from_the_next_log_in(service: Service, client: httpx.Client) -> None:
-    token = join(client)
+@pytest.mark.parametrize("limit", [2, UNSEEN_LOG_INS + 2])
+def test_a_lower_limit_applies_from_the_next_log_in(services: ServicePool, limit: int) -> None:
+    service = services.service({"OSTIARY_SESSIONS_PER_USER": str(limit)})
+    with service.client() as client:
+        token = join(client)
+        add_older_sessions(service, limit)
+        new = enter(client)
+        assert live_sessions(service) == limit
+        assert are_live(client, token, new) == [True, True]
+
+
+def add_older_sessions(service: Service, number: int) -> None:
+    """Add sessions to a user who has one, opened the day before that one."""
     execute(
         service.database_url,
         """INSERT INTO session (id, secret_hash, user_id, created_at, active_expires_at,
                                 idle_expires_at, absolute_expires_at)
            SELECT gen_random_uuid(), '', user_id, created_at - interval '1 day', active_expires_at,
                   idle_expires_at, absolute_expires_at
-           FROM session, generate_series(1, 5)""",
+           FROM session, generate_series(1, $1)""",
+        number,
     )
-    new = enter(client)
-    assert live_sessions(service) == 2
-    assert are_live(client, token, new) == [True, True]
 
 
 @pytest.mark.parametrize("earlier", [1, 2])

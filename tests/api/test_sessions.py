@@ -193,6 +193,7 @@ def test_a_session_shows_the_name_that_the_client_gave_its_device(
         ("\x1b[31mred", "not_allowed"),
         ("a\x9bb", "not_allowed"),
         ("a\u2028b", "not_allowed"),
+        ("a\u2029b", "not_allowed"),
         ("a\u202eb", "not_allowed"),
         (7, "wrong_type"),
         (None, "wrong_type"),

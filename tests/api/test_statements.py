@@ -93,6 +93,15 @@ def test_a_request_sends_exactly_these_statements(
     assert postgresql.statements(service.database_url)[before:] == expected
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/me"), ("POST", "/logout")])
+def test_a_request_without_a_token_sends_no_statement(
+    postgresql: TestServer, service: Service, client: httpx.Client, method: str, path: str
+) -> None:
+    before = len(postgresql.statements(service.database_url))
+    assert client.request(method, path).status_code == 401
+    assert postgresql.statements(service.database_url)[before:] == []
+
+
 @pytest.mark.parametrize("is_known_device", [False, True])
 def test_refused_log_ins_send_as_many_statements_whether_the_name_exists_or_not(
     postgresql: TestServer, service: Service, client: httpx.Client, *, is_known_device: bool

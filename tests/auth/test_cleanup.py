@@ -77,6 +77,7 @@ WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
 INSERT INTO device (hash, user_id, last_seen)
 SELECT sha256(int4send(n)), id, now() - n * interval '1 hour' FROM u, generate_series(1, 10) AS n
 """
+COUNT_DEVICES = "SELECT count(*) FROM device"
 
 
 async def test_cleanup_deletes_devices_without_a_log_in_for_their_lifetime(
@@ -116,9 +117,11 @@ async def test_cleanup_skips_rate_limits_that_are_in_use(
 def test_the_service_cleans_up_at_start_and_periodically(database_url: str, tmp_path: Path) -> None:
     def insert_expired_rows() -> None:
         execute(database_url, INSERT_SESSIONS, 30, 3)
+        execute(database_url, INSERT_DEVICES)
+        execute(database_url, "UPDATE device SET last_seen = now() - interval '10 years'")
         execute(database_url, INSERT_RATE_LIMITS, 30)
 
-    is_clean = f"({COUNT_DEAD}) + ({COUNT_RESTORED}) = 0"
+    is_clean = f"({COUNT_DEAD}) + ({COUNT_DEVICES}) + ({COUNT_RESTORED}) = 0"
     insert_expired_rows()
     with running(database_url, tmp_path / "service.log", {"OSTIARY_CLEANUP_INTERVAL": "1s"}):
         wait_until(database_url, is_clean)

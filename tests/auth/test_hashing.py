@@ -8,8 +8,9 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import argon2
 import msgspec
 import psutil
 import pytest
@@ -20,7 +21,7 @@ from service.auth.hashing import pool
 from service.auth.hashing import process as process_module
 from service.auth.hashing.fair_queue import SERVICE, Requester, SharedQueue
 from service.auth.hashing.hasher import Hasher
-from service.auth.hashing.jobs import Hash, Hashed, Verified, Verify
+from service.auth.hashing.jobs import Failed, Hash, Hashed, Verified, Verify
 from service.auth.hashing.pool import Executed
 from service.auth.hashing.process import HashProcess
 from service.auth.hashing.program import NICENESS, argon2_hasher, execute
@@ -84,7 +85,9 @@ async def test_without_a_hash_no_password_matches(hasher: Hasher) -> None:
 def test_a_password_that_is_not_unicode_matches_no_hash() -> None:
     hasher = argon2_hasher(CHEAP)
     text = "half a pair \ud800"
-    job = Verify(password_hash=hasher.hash("?"), forms=[text], prepared=None, text=text)
+    job = Verify(
+        password_hash=hasher.hash("?"), forms=[text], prepared=None, text=text, renew=False
+    )
     assert execute(job, hasher) == Verified(matches=False)
 
 
@@ -114,6 +117,23 @@ async def test_the_time_of_hashing_is_not_that_of_verification(hasher: Hasher) -
     for _ in range(2):
         await hasher.hash(RIGHT)
     assert hasher.refusal_time() == 0
+
+
+async def test_the_time_of_a_verification_of_several_forms_is_not_kept(hasher: Hasher) -> None:
+    await hasher.hash(RIGHT)
+    several = Password("\N{LATIN SMALL LIGATURE FI}wrong password")
+    assert len(several.forms) == 2
+    await hasher.verify(None, several)
+    assert hasher.refusal_time() == 0
+
+
+async def test_the_time_of_a_verification_that_made_a_new_hash_is_not_kept(hasher: Hasher) -> None:
+    costlier = Hasher(Argon2Cost(time_cost=2, memory_kib=64), PATIENT, processes=1)
+    await costlier.hash(RIGHT)
+    renewed = await costlier.verify(await hasher.hash(RIGHT), RIGHT, renew=True)
+    await costlier.close()
+    assert renewed.new_hash is not None
+    assert costlier.refusal_time() == 0
 
 
 async def test_a_hasher_that_was_never_used_can_be_closed() -> None:
@@ -393,9 +413,22 @@ async def test_close_waits_for_the_end_of_all_jobs(
     assert (await working).text
 
 
+async def test_an_idle_process_ends_by_itself_when_the_hasher_is_closed(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "STOP_TIMEOUT", PATIENCE)
+    await hasher.hash(RIGHT)
+    process = hasher._pool._all[0]._process
+    assert process is not None
+    await hasher.close()
+    assert process.returncode == 0
+
+
 def test_the_repr_of_a_job_hides_its_secrets() -> None:
     assert "secret" not in repr(Hash("secret"))
-    job = Verify(password_hash="secret", forms=["secret"], prepared="secret", text="secret")
+    job = Verify(
+        password_hash="secret", forms=["secret"], prepared="secret", text="secret", renew=True
+    )
     assert "secret" not in repr(job)
     assert "secret" not in repr(Hashed("secret"))
     assert "secret" not in repr(Verified(matches=True, new_hash="secret"))
@@ -444,6 +477,81 @@ async def test_a_process_that_cannot_be_started_is_overload(
     with pytest.raises(Overloaded):
         await hasher.hash(RIGHT)
     assert not hasher.is_alive
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_process_that_cannot_be_started_in_time_is_overload(
+    hasher: Hasher, *, is_first: bool
+) -> None:
+    if not is_first:
+        await hasher.hash(RIGHT)
+        process = hasher._pool._all[0]._process
+        assert process is not None
+        process.kill()
+        await process.wait()
+    limit_time_of_jobs(hasher, 0)
+    with pytest.raises(Overloaded):
+        await hasher.hash(RIGHT)
+
+
+async def test_a_job_is_tried_again_only_once_its_process_has_ended(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A process that dies closes its output first: it would be given the job once more."""
+    dying = tmp_path / "dying"
+    dying.write_text("#!/bin/sh\nread -r job\nexec >&-\nread -r another\n")
+    dying.chmod(0o700)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(dying))
+        hashing = asyncio.create_task(hasher.hash(RIGHT))
+        await asyncio.to_thread(wait_for, lambda: not outputs_of_children(dying), "it is closed")
+    for _ in range(100):  # More turns of the loop than a second try would need.
+        await asyncio.sleep(0)
+    assert not hashing.done()
+    process_of(hasher).kill()
+    assert (await hashing).text
+
+
+def outputs_of_children(program: Path) -> list[Path]:
+    """Return what the children that execute a program have as output; fails if there is none."""
+    children = [each for each in psutil.Process().children() if str(program) in each.cmdline()]
+    outputs = [Path(f"/proc/{each.pid}/fd/1") for each in children]
+    return [each for each in outputs if os.path.lexists(each)] if outputs else [program]
+
+
+async def test_a_hash_for_which_there_is_no_memory_is_overload_and_told(hasher: Hasher) -> None:
+    for each in hasher._pool._all:
+        each._cost = Argon2Cost(time_cost=1, memory_kib=2**20)
+    # It starts the process.
+    await hasher.verify(None, WRONG)
+    process_of(hasher).rlimit(psutil.RLIMIT_AS, (2**29, 2**29))
+    with capture_logs() as logs, pytest.raises(Overloaded):
+        await hasher.hash(RIGHT)
+    reason = "Memory allocation error"
+    assert logs == [{"event": "hashing_failed", "reason": reason, "log_level": "warning"}]
+    assert hasher.is_alive
+
+
+class OutOfMemory(argon2.PasswordHasher):
+    """A hasher for which Python itself finds no memory."""
+
+    def hash(self, *_: object, **__: object) -> str:
+        raise MemoryError
+
+    def verify(self, *_: object, **__: object) -> Literal[True]:
+        raise MemoryError
+
+
+def test_the_program_outlasts_a_lack_of_memory() -> None:
+    assert execute(Hash("password"), OutOfMemory()) == Failed("MemoryError")
+    job = Verify(
+        password_hash=argon2_hasher(CHEAP).hash("password"),
+        forms=["password"],
+        prepared="password",
+        text="password",
+        renew=False,
+    )
+    assert execute(job, OutOfMemory()) == Verified(matches=False)
 
 
 async def test_processes_that_die_again_and_again_are_overload(
@@ -529,6 +637,22 @@ def test_a_hash_process_whose_reader_is_gone_ends_in_silence() -> None:
         program.stdin.close()
         assert program.stderr.read() == b""
     assert program.returncode == 0
+
+
+def test_a_hash_process_whose_parent_is_gone_already_ends_before_it_takes_a_job() -> None:
+    somebody_else = str(os.getppid())
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-m", "service.auth.hashing.program"),
+            *(msgspec.json.encode(CHEAP).decode(), somebody_else),
+        ],
+        input=msgspec.json.encode(Hash("password")) + b"\n",
+        capture_output=True,
+        check=False,
+        timeout=PATIENCE,
+        start_new_session=True,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
 async def test_somebody_else_is_next_in_a_flood_from_one_address(hasher: Hasher) -> None:

@@ -26,6 +26,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from hashlib import sha256
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -260,15 +261,30 @@ def run_unchanged(file: str) -> dict[str, float]:
 
 
 def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> None:
-    """Run the tests on the unchanged code, and store what they enter and their durations."""
+    """Run the tests on the unchanged code, and store what they enter and their durations.
+
+    Those that were measured before are left out, unless they or what they are about has changed:
+    a test that is not known cannot kill.
+    """
+    before = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    known = before.get("digests", {})
+    changed = changed_since(known, modules)
+    if not changed:
+        return
+
+    def is_kept(test: str) -> bool:
+        return test.partition("::")[0] not in changed
+
     for tree in trees:
         for module in modules:
             source = (REPOSITORY / module).read_text()
             (tree / module).write_text(instrumented(source, module))
-    taken: dict[str, float] = {}
-    for seconds in pool.map(run_unchanged, sorted({f for m in modules for f in tests_of(m)})):
+    taken = {test: spent for test, spent in before.get("seconds", {}).items() if is_kept(test)}
+    for seconds in pool.map(run_unchanged, sorted(changed)):
         taken |= seconds
     entered: dict[str, set[str]] = defaultdict(set)
+    for place, tests in before.get("entered", {}).items():
+        entered[place] |= set(filter(is_kept, tests))
     for tree in trees:
         # A tree in which no tests ran has none.
         (tree / NOTES_FILE).touch()
@@ -277,9 +293,23 @@ def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> No
             entered[place].add(test)
         for module in modules:
             shutil.copy2(REPOSITORY / module, tree / module)
+    notes = {place: sorted(tests) for place, tests in entered.items()}
     MEASURED.write_text(
-        json.dumps({"seconds": taken, "entered": {p: sorted(t) for p, t in entered.items()}})
+        json.dumps({"digests": known | changed, "seconds": taken, "entered": notes})
     )
+
+
+def changed_since(known: Mapping[str, str], modules: Sequence[str]) -> dict[str, str]:
+    """Return the digests of the test files of modules that differ from those that are known."""
+    digests = {file: _digest(file) for module in modules for file in tests_of(module)}
+    return {file: digest for file, digest in digests.items() if known.get(file) != digest}
+
+
+def _digest(file: str) -> str:
+    """Return the SHA-256 of a test file and of the modules that it is about."""
+    modules = [module for module, tests in SCOPE["modules"].items() if file in tests]
+    contents = b"".join((REPOSITORY / path).read_bytes() for path in (file, *modules))
+    return sha256(contents).hexdigest()
 
 
 def try_mutant(mutant: Mutant, order: Mapping[str, float]) -> str:
@@ -357,8 +387,7 @@ def run(mutants: Sequence[Mutant], modules: Sequence[str], workers: int) -> None
             queue.put(tree)
         try:
             with ProcessPoolExecutor(len(trees), context, set_up_worker, (queue,)) as pool:
-                if not MEASURED.exists():
-                    measure(pool, trees, modules)
+                measure(pool, trees, modules)
                 tests = Tests(json.loads(MEASURED.read_text()))
                 try_all(pool, mutants, tests, len(trees))
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mutation.__main__ import SCOPE
+from tests.mutation.__main__ import SCOPE, changed_since
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -35,6 +35,15 @@ def test_the_scope_has_files_that_exist() -> None:
     modules: dict[str, list[str]] = SCOPE["modules"]
     named = {*modules, *(test for tests in modules.values() for test in tests)}
     assert [path for path in named if not (REPOSITORY / path).is_file()] == []
+
+
+def test_a_test_file_is_measured_again_only_if_it_or_its_module_has_changed() -> None:
+    modules = ["service/auth/tokens.py"]
+    measured = changed_since({}, modules)
+    assert "tests/auth/test_tokens.py" in measured
+    assert changed_since(measured, modules) == {}
+    before = {**measured, "tests/auth/test_tokens.py": "of what it was"}
+    assert list(changed_since(before, modules)) == ["tests/auth/test_tokens.py"]
 
 
 def test_no_test_file_is_named_twice_for_a_module() -> None:

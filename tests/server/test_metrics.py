@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import re
-import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from service.server.supervisor import CannotServe, metrics_place, require_resour
 from service.settings import Settings
 from service.settings.metrics import MetricsSettings
 from tests.databases import wait_until
-from tests.factories import age_sessions, bearer, log_in, sign_up
+from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
 from tests.services import Service, reserved_port, running, wait_for, wait_until_measured
 
 ROOT = Path(__file__).parents[2]
@@ -232,17 +231,29 @@ def test_sessions_are_counted_when_they_open_are_renewed_and_end(
     assert found["ostiary_sessions_ended_total", 'event="other_sessions_revoked"'] == 2
 
 
+def test_the_sessions_that_a_change_of_password_ends_are_counted(
+    service: Service, client: httpx.Client
+) -> None:
+    kept = bearer(new_token(client))
+    for _ in range(3):
+        log_in(client, transport="bearer")
+    change = {"current_password": PASSWORD, "new_password": "an entirely different one"}
+    assert client.put("/me/password", json=change, headers=kept).status_code == 200
+    assert sample(service, "ostiary_sessions_ended_total", 'event="password_changed"') == 3
+
+
 def test_expired_sessions_are_counted_when_they_are_deleted(
     database_url: str, tmp_path: Path
 ) -> None:
     with measured_service(database_url, tmp_path) as service, service.client() as client:
-        sign_up(client)
+        sign_up(client, transport="bearer")
+        log_in(client, transport="bearer")
         age_sessions(database_url, days=40)
     interval = {"OSTIARY_CLEANUP_INTERVAL": "1h"}
     with measured_service(database_url, tmp_path, **interval) as service:
         wait_until(database_url, "NOT EXISTS (SELECT FROM session)")
         labels = 'event="expired"'
-        wait_for(lambda: sample(service, "ostiary_sessions_ended_total", labels) == 1, labels)
+        wait_for(lambda: sample(service, "ostiary_sessions_ended_total", labels) == 2, labels)
 
 
 def test_the_waits_of_a_log_in_are_counted(service: Service, client: httpx.Client) -> None:
@@ -284,18 +295,44 @@ def test_a_password_that_waits_is_in_the_queue(database_url: str, tmp_path: Path
         wait_for(lambda: sign_up(client).status_code == 201, "the hash process has started")
         wait_until_measured(service)
         before = sample(service, "ostiary_hashes_refused_total")
-        (hash_process,) = [
-            each
-            for each in service.process.children(recursive=True)
-            if "service.auth.hashing.program" in " ".join(each.cmdline())
-        ]
-        hash_process.send_signal(signal.SIGSTOP)
+        hash_process = hash_process_of(service)
+        hash_process.suspend()
         answers = [threads.submit(log_in, client, f"Bob{n}") for n in range(4)]
         wait_for(lambda: sample(service, "ostiary_hash_queue_length") == 3, "three wait")
         assert {each.result().status_code for each in answers} == {503}
         assert sample(service, "ostiary_hashes_refused_total") == before + 4
         assert sample(service, "ostiary_hash_queue_length") == 0
-        hash_process.send_signal(signal.SIGCONT)
+        hash_process.resume()
+
+
+def test_a_password_that_had_its_turn_is_no_longer_in_the_queue(
+    database_url: str, tmp_path: Path
+) -> None:
+    one = {"OSTIARY_HASH_PROCESSES": "1", "OSTIARY_LOG_LEVEL": "debug"}
+    with (
+        measured_service(database_url, tmp_path, **one) as service,
+        service.client() as client,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        sign_up(client)
+        wait_until_measured(service)
+        hash_process = hash_process_of(service)
+        hash_process.suspend()
+        answers = [threads.submit(log_in, client, f"Bob{n}") for n in range(4)]
+        wait_for(lambda: sample(service, "ostiary_hash_queue_length") == 3, "three wait")
+        hash_process.resume()
+        assert {each.result().status_code for each in answers} == {401}
+        assert sample(service, "ostiary_hash_queue_length") == 0
+
+
+def hash_process_of(service: Service) -> psutil.Process:
+    """Return the hash process of a service that has one."""
+    (hash_process,) = [
+        each
+        for each in service.process.children(recursive=True)
+        if "service.auth.hashing.program" in each.cmdline()
+    ]
+    return hash_process
 
 
 def test_without_the_setting_there_is_no_server_and_no_directory(

@@ -12,7 +12,14 @@ from service.settings.database import DatabaseOptions
 from service.settings.values import Duration
 from service.storage.errors import DatabaseUnavailable
 from service.storage.session_lookups import SessionLookups
-from tests.databases import TestServer, execute, locked, wait_for_lock_waiters, wait_until
+from tests.databases import (
+    TestServer,
+    execute,
+    fetch_value,
+    locked,
+    wait_for_lock_waiters,
+    wait_until,
+)
 from tests.services import PATIENCE
 
 ADD = """
@@ -75,7 +82,58 @@ async def test_a_look_up_takes_no_longer_than_a_statement_may(
         locked(database_url, "session"),
         pytest.raises(DatabaseUnavailable, match="no answer in time"),
     ):
+        async with asyncio.timeout(PATIENCE):
+            await lookups.find(uuid4())
+    await lookups.close()
+
+
+async def test_a_connection_that_is_not_ready_in_time_is_given_up(database_url: str) -> None:
+    """However long a statement may take: to prepare one waits for locks too."""
+    patient = DatabaseOptions(
+        connect_timeout=Duration(0.5), statement_timeout=Duration(10 * PATIENCE)
+    )
+    lookups = SessionLookups(database_url, patient)
+    with locked(database_url, "session"), pytest.raises(DatabaseUnavailable):
+        async with asyncio.timeout(PATIENCE):
+            await lookups.find(uuid4())
+    await lookups.close()
+
+
+async def test_a_look_up_that_was_not_answered_in_time_is_not_sent_again(
+    postgresql: TestServer, database_url: str
+) -> None:
+    postgresql.record_statements(database_url)
+    patient = DatabaseOptions(statement_timeout=Duration(10 * PATIENCE))
+    lookups = SessionLookups(database_url, patient)
+    await lookups.find(uuid4())
+    lookups._options = replace(patient, statement_timeout=Duration(0.01))
+    before = len(postgresql.statements(database_url))
+    with locked(database_url, "session"), pytest.raises(DatabaseUnavailable):
         await lookups.find(uuid4())
+    await lookups.close()
+    # The first statement on a new connection would be SET.
+    assert "SET" not in postgresql.statements(database_url)[before:]
+
+
+async def test_look_ups_share_a_connection(database_url: str) -> None:
+    lookups = SessionLookups(database_url, DatabaseOptions())
+    for _ in range(3):
+        await lookups.find(uuid4())
+    assert await asyncio.to_thread(fetch_value, database_url, CONNECTIONS) == 1
+    await lookups.close()
+
+
+async def test_the_connection_beside_a_stuck_one_is_closed_when_both_are_free(
+    database_url: str,
+) -> None:
+    lookups = SessionLookups(database_url, DatabaseOptions(statement_timeout=Duration(PATIENCE)))
+    await lookups.find(uuid4())
+    with locked(database_url, "session"):
+        both = [asyncio.create_task(lookups.find(uuid4())) for _ in range(2)]
+        await asyncio.to_thread(wait_for_lock_waiters, database_url, 2)
+    await asyncio.gather(*both)
+    await asyncio.to_thread(wait_until, database_url, f"({CONNECTIONS}) = 1")
+    assert len(lookups._open) == 1
     await lookups.close()
 
 
@@ -97,10 +155,13 @@ async def test_look_ups_under_way_when_the_service_stops_find_the_database_unava
             await second
 
 
-async def test_a_look_up_that_is_cancelled_while_it_connects_leaves_no_connection(
-    database_url: str,
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_a_look_up_that_is_cancelled_leaves_no_connection(
+    database_url: str, *, is_connected: bool
 ) -> None:
     lookups = SessionLookups(database_url, DatabaseOptions())
+    if is_connected:
+        await lookups.find(uuid4())
     with locked(database_url, "session"):
         look_up = asyncio.create_task(lookups.find(uuid4()))
         await asyncio.to_thread(wait_for_lock_waiters, database_url)

@@ -60,7 +60,7 @@ async def test_a_user_is_found_by_id(database: Database, database_url: str) -> N
     assert found.id.int == 2
 
 
-@pytest.mark.parametrize(
+by_id_and_of_a_key = pytest.mark.parametrize(
     "delete",
     [
         lambda connection: delete_user(connection, ALICE.id),
@@ -68,6 +68,27 @@ async def test_a_user_is_found_by_id(database: Database, database_url: str) -> N
     ],
     ids=["by id", "of a key"],
 )
+
+
+@by_id_and_of_a_key
+async def test_a_deletion_waits_for_no_key_of_another_user(
+    database: Database,
+    database_url: str,
+    delete: Callable[[AsyncConnection], Awaitable[bool]],
+) -> None:
+    execute(database_url, ADD_KEYS, ALICE.id)
+    execute(
+        database_url,
+        """WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
+        INSERT INTO key (provider, name, user_id, display_name)
+        SELECT 'username', 'c', id, 'c' FROM u""",
+    )
+    with held(database_url, "SELECT FROM key WHERE name = 'c' FOR UPDATE"):
+        async with database.connect() as connection:
+            assert await delete(connection)
+
+
+@by_id_and_of_a_key
 @pytest.mark.parametrize(("name", "free"), [("z", ["a", "b"]), ("a", ["b"]), ("b", [])])
 async def test_the_keys_of_a_user_are_locked_by_provider_and_name(
     database: Database,

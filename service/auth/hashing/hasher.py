@@ -94,7 +94,7 @@ class Hasher:
             forms=password.forms,
             prepared=password.prepared,
             text=password.text,
-            renew=renew and used is password_hash,
+            renew=renew,
         )
         expected = self._times.expected(used.scheme) * len(job.forms)
         executed = await self._pool.execute(job, requester, expected=expected)

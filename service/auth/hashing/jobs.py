@@ -26,7 +26,7 @@ class Verify(Struct, frozen=True, tag=True, kw_only=True):
     forms: list[str]
     prepared: str | None
     text: str
-    renew: bool = False
+    renew: bool
 
     def __repr__(self) -> str:
         return "Verify(…)"

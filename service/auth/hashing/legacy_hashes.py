@@ -53,9 +53,9 @@ def legacy_scheme(password_hash: str) -> str | None:
 def verify_legacy(password_hash: str, text: str) -> bool:
     """Return whether a password, as it was typed, matches a legacy hash."""
     try:
-        if _BCRYPT.fullmatch(password_hash):
-            return bcrypt.checkpw(text.encode()[:_BCRYPT_MAX_BYTES], password_hash.encode())
-        return _verify_scrypt(password_hash, normalize("NFKC", text).encode())
+        if scrypt := _SCRYPT.fullmatch(password_hash):
+            return _verify_scrypt(scrypt, normalize("NFKC", text).encode())
+        return bcrypt.checkpw(text.encode()[:_BCRYPT_MAX_BYTES], password_hash.encode())
     except UnicodeEncodeError:
         return False
 
@@ -77,17 +77,14 @@ def _block_size(scrypt: re.Match[str]) -> int:
     return 16 if scrypt["version"] or _OSLO_SALT.fullmatch(scrypt["salt"]) else 8
 
 
-def _verify_scrypt(password_hash: str, password: bytes) -> bool:
-    match = _SCRYPT.fullmatch(password_hash)
-    if match is None:
-        return False
+def _verify_scrypt(scrypt: re.Match[str], password: bytes) -> bool:
     key = hashlib.scrypt(
         password,
-        salt=match["salt"].encode(),
+        salt=scrypt["salt"].encode(),
         n=16384,
-        r=_block_size(match),
+        r=_block_size(scrypt),
         p=1,
         maxmem=_SCRYPT_MAX_MEMORY,
         dklen=64,
     )
-    return compare_digest(key, bytes.fromhex(match["key"]))
+    return compare_digest(key, bytes.fromhex(scrypt["key"]))

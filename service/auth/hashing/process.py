@@ -110,7 +110,7 @@ class HashProcess:
 
     async def _kill(self) -> None:
         process = self._process
-        if process is not None and process.returncode is None:
+        if process is not None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
