@@ -273,11 +273,12 @@ FROM pg_db_role_setting JOIN pg_database ON pg_database.oid = setdatabase
 WHERE datname = current_database()
 """
 
-# The locks wait for statements under way. TRUNCATE takes longer, since it makes new files.
+# The locks wait for statements under way, in the order of the background tasks that lock several
+# tables. TRUNCATE takes longer, since it makes new files.
 ERASE = """
 BEGIN;
-LOCK TABLE "user", key, session, device, rate_limit, imported, username_hold, sealed_secret,
-    challenge, reset_request, mail IN EXCLUSIVE MODE;
+LOCK TABLE reset_request, "user", key, session, device, rate_limit, imported, username_hold,
+    sealed_secret, challenge, mail IN EXCLUSIVE MODE;
 DELETE FROM "user";
 DELETE FROM sealed_secret;
 DELETE FROM challenge;

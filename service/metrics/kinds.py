@@ -75,7 +75,7 @@ class Gauge(Metric):
 
     def __init__(self, name: str, description: str, *labels: str, is_shared: bool = False) -> None:
         super().__init__(name, description, *labels)
-        self._mode = "mostrecent" if is_shared else "sum"
+        self.is_shared = is_shared
 
     def set(self, value: float) -> None:
         """Replace the value of this process."""
@@ -83,7 +83,8 @@ class Gauge(Metric):
             self._collected.set(value)
 
     def _collect(self, library: ModuleType) -> Any:
-        return library.Gauge(self.name, self.description, self.labels, multiprocess_mode=self._mode)
+        mode = "mostrecent" if self.is_shared else "sum"
+        return library.Gauge(self.name, self.description, self.labels, multiprocess_mode=mode)
 
 
 class Histogram(Metric):

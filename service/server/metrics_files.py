@@ -21,7 +21,7 @@ from service.server.sockets import SocketAddress
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 # The library's names of the files of a worker.
-KINDS = ("counter", "gauge_sum", "histogram")
+KINDS = ("counter", "gauge_sum", "gauge_mostrecent", "histogram")
 
 # The size of a file, in bytes: several times what all routes, statuses and bounds take.
 FILE_SIZE = 512 * 1024
@@ -68,7 +68,7 @@ def collect_metrics(place: MetricsPlace, index: int) -> None:
     )
     for metric in METRICS:
         metric.enable(prometheus_client)
-        if isinstance(metric, Gauge):
+        if isinstance(metric, Gauge) and not metric.is_shared:
             # The file may have the last value of a worker that died.
             metric.set(0)
     WORKERS_STARTED.add()
