@@ -185,10 +185,25 @@ class SessionLookups:
 
 def found_session(row: Iterable[Any]) -> FoundSession:
     """Convert a row of `FIND_LIVE_SESSION`."""
-    session_id, user_id, created_at, renewed_at, active_expires_at, idle_expires_at, *more = row
-    absolute_expires_at, authenticated_at, methods, *more = more
-    secret_hash, legacy_cookie, is_active, *more = more
-    username, email, email_verified_at, user_created_at = more
+    # In one go: it is done for every request.
+    (
+        session_id,
+        user_id,
+        created_at,
+        renewed_at,
+        active_expires_at,
+        idle_expires_at,
+        absolute_expires_at,
+        authenticated_at,
+        methods,
+        secret_hash,
+        legacy_cookie,
+        is_active,
+        username,
+        email,
+        email_verified_at,
+        user_created_at,
+    ) = row
     return FoundSession(
         session=Session(
             id=session_id,
