@@ -231,7 +231,7 @@ class AccountController(Controller):
     ) -> None:
         """Delete the user with all keys and sessions; the user name is held for a while.
 
-        Without the password in the body the user must have been proven recently.
+        Without the password in the body it needs step-up.
         """
         services, live = state_of(request).services, request.auth.live
         if data is None:

@@ -58,7 +58,8 @@ class EmailSignUpController(Controller):
         return_dto=None,
         operation_id="signUpByEmail",
         summary="Sign up by e-mail",
-        response_description="A mail was sent: a code, or that there is an account already.",
+        response_description="A code was mailed, or, if a user has the address, that there is an "
+        "account.",
         responses=problem_responses(
             *BODY_PROBLEMS, ALREADY_AUTHENTICATED, NOT_FOUND, RATE_LIMITED, DATABASE_UNAVAILABLE
         ),
@@ -69,7 +70,7 @@ class EmailSignUpController(Controller):
         data: JSONBody[SignUpByEmailRequest],
         context: ProvidedContext,
     ) -> ChallengeSent:
-        """Mail a code to an address. The response does not tell whether somebody has it."""
+        """Mail a code to an address. The response does not tell whether a user has it."""
         made = await state_of(request).services.email_sign_ups.request(
             data.email,
             context=context,
@@ -107,7 +108,7 @@ class EmailSignUpController(Controller):
         data: JSONBody[VerifySignUpRequest],
         context: ProvidedContext,
     ) -> Response[Authenticated]:
-        """Create a user with the address that the code proves, and log them in.
+        """Create a user with the address to which the code was mailed, and log them in.
 
         Five wrong codes end the challenge.
         """

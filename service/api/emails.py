@@ -83,9 +83,9 @@ class EmailController(Controller):
         data: JSONBody[ChangeEmailRequest],
         context: ProvidedContext,
     ) -> ChallengeSent:
-        """Mail a code to the address that the user wants. The user must have been proven recently.
+        """Mail a code to the address that the user wants, and a notice to the present one.
 
-        The response does not tell whether another user has the address.
+        The response does not tell whether another user has the address. Needs step-up.
         """
         emails = state_of(request).services.emails
         return challenge_sent(await emails.request(request.auth.live, data.email, context))
@@ -117,9 +117,9 @@ class EmailController(Controller):
         data: JSONBody[VerifyEmailRequest],
         context: ProvidedContext,
     ) -> Authenticated:
-        """Give the user the address that the code proves, in the session that asked for it.
+        """Give the user the address to which the code was mailed, in the session that requested it.
 
-        The former address is told. Five wrong codes end the challenge.
+        A notice is mailed to the former address. Five wrong codes end the challenge.
         """
         live, emails = request.auth.live, state_of(request).services.emails
         user = await emails.verify(live, data.challenge_token, data.code, context)
@@ -141,8 +141,8 @@ class EmailController(Controller):
         ),
     )
     async def remove_email(self, request: AuthenticatedRequest, context: ProvidedContext) -> None:
-        """Remove the address of the user, who must have been proven recently; it is told.
+        """Remove the address of the user, and mail a notice to it.
 
-        The user must have a user name to log in with.
+        The user must have a user name to log in with. Needs step-up.
         """
         await state_of(request).services.emails.remove(request.auth.live, context)

@@ -1,4 +1,4 @@
-"""The endpoints by which users prove again who they are, rename and export their account."""
+"""The endpoints by which users reauthenticate, change the user name, and export the account."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class MeController(Controller):
         status_code=200,
         guards=[reject_cross_origin, require_session],
         operation_id="reauthenticationOptions",
-        summary="Ask how to prove who you are",
+        summary="Get the ways to reauthenticate",
         response_headers=[RENEWS_COOKIE],
-        response_description="The methods that prove the user; a code was mailed if that is one.",
+        response_description="The methods; if `email_code` is one, a code was mailed.",
         responses=problem_responses(
             ORIGIN_REJECTED, NOT_AUTHENTICATED, RATE_LIMITED, DATABASE_UNAVAILABLE
         ),
@@ -67,9 +67,9 @@ class MeController(Controller):
     async def reauthentication_options(
         self, request: AuthenticatedRequest, context: ProvidedContext
     ) -> ReauthenticationOptions:
-        """Return how the user of the session can be proven again.
+        """Return how the user of the session can reauthenticate.
 
-        Who has no password is mailed a code, to the verified address.
+        A user without a password is mailed a code, to the verified address.
         """
         options = await state_of(request).services.reauthentication.options(
             request.auth.live, context
@@ -84,9 +84,9 @@ class MeController(Controller):
         dto=StrictJSON[ReauthenticateRequest],
         return_dto=None,
         operation_id="reauthenticate",
-        summary="Prove again who you are",
+        summary="Reauthenticate",
         response_headers=[SETS_COOKIE],
-        response_description="The user is proven, and the session has a new token.",
+        response_description="The user is authenticated, and the session has a new token.",
         responses=problem_responses(
             *BODY_PROBLEMS,
             INVALID_CREDENTIALS,
@@ -104,7 +104,7 @@ class MeController(Controller):
         data: JSONBody[ReauthenticateRequest],
         context: ProvidedContext,
     ) -> Authenticated:
-        """Prove the user of the session again, for what needs a recent proof (step-up)."""
+        """Authenticate the user of the session again, for requests that need step-up."""
         services, live = state_of(request).services, request.auth.live
         if data.method is ReauthenticationMethod.EMAIL_CODE and data.code is not UNSET:
             opened = await services.reauthentication.by_code(
@@ -140,7 +140,7 @@ class MeController(Controller):
         data: JSONBody[ChangeUsernameRequest],
         context: ProvidedContext,
     ) -> Authenticated:
-        """Change the name by which the user logs in. The user must have been proven recently."""
+        """Change the name by which the user logs in, or give them a first one. Needs step-up."""
         live, accounts = request.auth.live, state_of(request).services.accounts
         user = await accounts.rename(live, data.username, context)
         return authenticated(user, live.session, fresh=live.renewed)
@@ -161,7 +161,7 @@ class MeController(Controller):
     ) -> AccountExport:
         """Return everything that is kept about the user (GDPR, articles 15 and 20).
 
-        The user must have been proven recently. What opens the account is left out.
+        What opens the account is left out. Needs step-up.
         """
         accounts = state_of(request).services.accounts
         return await accounts.export(request.auth.live, context)

@@ -21,10 +21,14 @@ from service.api.routes import CONTROLLERS, operation_ids
 from service.settings import Settings
 
 DESCRIPTION = """\
-Authentication for web and mobile applications: sign-up, log-in, sessions, log-out.
+Authentication for web and mobile applications: sign-up, log-in, sessions, reset of a password.
 
 The client holds the token of its session. With the transport `cookie` it travels in the cookie
 `{cookie}`, with `bearer` in the header `Authorization: Bearer …`.
+Some requests need step-up: the user must have authenticated recently, or gets 401
+`reauthentication_required`.
+A code or a link that is mailed answers a challenge, which expires and is answered once. A code is
+sent back with the `challenge_token` of the response to the request that mailed it.
 Every error is a problem (RFC 9457): `code` is meant for programs, `detail` for people.
 Responses may get further members in later versions.
 """
@@ -45,7 +49,10 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
             description=DESCRIPTION.format(cookie=cookie),
             license=License(name="MIT", identifier="MIT"),
             tags=[
-                Tag(name="Account", description="Sign-up, log-in, log-out, the current user."),
+                Tag(
+                    name="Account",
+                    description="Sign-up, log-in, log-out, the user and their account.",
+                ),
                 Tag(name="Sessions", description="The sessions of a user, one for each device."),
                 Tag(name="Health", description="Checks for load balancers and monitoring."),
             ],

@@ -31,15 +31,15 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             type=OpenAPIType.STRING,
             min_length=1,
             max_length=usernames.MAX_UNPREPARED_LENGTH,
-            description="The user name or the e-mail address, in any spelling that is the same.",
+            description="The user name or the e-mail address of the user, in any spelling.",
             examples=["Alice"],
         ),
         email_addresses.EmailAddress: Schema(
             type=OpenAPIType.STRING,
             min_length=1,
             max_length=email_addresses.MAX_OCTETS,
-            description="An e-mail address. It is mailed to and shown as it was typed, and is the "
-            "same in any case and any form of its domain.",
+            description="An e-mail address, the same in any case of ASCII letters and any form of "
+            "its domain. The part before the `@` is shown and mailed to as it was typed.",
             examples=["alice@example.com"],
         ),
         codes.Code: Schema(

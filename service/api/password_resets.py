@@ -46,7 +46,8 @@ class PasswordResetController(Controller):
         return_dto=None,
         operation_id="requestPasswordReset",
         summary="Request a password reset",
-        response_description="Whoever is meant is mailed a link, if they have verified an address.",
+        response_description="A link was mailed, if there is such a user and they have verified an "
+        "address.",
         responses=problem_responses(*BODY_PROBLEMS, NOT_FOUND, RATE_LIMITED, DATABASE_UNAVAILABLE),
     )
     async def request_password_reset(
@@ -55,7 +56,10 @@ class PasswordResetController(Controller):
         data: JSONBody[RequestPasswordResetRequest],
         context: ProvidedContext,
     ) -> Requested:
-        """Mail a link to the verified address of a user. The response is the same for everybody."""
+        """Mail a link to the verified address of a user.
+
+        The response is the same whether there is such a user or not.
+        """
         device = presented_device(request, data.device_token)
         resets = state_of(request).services.password_resets
         await resets.request(data.identifier, context, device=device)
@@ -85,8 +89,8 @@ class PasswordResetController(Controller):
     ) -> Authenticated:
         """Set the password of the user of a link, and log them in.
 
-        All their former sessions end, and so do their other links. A password that is refused does
-        not use the link up.
+        All their former sessions end, and their other reset links are void. A password that is
+        refused does not use the link up.
         """
         opened = await state_of(request).services.password_resets.confirm(
             data.token,

@@ -41,7 +41,7 @@ IdleExpiresAt = Annotated[
 ]
 AuthenticatedAt = Annotated[
     datetime,
-    Meta(description="When everything that the account asks for was last proven, for step-up."),
+    Meta(description="When the user last authenticated in this session, for step-up."),
 ]
 AbsoluteExpiresAt = Annotated[
     datetime, Meta(description="When the session ends, however often it is renewed.")
@@ -166,7 +166,7 @@ class UndoRequest(Body, frozen=True, kw_only=True):
 
 
 class ReauthenticationMethod(StrEnum):
-    """How the user of a session can be proven again."""
+    """How the user of a session can reauthenticate."""
 
     PASSWORD = Method.PASSWORD.value
     EMAIL_CODE = Method.EMAIL_CODE.value
@@ -178,8 +178,8 @@ class ReauthenticateRequest(Body, frozen=True, kw_only=True):
     method: Annotated[
         ReauthenticationMethod,
         Meta(
-            description="What proves the user: `password`, which comes with it, or `email_code`, "
-            "with `code` and `challenge_token`."
+            description="`password`, with `password`; or `email_code`, with `code` and "
+            "`challenge_token`."
         ),
     ]
     password: Password | UnsetType = UNSET
@@ -215,8 +215,8 @@ class DeleteMeRequest(Body, frozen=True, kw_only=True):
 Methods = Annotated[
     list[ProvenMethod],
     Meta(
-        description="What proved the user, oldest first. Empty for sessions of earlier versions "
-        "and imported ones."
+        description="How the user authenticated, oldest first. Empty for sessions of earlier "
+        "versions and imported ones."
     ),
 ]
 
@@ -300,35 +300,31 @@ class SessionPage(Struct, frozen=True, kw_only=True):
 
 
 class ChallengeSent(Struct, frozen=True, kw_only=True):
-    """A challenge whose code was mailed."""
+    """A challenge, which the code that was mailed answers."""
 
-    challenge_token: Annotated[
-        str, Meta(description="What the request with the code has to send with it.")
-    ]
-    expires_at: Annotated[datetime, Meta(description="Until when the code can be sent.")]
+    challenge_token: Annotated[str, Meta(description="Send it with the code.")]
+    expires_at: Annotated[datetime, Meta(description="When the code expires.")]
 
 
 class ReauthenticationOptions(Struct, frozen=True, kw_only=True):
-    """How the user of the session can be proven again."""
+    """How the user of the session can reauthenticate."""
 
     methods: Annotated[
         list[str],
         Meta(
-            description="One of them is enough: `password`, `email_code`. Later versions may know "
-            "further methods."
+            description="`password` or `email_code`, one of which is enough; empty if there is "
+            "none. Later versions may know further methods."
         ),
     ]
     challenge_token: Annotated[
         str | UnsetType,
-        Meta(description="With `email_code`: what the request with the code has to send with it."),
+        Meta(description="With `email_code`: send it with the code that was mailed."),
     ] = UNSET
-    expires_at: Annotated[
-        datetime | UnsetType, Meta(description="Until when the code can be sent.")
-    ] = UNSET
+    expires_at: Annotated[datetime | UnsetType, Meta(description="When the code expires.")] = UNSET
 
 
 class Requested(Struct, frozen=True, kw_only=True):
-    """Nothing: the response is the same whoever is meant."""
+    """Nothing: the response is the same whether there is such a user or not."""
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -370,7 +366,7 @@ def challenge_sent(made: Made) -> ChallengeSent:
 
 
 def reauthentication_options(options: Options) -> ReauthenticationOptions:
-    """Return the response body that tells how the user can be proven again."""
+    """Return the response body that tells how the user can reauthenticate."""
     made = options.made
     return ReauthenticationOptions(
         methods=[*options.methods],

@@ -103,7 +103,7 @@ class SessionController(Controller):
     ) -> None:
         """End one of the user's sessions. The session of another user is not found.
 
-        For another session than that of the request the user must have been proven recently.
+        For another session than that of the request it needs step-up.
         """
         live = request.auth.live
         services, ended = state_of(request).services, parse_session_id(session_id)
@@ -127,7 +127,7 @@ class SessionController(Controller):
     async def end_other_sessions(
         self, request: AuthenticatedRequest, context: ProvidedContext
     ) -> Ended:
-        """End all of the user's sessions but this one. The user must have been proven recently."""
+        """End all of the user's sessions but this one. Needs step-up."""
         sessions = state_of(request).services.sessions
         return Ended(ended=await sessions.end_others(request.auth.live.session, context))
 

@@ -50,8 +50,8 @@ class UndoController(Controller):
         data: JSONBody[UndoRequest],
         context: ProvidedContext,
     ) -> None:
-        """Restore the address to which the link was mailed.
+        """Give the user the address back to which the link was mailed.
 
-        Nobody logs in with the present password any more: a link to set a new one is mailed.
+        The present password is void: a link to set a new one is mailed.
         """
         await state_of(request).services.undo.undo(data.token, context)

@@ -135,13 +135,13 @@ class NotAuthenticated(AuthError):
 
 
 class ReauthenticationRequired(AuthError):
-    """The user of the session has to be proven again, by one of ``methods``.
+    """The user of the session has to reauthenticate, by one of ``methods``.
 
     ``max_age`` is how old a proof may be, in seconds.
     """
 
     code = "reauthentication_required"
-    message = "Prove again who you are."
+    message = "Reauthenticate."
 
     def __init__(self, methods: Sequence[Method], max_age: int) -> None:
         super().__init__(f"the last proof is older than {max_age} s")
@@ -164,7 +164,7 @@ class UsernameTaken(AuthError):
 
 
 class EmailTaken(AuthError):
-    """Another user has verified that address. Only who has proven to receive mail at it learns."""
+    """Another user has verified that address. Only a user who receives mail at it learns this."""
 
     code = "email_taken"
     message = "E-mail address already taken"
@@ -174,7 +174,7 @@ class LastWayIn(AuthError):
     """Without it the user could no longer log in."""
 
     code = "last_way_in"
-    message = "This is the last way in."
+    message = "This is the last way to log in."
 
 
 class Overloaded(AuthError):
@@ -227,7 +227,7 @@ class NoKeyForPassword(AuthError):
     """The user has no key by which a password could log in."""
 
     code = "no_key_for_password"
-    message = "The user has no user name, so no password can log them in."
+    message = "The user has neither user name nor e-mail address, so no password can log them in."
 
 
 class NoSuchMail(AuthError):
@@ -259,7 +259,7 @@ class Draining(AuthError):
 
 
 class InvalidCode(AuthError):
-    """The code is wrong, and there are tries left."""
+    """The code is wrong, and further ones may be tried."""
 
     code = "invalid_code"
     message = "The code is wrong."

@@ -15,13 +15,19 @@ from service.model.users import User
 class ExportedKey(Struct, frozen=True, kw_only=True):
     """A name by which the user logs in."""
 
-    provider: Annotated[str, Meta(description="What kind of name it is: `username` or `email`.")]
+    provider: Annotated[
+        str,
+        Meta(
+            description="What kind of name it is: `username`, `email`, or another one that was "
+            "imported."
+        ),
+    ]
     name: Annotated[str, Meta(description="The name, as it is displayed.")]
     has_password: Annotated[
         bool, Meta(description="Whether a password logs in with it. Only its hash is kept.")
     ]
     verified_at: Annotated[
-        datetime | None, Meta(description="When the user proved to receive mail at the address.")
+        datetime | None, Meta(description="When the user verified the address; null if never.")
     ]
     created_at: Annotated[datetime, Meta(description="When it was added.")]
 
@@ -32,8 +38,10 @@ class ExportedSession(Struct, frozen=True, kw_only=True):
     id: Annotated[UUID, Meta(description="The session's id.")]
     device_name: Annotated[str | None, Meta(description="The name that the client gave.")]
     user_agent: Annotated[str | None, Meta(description="`User-Agent` of the log-in.")]
-    address: Annotated[str | None, Meta(description="IP address of the log-in.")]
-    methods: Annotated[list[ProvenMethod], Meta(description="What proved the user, oldest first.")]
+    address: Annotated[str | None, Meta(description="IP address of the client at the log-in.")]
+    methods: Annotated[
+        list[ProvenMethod], Meta(description="How the user authenticated, oldest first.")
+    ]
     created_at: Annotated[datetime, Meta(description="When the user logged in.")]
     renewed_at: Annotated[datetime, Meta(description="When it was opened or last renewed.")]
     ends_at: Annotated[datetime, Meta(description="When it ends, unless it is renewed.")]
@@ -46,12 +54,20 @@ class ExportedDevice(Struct, frozen=True, kw_only=True):
 
 
 class ExportedChallenge(Struct, frozen=True, kw_only=True):
-    """Something that the user was asked, by mail for example, and that waits for the answer."""
+    """A challenge: a code or a link that has not been used, or expired lately."""
 
-    purpose: Annotated[str, Meta(description="What the answer allows.")]
-    address: Annotated[str | None, Meta(description="The address that it is about.")]
-    created_at: Annotated[datetime, Meta(description="When it was asked.")]
-    expires_at: Annotated[datetime, Meta(description="Until when it can be answered.")]
+    purpose: Annotated[
+        str,
+        Meta(
+            description="What it is for: `email`, `reauthentication`, `password_reset` or `undo`. "
+            "Later versions may know further purposes."
+        ),
+    ]
+    address: Annotated[
+        str | None, Meta(description="The e-mail address that it would give the user.")
+    ]
+    created_at: Annotated[datetime, Meta(description="When it was made.")]
+    expires_at: Annotated[datetime, Meta(description="When it expires.")]
 
 
 class AccountExport(Struct, frozen=True, kw_only=True):
@@ -59,9 +75,12 @@ class AccountExport(Struct, frozen=True, kw_only=True):
 
     exported_at: Annotated[datetime, Meta(description="The time of the export.")]
     user: Annotated[User, Meta(description="The user.")]
-    keys: Annotated[list[ExportedKey], Meta(description="The names, oldest first.")]
+    keys: Annotated[
+        list[ExportedKey], Meta(description="The names by which the user logs in, oldest first.")
+    ]
     sessions: Annotated[list[ExportedSession], Meta(description="The sessions, newest first.")]
     devices: Annotated[list[ExportedDevice], Meta(description="Known devices, last used first.")]
     challenges: Annotated[
-        list[ExportedChallenge], Meta(description="What waits for an answer, newest first.")
+        list[ExportedChallenge],
+        Meta(description="Codes and links that have not been used, newest first."),
     ]

@@ -22,7 +22,7 @@ class SessionState(StrEnum):
 
 
 class Method(StrEnum):
-    """What proved the user of a session."""
+    """How the user of a session authenticated."""
 
     PASSWORD = "password"  # noqa: S105
     EMAIL_CODE = "email_code"
@@ -30,7 +30,7 @@ class Method(StrEnum):
 
 
 class ProvenMethod(Struct, frozen=True, kw_only=True):
-    """What proved the user of a session, and when for the last time."""
+    """How the user of a session authenticated, and when for the last time."""
 
     method: Annotated[
         str,
@@ -39,7 +39,7 @@ class ProvenMethod(Struct, frozen=True, kw_only=True):
             "versions may know further methods."
         ),
     ]
-    at: Annotated[datetime, Meta(description="When it last proved the user.")]
+    at: Annotated[datetime, Meta(description="When the user last authenticated by it.")]
 
 
 class SecretHash(bytes):

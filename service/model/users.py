@@ -44,8 +44,8 @@ class User(Struct, frozen=True, kw_only=True):
     email_verified_at: Annotated[
         datetime | None,
         Meta(
-            description="When the user proved to receive mail at the address; null if never: the "
-            "address was imported, and only logs in."
+            description="When the user verified the address; null if never: it was imported, and "
+            "the user only logs in with it."
         ),
     ]
     created_at: Annotated[datetime, Meta(description="When the user signed up.")]

@@ -85,16 +85,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     reauthentication_period: Annotated[
         Duration,
         Meta(
-            description="How old the proof of a user may be, by log-in or "
-            "`POST /me/reauthenticate`, for what needs a recent one (step-up)."
+            description="How long ago the user may have logged in or reauthenticated, for requests "
+            "that need step-up."
         ),
     ] = Duration.parse("10m")
     devices: DeviceSettings = DeviceSettings()
     cleanup_interval: Annotated[
         Duration,
         Meta(
-            description="How often expired sessions, devices and rate limits are deleted, and the "
-            "time of verifying a password is measured."
+            description="How often expired sessions, devices, challenges, rate limits and holds on "
+            "user names, and old dead letters, are deleted, and the time of verifying a password "
+            "is measured."
         ),
     ] = Duration.parse("10m")
     usernames: UsernameSettings = UsernameSettings()

@@ -64,8 +64,8 @@ class MailSettings(Struct, frozen=True, kw_only=True):
         Rate,
         Meta(
             description="Mails of one kind that an address gets at the request of others, such as "
-            "codes. Beyond that none is sent, and the answer is the same. Notices of what was "
-            "done have no limit. `0`: no limit."
+            "codes. Beyond that none is sent, and the response is the same. Notices have no limit. "
+            "`0`: no limit."
         ),
     ] = Rate.parse("5/1h")
     reset_url: Annotated[

@@ -267,7 +267,9 @@ def test_a_password_that_nobody_could_log_in_with_is_not_set(database_url: str) 
     )
     user_id = str(fetch_value(database_url, 'SELECT id FROM "user"'))
     refused = refusal(database_url, "set-password", user_id, typed=f"{PASSWORD}\n")
-    assert refused == "The user has no user name, so no password can log them in.\n"
+    assert refused == (
+        "The user has neither user name nor e-mail address, so no password can log them in.\n"
+    )
 
 
 # CSI and OSC of C1, escape, newline, a change of direction, and a line separator.

@@ -108,9 +108,9 @@ REAUTHENTICATION_REQUIRED = ProblemType(
     raised_as=errors.ReauthenticationRequired,
     status=401,
     title="Reauthentication required",
-    detail="Prove again who you are, by one of `methods`: `POST /me/reauthenticate`.",
-    when="the last proof of the user is older than `OSTIARY_REAUTHENTICATION_PERIOD`: "
-    "`POST /me/reauthenticate` with one of `methods`, then try again",
+    detail="Reauthenticate by one of `methods`: `POST /me/reauthenticate`.",
+    when="the user last authenticated longer ago than `OSTIARY_REAUTHENTICATION_PERIOD`: "
+    "`POST /me/reauthenticate` by one of `methods`, then try again",
 )
 INVALID_CODE = ProblemType(
     code=errors.InvalidCode.code,
@@ -118,7 +118,7 @@ INVALID_CODE = ProblemType(
     status=401,
     title="Invalid code",
     detail=errors.InvalidCode.message,
-    when="the code is wrong, and there are tries left",
+    when="the code is wrong; the fifth wrong one is `invalid_challenge`",
     headers=CHALLENGE,
 )
 INVALID_CHALLENGE = ProblemType(
@@ -127,8 +127,8 @@ INVALID_CHALLENGE = ProblemType(
     status=401,
     title="Invalid challenge",
     detail="The challenge cannot be answered: begin again.",
-    when="the challenge is unknown, expired, void or answered already, has another purpose or "
-    "session, or was answered wrongly five times; the response does not reveal which",
+    when="the challenge is unknown or void, has expired or was answered, is for another purpose or "
+    "session, or got its fifth wrong code; the response does not reveal which",
     headers=CHALLENGE,
 )
 ORIGIN_REJECTED = ProblemType(
@@ -157,7 +157,8 @@ NOT_FOUND = ProblemType(
     status=404,
     title="Not found",
     detail="There is no such resource.",
-    when="there is no such path, or the user has no such resource",
+    when="there is no such path, the user has no such resource, or the service sends no mail and "
+    "the request needs it",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     code="method_not_allowed",
@@ -182,7 +183,7 @@ USERNAME_TAKEN = ProblemType(
     status=409,
     title="Username taken",
     detail=errors.UsernameTaken.message,
-    when="another user has that user name, in this or another spelling, or gave it up lately",
+    when="another user has that user name, in this or another spelling, or gave it up recently",
 )
 EMAIL_TAKEN = ProblemType(
     code=errors.EmailTaken.code,
@@ -197,8 +198,8 @@ LAST_WAY_IN = ProblemType(
     raised_as=errors.LastWayIn,
     status=409,
     title="Last way in",
-    detail="Without it you could no longer log in: add another one first.",
-    when="without it the user could no longer log in",
+    detail="Without the address you could no longer log in: set a user name first.",
+    when="the user has no user name, and could not log in without the address",
 )
 ALREADY_AUTHENTICATED = ProblemType(
     code=errors.AlreadyAuthenticated.code,

@@ -51,7 +51,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     methods: Annotated[
         list[str] | UnsetType,
         Meta(
-            description="By which methods the user can be proven again, with the code "
+            description="By which methods the user can reauthenticate, with the code "
             "`reauthentication_required`."
         ),
     ] = UNSET
