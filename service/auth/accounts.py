@@ -13,7 +13,6 @@ from service.auth.challenges import Challenges
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
     InvalidCredentials,
-    NotAuthenticated,
     UsernameTaken,
     ValidationFailed,
 )
@@ -23,7 +22,7 @@ from service.auth.identifiers import Identifier
 from service.auth.notices import Notices
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.rate_limits import RateLimiter
-from service.auth.sessions import LiveSession, OpenedSession, Sessions
+from service.auth.sessions import LiveSession, OpenedSession, Sessions, lock_user_of
 from service.auth.tokens import Token
 from service.auth.uniform_timing import delay_refusal
 from service.auth.username_holds import UsernameHolds
@@ -187,11 +186,10 @@ class Accounts:
         """Change the user name; the former one logs nobody in from now on. Returns the user.
 
         Raises `UsernameTaken`, also for a name that somebody else gave up a while ago, and
-        `NotAuthenticated` if the user was deleted meanwhile.
+        `NotAuthenticated` if the session ended meanwhile.
         """
         async with self._database.transaction() as connection:
-            if not await storage.lock_user(connection, live.user.id):
-                raise NotAuthenticated
+            await lock_user_of(connection, live)
             await self._username_holds.give_up(connection, live.user.id)
             try:
                 await set_username(connection, live.user.id, username)
@@ -204,17 +202,24 @@ class Accounts:
         return replace(live.user, username=username.display_name)
 
     async def export(self, live: LiveSession, context: RequestContext) -> AccountExport:
-        """Return everything that is kept about the user, but for what opens their account."""
+        """Return everything that is kept about the user, but for what opens their account.
+
+        Raises `NotAuthenticated` if the session ended meanwhile.
+        """
         async with self._database.transaction() as connection:
+            await lock_user_of(connection, live)
             exported = await export_user(connection, live.user)
             await self._notices.put(connection, MailKind.DATA_EXPORTED, live.user.id, context)
         record(Event.ACCOUNT_EXPORTED, context, user_id=live.user.id, session_id=live.session.id)
         return exported
 
     async def delete_proven(self, live: LiveSession, context: RequestContext) -> None:
-        """Delete the user of a session that was proven recently, with all keys and sessions."""
+        """Delete the user of a session that was proven recently, with all keys and sessions.
+
+        Raises `NotAuthenticated` if the session ended meanwhile.
+        """
         async with self._database.transaction() as connection:
-            await storage.lock_user(connection, live.user.id)
+            await lock_user_of(connection, live)
             await self._notices.put(connection, MailKind.ACCOUNT_DELETED, live.user.id, context)
             await storage.delete_user(connection, live.user.id)
         record(Event.USER_DELETED, context, user_id=live.user.id, session_id=live.session.id)
@@ -222,13 +227,13 @@ class Accounts:
     async def delete(self, live: LiveSession, password: Password, context: RequestContext) -> None:
         """Delete the user with all keys and sessions; the user name is held for a while.
 
-        Raises `InvalidCredentials`, also if the password was changed meanwhile, `RateLimited` and
-        `Overloaded`.
+        Raises `InvalidCredentials`, also if the password was changed meanwhile, `RateLimited`,
+        `Overloaded`, and `NotAuthenticated` if the session ended meanwhile.
         """
         requester = requester_of(context, str(live.user.id), is_known=True)
         key = await self._confirm_password(live, password, context, requester)
         async with self._database.transaction() as connection:
-            await storage.lock_user(connection, live.user.id)
+            await lock_user_of(connection, live)
             await self._notices.put(connection, MailKind.ACCOUNT_DELETED, live.user.id, context)
             if not await storage.delete_user_of_key(connection, key):
                 raise InvalidCredentials

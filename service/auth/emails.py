@@ -15,7 +15,7 @@ from service.auth.mail_limits import MailLimits
 from service.auth.notices import Notices
 from service.auth.outbox import Outbox
 from service.auth.rate_limits import RateLimiter
-from service.auth.sessions import LiveSession
+from service.auth.sessions import LiveSession, lock_user_of
 from service.model.challenges import Purpose, Subject
 from service.model.mail import Mail, MailKind
 from service.model.request_context import RequestContext
@@ -109,11 +109,11 @@ class Emails:
         """Remove the address of the user of a session, if there is one.
 
         The address is told, with a link that takes it back. Raises `LastWayIn` if the user could
-        not log in without it.
+        not log in without it, and `NotAuthenticated` if the session ended meanwhile.
         """
         user_id = live.user.id
         async with self._database.transaction() as connection:
-            await user_storage.lock_user(connection, user_id)
+            await lock_user_of(connection, live)
             kind = MailKind.EMAIL_REMOVED
             await self._notices.put_with_undo(connection, kind, user_id, context)
             if not await storage.remove_addresses(connection, user_id):

@@ -41,6 +41,7 @@ from service.storage.database import Database
 from service.storage.direct import AnyConnection
 from service.storage.rate_limits import Charge
 from service.storage.session_lookups import SessionLookups
+from service.storage.users import lock_user
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -299,6 +300,17 @@ class Sessions:
         if renewed_by_another is None:
             raise NotAuthenticated
         return LiveSession(session=renewed_by_another.session, user=user, token=token)
+
+
+async def lock_user_of(connection: AsyncConnection, live: LiveSession) -> None:
+    """Lock the user of a session until the transaction ends. Raises `NotAuthenticated`.
+
+    The session may have ended since its request was let in: while the body was on its way, or
+    another change of the user was under way. What ends it together with others locks the user.
+    """
+    is_there = await lock_user(connection, live.user.id)
+    if not is_there or not await storage.is_live(connection, live.session.id):
+        raise NotAuthenticated
 
 
 def secrets_of(tokens: Sequence[Token]) -> list[tuple[UUID, SecretHash]]:

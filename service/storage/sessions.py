@@ -128,6 +128,19 @@ async def lock_session(connection: AsyncConnection, session_id: UUID) -> int | N
     return version
 
 
+IS_LIVE = select(
+    select(session.c.id)
+    .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
+    .exists()
+)
+
+
+async def is_live(connection: AsyncConnection, session_id: UUID) -> bool:
+    """Return whether a session is live."""
+    live: bool = (await connection.execute(IS_LIVE, {"session_id": session_id})).scalar_one()
+    return live
+
+
 WAS_PROVEN_WITHIN = select(
     func.coalesce(session.c.authenticated_at, session.c.created_at)
     > NOW - bindparam("period", type_=Interval)

@@ -70,7 +70,7 @@ def delete_me(client: httpx.Client) -> httpx.Response:
                 "SELECT",
                 "WITH",
                 "UPDATE",
-                *("BEGIN", "SELECT", "SELECT", "WITH", "COMMIT"),
+                *("BEGIN", "SELECT", "SELECT", "SELECT", "WITH", "COMMIT"),
             ],
         ),
     ],

@@ -84,6 +84,13 @@ class Alice:
     def delete(self) -> httpx.Response:
         return self.client.delete("/me", headers=self.session)
 
+    def delete_by_password(self) -> httpx.Response:
+        body = {"password": NEW_PASSWORD}
+        return self.client.request("DELETE", "/me", json=body, headers=self.session)
+
+    def export(self) -> httpx.Response:
+        return self.client.get("/me/export", headers=self.session)
+
     def rename(self) -> httpx.Response:
         return self.client.put("/me/username", json={"username": "Alicia"}, headers=self.session)
 
@@ -217,6 +224,7 @@ def test_a_log_out_does_not_wait_in_a_circle_with_what_ends_its_challenges(
 
 END_SESSIONS = "DELETE FROM session"
 DELETE_USER = 'DELETE FROM "user"'
+LOCK_USER = 'SELECT FROM "user" FOR UPDATE'
 
 
 @pytest.mark.parametrize("change", [END_SESSIONS, DELETE_USER])
@@ -233,6 +241,27 @@ def test_who_asks_for_a_code_while_the_session_ends_is_not_authenticated(
                 sent = pool.submit(alice.client.post, path, headers=alice.session)
             wait_for_lock_waiters(alice.database_url)
         assert problem(sent.result()) == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        *(Alice.rename, Alice.remove_address, Alice.export),
+        *(Alice.delete, Alice.delete_by_password),
+    ],
+)
+def test_a_session_that_ends_while_a_request_waits_changes_nothing(
+    alice: Alice, mailboxes: Mailboxes, send: Callable[[Alice], httpx.Response]
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with held(alice.database_url, LOCK_USER):
+            sent = pool.submit(send, alice)
+            wait_for_lock_waiters(alice.database_url)
+            execute(alice.database_url, END_SESSIONS)
+        assert problem(sent.result()) == (401, "not_authenticated")
+    user = log_in_by(alice.client, "Alice").json()["user"]
+    assert (user["username"], user["email"]) == ("Alice", SECOND)
+    assert not mailboxes.of(SECOND, " was ")
 
 
 def test_a_reset_for_a_user_who_is_being_deleted_mails_nothing(
