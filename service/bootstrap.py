@@ -12,6 +12,7 @@ from service.auth.accounts import Accounts
 from service.auth.challenges import Challenges
 from service.auth.email_sign_ups import EmailSignUps
 from service.auth.emails import Emails
+from service.auth.first_passwords import FirstPasswords
 from service.auth.hashing.hasher import Hasher
 from service.auth.keys import Keys
 from service.auth.mail_limits import MailLimits
@@ -43,6 +44,7 @@ class Services(Struct, frozen=True, kw_only=True):
     sessions: Sessions
     step_up: StepUp
     reauthentication: Reauthentication
+    first_passwords: FirstPasswords
     emails: Emails
     email_sign_ups: EmailSignUps
     password_resets: PasswordResets
@@ -102,6 +104,9 @@ async def open_services(
             step_up=step_up,
             reauthentication=Reauthentication(
                 database, sessions, step_up, challenges, outbox, rate_limiter, mail_limits
+            ),
+            first_passwords=FirstPasswords(
+                database, hasher, sessions, step_up, challenges, notices
             ),
             emails=Emails(database, challenges, outbox, notices, rate_limiter, mail_limits),
             email_sign_ups=EmailSignUps(

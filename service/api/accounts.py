@@ -9,6 +9,7 @@ from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody
+from msgspec import UNSET
 
 from service.api.devices import presented_device
 from service.api.http.json_body import (
@@ -166,6 +167,7 @@ class AccountController(Controller):
             *BODY_PROBLEMS,
             INVALID_CREDENTIALS,
             NOT_AUTHENTICATED,
+            REAUTHENTICATION_REQUIRED,
             RATE_LIMITED,
             OVERLOADED,
             DATABASE_UNAVAILABLE,
@@ -177,10 +179,16 @@ class AccountController(Controller):
         data: JSONBody[ChangePasswordRequest],
         context: ProvidedContext,
     ) -> Authenticated:
-        """Change the password. All other sessions end, and this one gets a new token."""
-        opened = await state_of(request).services.accounts.change_password(
-            request.auth.live, data.current_password, data.new_password, context
-        )
+        """Change the password. All other sessions end, and this one gets a new token.
+
+        A user without a password sets a first one, and must have been proven recently.
+        """
+        services, live, new = state_of(request).services, request.auth.live, data.new_password
+        if data.current_password is UNSET:
+            opened = await services.first_passwords.set(live, new, context)
+        else:
+            accounts = services.accounts
+            opened = await accounts.change_password(live, data.current_password, new, context)
         return issue_token(request, opened, request.auth.transport)
 
     @post(

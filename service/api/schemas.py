@@ -98,7 +98,7 @@ class LogInRequest(Body, frozen=True, kw_only=True):
 class ChangePasswordRequest(Body, frozen=True, kw_only=True):
     """Request body of PUT /me/password."""
 
-    current_password: Password
+    current_password: Password | UnsetType = UNSET
     new_password: NewPassword
 
 
