@@ -28,9 +28,11 @@ from service.storage.tables import challenge, user
 
 NOW = func.now()
 
+# The lock on a user decides which of two changes is the later one, and not when their transactions
+# began, so neither does that decide which of two challenges expires later.
 ADD = (
     insert(challenge)
-    .values(expires_at=NOW + bindparam("lifetime", type_=Interval))
+    .values(expires_at=func.clock_timestamp() + bindparam("lifetime", type_=Interval))
     .returning(challenge.c.expires_at)
 )
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from msgspec import Struct
+from sqlalchemy import text
 
 from service.auth.challenges import KINDS, Challenges, Form, Made
 from service.auth.cleanup import delete_expired_challenges
@@ -444,3 +445,22 @@ async def test_the_database_holds_neither_token_nor_code_nor_link(
         assert holder.made.token not in stored
         assert link_token_of(RING, "k1", holder.made.id, holder.purpose)[22:] not in stored
         assert holder.made.token not in repr(holder.made)
+
+
+async def test_the_undo_of_a_change_ends_that_of_a_later_one_which_began_before(
+    database: Database, database_url: str
+) -> None:
+    """Whose turn it is, the lock on the user decides: not when a transaction began."""
+    user_id, _ = await add_user_with_session(database_url)
+    subject = Subject(user_id=user_id, address="a@example.com", display_address="a@example.com")
+    challenges = Challenges(database, RING)
+    async with database.transaction() as connection:
+        await connection.execute(text("SELECT"))
+        first = await make(database, Purpose.UNDO, subject)
+        made = await challenges.make(connection, Purpose.UNDO, subject)
+    later = Holder(challenges, database, Purpose.UNDO, made, None)
+    async with database.transaction() as connection:
+        claimed = await challenges.claim(connection, await first.check_link())
+        await challenges.end_later_undos(connection, claimed)
+    with pytest.raises(InvalidChallenge):
+        await later.check_link()
