@@ -19,9 +19,11 @@ from tests.faults.serving import serving
 # Longer than a request may take, in seconds.
 LONG = 6.0
 
+# PostgreSQL shows the first 1,023 bytes of a query (`track_activity_query_size`).
 BACKEND = """
 SELECT pid FROM pg_stat_activity
-WHERE application_name = 'ostiary' AND datname = 'ostiary' AND (query IN ($1, $2)) = $3
+WHERE application_name = 'ostiary' AND datname = 'ostiary'
+  AND (query IN (left($1, 1023), left($2, 1023))) = $3
 LIMIT 1"""
 
 
