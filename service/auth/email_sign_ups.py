@@ -1,7 +1,7 @@
-"""Sign-up by e-mail: the address is proven first, and only then there is a user.
+"""Sign-up by e-mail: the address is verified first, and only then is there a user.
 
-The answer to a request is the same whoever has the address. Its owner gets a code, or is told that
-there is an account already.
+The response to a request is the same whether a user has the address or not. A code is mailed, or,
+if a user has it, that there is an account already.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class EmailSignUps:
         carried: Sequence[Token] = (),
         device: DeviceToken | None = None,
     ) -> Made:
-        """Mail a code to an address, or tell its owner that there is an account.
+        """Mail a code to an address, or, if a user has it, that there is an account.
 
         Raises `AlreadyAuthenticated` if one of the tokens ``carried`` opens a live session, and
         `RateLimited`.
@@ -108,7 +108,7 @@ class EmailSignUps:
         carried: Sequence[Token] = (),
         device: DeviceToken | None = None,
     ) -> OpenedSession:
-        """Create a user with the address that a code has proven, and log them in.
+        """Create a user with the address that a code has verified, and log them in.
 
         Raises `AlreadyAuthenticated`, `InvalidCode`, `InvalidChallenge`, `EmailTaken`,
         `UsernameTaken`, `RateLimited` and `Overloaded`. The code is used up only if all is well.

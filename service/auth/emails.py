@@ -49,9 +49,9 @@ class Emails:
     async def request(
         self, live: LiveSession, address: EmailAddress, context: RequestContext
     ) -> Made:
-        """Mail a code to the address that a user wants, and tell the present one.
+        """Mail a code to the address that a user wants, and a notice to the present one.
 
-        The answer does not tell whether another user has the address. Raises `RateLimited`, and
+        The response does not tell whether another user has the address. Raises `RateLimited`, and
         `NotAuthenticated` if the session ended meanwhile.
         """
         await self._rate_limiter.admit_mail_request(context, session=live.session)
@@ -81,9 +81,9 @@ class Emails:
     async def verify(
         self, live: LiveSession, token: str, code: Code, context: RequestContext
     ) -> User:
-        """Give the user of a session the address that a code has proven, in place of any other.
+        """Give the user of a session the address that a code has verified, in place of any other.
 
-        The former address is told, with a link that takes the change back. Returns the user. Raises
+        A notice to the former one has a link that takes the change back. Returns the user. Raises
         `InvalidCode`, `InvalidChallenge` and `EmailTaken`.
         """
         session_id, user_id = live.session.id, live.user.id
@@ -108,7 +108,7 @@ class Emails:
     async def remove(self, live: LiveSession, context: RequestContext) -> None:
         """Remove the address of the user of a session, if there is one.
 
-        The address is told, with a link that takes it back. Raises `LastWayIn` if the user could
+        A notice to it has a link that takes the change back. Raises `LastWayIn` if the user could
         not log in without it, and `NotAuthenticated` if the session ended meanwhile.
         """
         user_id = live.user.id

@@ -1,7 +1,7 @@
 """Limits on what a recipient is mailed at the request of others. They are silent.
 
-What exceeds one is not sent, and the answer is the same: a limit that shows would tell whose
-address it is. Notices of what was done have none: nobody can use a limit up to mute them.
+What exceeds one is not sent, and the response is the same: a limit that shows would tell whose
+address it is. Notices have none: nobody can use a limit up to suppress them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class MailLimits:
         self._per_recipient = per_recipient
 
     async def admits(self, connection: AsyncConnection, kind: MailKind, address: str) -> bool:
-        """Count a mail to a normalised address; return whether it is to be sent.
+        """Count a mail to an address in prepared form; return whether it is to be sent.
 
-        An account that exists is told of under the limit of sign-up codes: both answer the same
-        request. A challenge whose mail is not sent has to be a decoy.
+        That an account exists counts as a sign-up code: either may follow the same request. A
+        challenge whose mail is not sent has to be a decoy.
         """
         if kind.is_notice:
             return True

@@ -1,7 +1,7 @@
-"""Notices: users are told of what was done to their account, at their verified address.
+"""Notices: mails to the verified address of a user, of what was done to their account.
 
 A notice is written in the transaction of the change, before it, so that it goes to the address as
-it was. Nobody can mute one: there is no limit.
+it was. Nobody can suppress one: there is no limit.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Notices:
     async def put(
         self, connection: AsyncConnection, kind: MailKind, user_id: UUID, context: RequestContext
     ) -> None:
-        """Tell a user of a change, in its transaction. Who has no verified address is not told."""
+        """Notify a user of a change, in its transaction, if they have a verified address."""
         if not self._outbox.is_available:
             return
         if address := await storage.find_verified_address(connection, user_id):
@@ -50,7 +50,7 @@ class Notices:
     async def put_with_undo(
         self, connection: AsyncConnection, kind: MailKind, user_id: UUID, context: RequestContext
     ) -> None:
-        """Tell a user of a change of their address, with a link that takes it back."""
+        """Notify a user of a change of their address, with a link that takes it back."""
         if not self._outbox.is_available:
             return
         if address := await storage.find_verified_address(connection, user_id):
@@ -67,10 +67,10 @@ class Notices:
             await self._outbox.put(connection, mail)
 
     async def put_new_device(self, user_id: UUID, context: RequestContext) -> None:
-        """Tell a user of a log-in from a new device, at most once a day for each network.
+        """Notify a user of a log-in from a new device, at most once a day for each IP address.
 
-        Who has never had another one is not told. The session is open already: without the database
-        nothing is told, and the log-in succeeds.
+        Of IPv6 that is a /64. A first device needs no notice. The session is open already: if the
+        database fails, no notice is sent, and the log-in succeeds.
         """
         if not self._outbox.is_available:
             return

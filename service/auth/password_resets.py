@@ -1,6 +1,6 @@
-"""Password resets: the way back in for who has forgotten a password.
+"""Password resets, for users who have forgotten their password.
 
-A request writes the same row whoever it is for, and its answer is always the same: the user is
+A request writes a row, and gets the same response, whether there is such a user or not: the user is
 looked up, and mailed a link, in the background. The link sets a password, ends all sessions and
 logs in.
 """
@@ -67,7 +67,7 @@ class PasswordResets:
     async def request(
         self, identifier: Identifier, context: RequestContext, *, device: DeviceToken | None = None
     ) -> None:
-        """Let whoever is meant be mailed a link. Raises `RateLimited`, whoever that is."""
+        """Have a link mailed to a user, if there is one. Raises `RateLimited`, in either case."""
         await self._rate_limiter.admit_mail_request(context, device=device)
         requested = storage.ResetRequest(username=identifier.username, address=identifier.address)
         async with self._database.transaction() as connection:
@@ -131,7 +131,7 @@ class PasswordResets:
         password_hash: PasswordHash,
         context: RequestContext,
     ) -> tuple[Key, int]:
-        """Set a password; all that the former one has opened ends, other links too.
+        """Set a password; all sessions and other reset links end.
 
         Returns the key with the password, and the number of sessions that ended.
         """
@@ -164,7 +164,7 @@ class PasswordResets:
         return request is not None
 
     async def _mail_link(self, connection: AsyncConnection, request: storage.ResetRequest) -> None:
-        """Mail a link to the verified address of whoever is meant, unless that got too many."""
+        """Mail a link to the verified address of the user, unless it has got too many."""
         key = await key_storage.find_identified_key(
             connection, username=request.username, address=request.address
         )

@@ -1,4 +1,4 @@
-"""Reauthentication of who has no password, by a code that is mailed to the verified address."""
+"""Reauthentication of users without a password, by a code mailed to the verified address."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.storage.database import Database
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """The methods by which a user can be proven again; the challenge whose code was mailed."""
+    """The methods by which a user can reauthenticate; the challenge whose code was mailed."""
 
     methods: list[Method]
     made: Made | None

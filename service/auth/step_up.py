@@ -1,4 +1,4 @@
-"""Step-up: a live session is not enough, the user must have been proven recently (RFC 9470)."""
+"""Step-up: a live session is not enough, the user must have authenticated recently (RFC 9470)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StepUp:
             raise ReauthenticationRequired(methods, int(self._period))
 
     async def methods_of(self, user_id: UUID) -> list[Method]:
-        """Return the methods by which a user can be proven again; nothing weaker than they have."""
+        """Return the methods by which a user can reauthenticate; none weaker than they have."""
         async with self._database.connect() as connection:
             if await key_storage.find_password_key(connection, user_id):
                 return [Method.PASSWORD]

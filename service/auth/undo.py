@@ -1,4 +1,4 @@
-"""Undo: a change of the address is taken back by who receives mail at the former one.
+"""Undo: the person who receives mail at the former address takes a change of it back.
 
 Whoever has changed it knows the password, or has a session: neither is worth anything afterwards.
 """
@@ -35,7 +35,7 @@ class Undo:
         """Restore the address to which a link was mailed, and mail a link to reset the password.
 
         Nobody logs in with the present password any more, and all sessions end. Later changes
-        cannot be undone, for who has got their links may be who made them. Raises
+        cannot be undone: their links may have gone to the person who made them. Raises
         `InvalidChallenge`, and `EmailTaken` if another user has verified the address since.
         """
         checked = await self._challenges.check_link(Purpose.UNDO, token)

@@ -106,7 +106,7 @@ class UserAdmin:
         return ended
 
     async def make_reset_link(self, user: User) -> Link:
-        """Make a link by which a user sets a new password; the user is told.
+        """Make a link by which a user sets a new password, and notify the user.
 
         Raises `NoKeyForPassword` if no password could log the user in.
         """

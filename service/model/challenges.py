@@ -30,8 +30,8 @@ class Subject(Struct, frozen=True, kw_only=True):
 
     With a ``security_version``, which needs a user, a change of the user's voids it; with a
     ``session_id``, it ends with the session, and is answered in that only. ``address`` is the
-    normalised address that it is about, ``display_address`` the same as it was typed. ``data`` is
-    small, and never a secret.
+    prepared form of the e-mail address that it is about, ``display_address`` its display form.
+    ``data`` is small, and never a secret.
     """
 
     user_id: UUID | None = None

@@ -20,7 +20,7 @@ class Language(StrEnum):
 
 
 class MailKind(StrEnum):
-    """What a mail says. Those after the first six are notices of what was done."""
+    """What a mail says. Those after the first six are notices."""
 
     SIGN_UP_CODE = "sign_up_code"
     ACCOUNT_EXISTS = "account_exists"
@@ -49,7 +49,7 @@ class MailKind(StrEnum):
 
     @property
     def is_notice(self) -> bool:
-        """Whether it tells of something that was done: nobody can mute it."""
+        """Whether it tells of something that was done: no limit applies to it."""
         return self not in ASKED_FOR
 
 
