@@ -181,7 +181,7 @@ class AccountController(Controller):
     ) -> Authenticated:
         """Change the password. All other sessions end, and this one gets a new token.
 
-        A user without a password sets a first one, and must have been proven recently.
+        A user without a password leaves `current_password` out: to set a first one needs step-up.
         """
         services, live, new = state_of(request).services, request.auth.live, data.new_password
         if data.current_password is UNSET:

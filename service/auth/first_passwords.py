@@ -1,4 +1,4 @@
-"""A first password, for who has none: their user moved in from elsewhere, or took a change back."""
+"""A first password, for users without one: imported, or after a change was taken back."""
 
 from __future__ import annotations
 
