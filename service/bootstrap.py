@@ -117,7 +117,7 @@ async def open_services(
                 *(database, hasher, sessions, challenges, outbox, notices, rate_limiter),
                 mail_limits,
             ),
-            undo=Undo(database, challenges, outbox),
+            undo=Undo(database, challenges, outbox, notices),
             keys=Keys(database),
             user_admin=UserAdmin(database, hasher, challenges, notices),
             readiness=Readiness(probes, hasher, is_draining),

@@ -131,6 +131,7 @@ class MeController(Controller):
             NOT_AUTHENTICATED,
             REAUTHENTICATION_REQUIRED,
             USERNAME_TAKEN,
+            RATE_LIMITED,
             DATABASE_UNAVAILABLE,
         ),
     )
@@ -153,7 +154,7 @@ class MeController(Controller):
         response_headers=[RENEWS_COOKIE],
         response_description="Everything that is kept about the user.",
         responses=problem_responses(
-            NOT_AUTHENTICATED, REAUTHENTICATION_REQUIRED, DATABASE_UNAVAILABLE
+            NOT_AUTHENTICATED, REAUTHENTICATION_REQUIRED, RATE_LIMITED, DATABASE_UNAVAILABLE
         ),
     )
     async def export_account(

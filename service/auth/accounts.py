@@ -185,9 +185,10 @@ class Accounts:
     async def rename(self, live: LiveSession, username: Username, context: RequestContext) -> User:
         """Change the user name; the former one logs nobody in from now on. Returns the user.
 
-        Raises `UsernameTaken`, also for a name that somebody else gave up a while ago, and
-        `NotAuthenticated` if the session ended meanwhile.
+        Raises `UsernameTaken`, also for a name that somebody else gave up a while ago,
+        `RateLimited`, and `NotAuthenticated` if the session ended meanwhile.
         """
+        await self._rate_limiter.admit_change(live.session, context)
         async with self._database.transaction() as connection:
             await lock_user_of(connection, live)
             await self._username_holds.give_up(connection, live.user.id)
@@ -204,8 +205,9 @@ class Accounts:
     async def export(self, live: LiveSession, context: RequestContext) -> AccountExport:
         """Return everything that is kept about the user, but for what opens their account.
 
-        Raises `NotAuthenticated` if the session ended meanwhile.
+        Raises `RateLimited`, and `NotAuthenticated` if the session ended meanwhile.
         """
+        await self._rate_limiter.admit_change(live.session, context)
         async with self._database.transaction() as connection:
             await lock_user_of(connection, live)
             exported = await export_user(connection, live.user)

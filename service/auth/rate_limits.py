@@ -229,10 +229,25 @@ class RateLimiter:
         `RateLimited`, which is recorded.
         """
         buckets = await self._mail_request_buckets(context, session, device)
+        user_id = None if session is None else session.user_id
+        await self._admit_mail(buckets, context, user_id)
+
+    async def admit_change(self, session: Session, context: RequestContext) -> None:
+        """Count a change of the user name, or an export, successful or not.
+
+        The user is told of each, however many there are, and each former name is held; neither
+        costs more than a statement. All sessions of a user share the limit. Raises `RateLimited`,
+        which is recorded.
+        """
+        rate, user_id = self._limits.mail_requests_per_address, session.user_id
+        await self._admit_mail([bucket_of(rate, "change by", user_id.bytes)], context, user_id)
+
+    async def _admit_mail(
+        self, buckets: list[Bucket], context: RequestContext, user_id: UUID | None
+    ) -> None:
         try:
             await self._admit(Attempt(), self._consume_all(buckets, reserved_for=0))
         except RateLimited:
-            user_id = None if session is None else session.user_id
             record(Event.MAIL_REQUEST_THROTTLED, context, user_id=user_id)
             raise
 

@@ -9,6 +9,7 @@ from service.auth.audit import Event, record
 from service.auth.challenges import Challenges
 from service.auth.emails import address_of
 from service.auth.errors import EmailTaken, InvalidChallenge
+from service.auth.notices import Notices
 from service.auth.outbox import Outbox
 from service.model.challenges import Purpose, Subject
 from service.model.mail import Mail, MailKind
@@ -26,17 +27,21 @@ ENDED = [Purpose.EMAIL, Purpose.REAUTHENTICATION, Purpose.PASSWORD_RESET]
 class Undo:
     """Takes back changes of the users in ``database``."""
 
-    def __init__(self, database: Database, challenges: Challenges, outbox: Outbox) -> None:
+    def __init__(
+        self, database: Database, challenges: Challenges, outbox: Outbox, notices: Notices
+    ) -> None:
         self._database = database
         self._challenges = challenges
         self._outbox = outbox
+        self._notices = notices
 
     async def undo(self, token: str, context: RequestContext) -> None:
         """Restore the address to which a link was mailed, and mail a link to reset the password.
 
-        Nobody logs in with the present password any more, and all sessions end. Later changes
-        cannot be undone: their links may have gone to the person who made them. Raises
-        `InvalidChallenge`, and `EmailTaken` if another user has verified the address since.
+        The address in its place is notified, without a link: it was the later one. Nobody logs in
+        with the present password any more, and all sessions end. Later changes cannot be undone:
+        their links may have gone to the person who made them. Raises `InvalidChallenge`, and
+        `EmailTaken` if another user has verified the address since.
         """
         checked = await self._challenges.check_link(Purpose.UNDO, token)
         user_id = checked.subject.user_id
@@ -46,6 +51,10 @@ class Undo:
             await user_storage.lock_user(connection, user_id)
             claimed = await self._challenges.claim(connection, checked)
             address = address_of(claimed.subject)
+            present = await email_storage.find_verified_address(connection, user_id)
+            if present is not None and present.name != address.name:
+                kind = MailKind.EMAIL_CHANGED
+                await self._notices.put(connection, kind, user_id, context)
             try:
                 await email_storage.replace_address(connection, user_id, address)
             except key_storage.KeyExists as error:

@@ -247,6 +247,28 @@ def test_the_undo_of_a_later_change_leaves_that_of_an_earlier_one(
     assert undo(client, mailboxes.token(ALICE, "Your address was")).status_code == 204
 
 
+def test_an_undo_is_told_to_the_address_that_it_takes_away(
+    client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    """The link may be in the hands of who had the former address: its new owner, or a thief."""
+    change_and_verify(client, alice, mailboxes)
+    foreign = {"User-Agent": "Curl of a stranger"}
+    token = {"token": mailboxes.token(ALICE, "Your address was")}
+    assert client.post("/undo", json=token, headers=foreign).status_code == 204
+    told = mailboxes.newest(NEW, "Your address was changed")
+    assert "Curl of a stranger" in told.part("plain")
+    assert "#token=" not in told.part("plain")
+
+
+def test_the_undo_of_a_removal_is_told_by_the_link_alone(
+    client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    client.delete("/me/email", headers=alice)
+    assert undo(client, mailboxes.token(ALICE, "Your address was")).status_code == 204
+    mailboxes.token(ALICE, "Choose a new password")
+    assert len(mailboxes.of(ALICE, "Your address was")) == 1
+
+
 def test_the_undo_ends_what_the_thief_has_asked_for(
     client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
 ) -> None:

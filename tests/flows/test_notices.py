@@ -33,6 +33,22 @@ def alice(client: httpx.Client, mailboxes: Mailboxes) -> dict[str, str]:
     return user_with_address(client, mailboxes, username="Alice")
 
 
+@pytest.mark.parametrize("change", ["name", "export"])
+def test_all_sessions_of_a_user_have_twenty_changes_of_which_the_user_is_told(
+    client: httpx.Client, alice: dict[str, str], change: str
+) -> None:
+    other = opened(log_in_by(client, "Alice"))
+
+    def make(number: int) -> int:
+        session = (alice, other)[number % 2]
+        if change == "export":
+            return client.get("/me/export", headers=session).status_code
+        body = {"username": f"name{number}"}
+        return client.put("/me/username", json=body, headers=session).status_code
+
+    assert [make(number) for number in range(22)] == [200] * 20 + [429] * 2
+
+
 def all_mails_are_out(service: Service) -> None:
     wait_until(service.database_url, "NOT EXISTS (SELECT FROM mail)")
 
