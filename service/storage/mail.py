@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -33,15 +34,22 @@ async def add_mail(
     await connection.execute(ADD, values)
 
 
+def _one_of(values: type[StrEnum]) -> str:
+    return ", ".join(f"'{each}'" for each in values)
+
+
 # Of simultaneous statements each skips what another has locked, and after that finds it leased.
+# What a later version has written, beside which this one runs during an upgrade, is left to that.
 LEASE = (
     text(
-        """
+        f"""
     WITH due AS (
         SELECT mail.id, challenge.purpose, challenge.key_id
         FROM mail LEFT JOIN challenge
           ON challenge.id = mail.challenge_id AND challenge.expires_at > now()
         WHERE mail.next_attempt_at <= now() AND mail.failed_at IS NULL
+          AND mail.kind IN ({_one_of(MailKind)}) AND mail.language IN ({_one_of(Language)})
+          AND coalesce(challenge.purpose IN ({_one_of(Purpose)}), true)
         ORDER BY mail.next_attempt_at LIMIT 1
         FOR UPDATE OF mail SKIP LOCKED
     )
@@ -50,7 +58,7 @@ LEASE = (
     RETURNING mail.id, mail.kind, mail.recipient, mail.language, mail.data, mail.attempts,
               mail.created_at, mail.expires_at <= now() AS is_expired, mail.challenge_id,
               due.purpose, due.key_id
-    """
+    """  # noqa: S608
     )
     .bindparams(bindparam("lease", type_=Interval))
     .columns(data=JSONB)

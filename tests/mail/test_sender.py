@@ -72,6 +72,28 @@ async def test_a_mail_is_sent_once_and_then_gone(
     assert await rows(database_url) == []
 
 
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        "UPDATE mail SET kind = 'of_a_later_version'",
+        "UPDATE mail SET language = 'of_a_later_version'",
+        "UPDATE challenge SET purpose = 'of_a_later_version'",
+    ],
+)
+async def test_a_mail_of_a_later_version_is_left_to_it_and_holds_up_nothing(
+    database: Database, database_url: str, sender: Sender, smtp: SMTPServer, unknown: str
+) -> None:
+    await put(database, MailKind.SIGN_UP_CODE)
+    await asyncio.to_thread(execute, database_url, unknown)
+    await put(database)
+    await send_all(sender)
+    assert [mail.message["Subject"] for mail in smtp.mails] == [
+        "Your password was changed at Example"
+    ]
+    (left,) = await rows(database_url)
+    assert left["attempts"] == 0
+
+
 async def test_the_outbox_holds_neither_code_nor_link(
     database: Database, database_url: str
 ) -> None:
