@@ -44,7 +44,7 @@ from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Rate
 from service.storage import rate_limits as storage
 from service.storage.database import Database
-from service.storage.devices import was_issued
+from service.storage.devices import find_user_of_device
 from service.storage.direct import AnyConnection
 from service.storage.log_in_attempts import LoginBuckets, attempt_log_in
 from service.storage.rate_limits import Bucket, Charge, Consumption
@@ -225,7 +225,8 @@ class RateLimiter:
     ) -> None:
         """Count a request at which the service mails something, whoever it is for.
 
-        It is limited by network; a session, and a known device, has a limit of its own. Raises
+        It is limited by network. A user has a limit of their own, in their sessions and on their
+        known devices: one for each session would let them mail any number of strangers. Raises
         `RateLimited`, which is recorded.
         """
         buckets = await self._mail_request_buckets(context, session, device)
@@ -255,10 +256,11 @@ class RateLimiter:
         self, context: RequestContext, session: Session | None, device: DeviceToken | None
     ) -> list[Bucket]:
         rate = self._limits.mail_requests_per_address
-        if session is not None:
-            return [bucket_of(rate, "mail requested in", session.id.bytes)]
-        if device is not None and await self._database.with_retry(was_issued, device.hash):
-            return [bucket_of(rate, "mail requested on", device.hash)]
+        user_id = None if session is None else session.user_id
+        if user_id is None and device is not None:
+            user_id = await self._database.with_retry(find_user_of_device, device.hash)
+        if user_id is not None:
+            return [bucket_of(rate, "mail requested by", user_id.bytes)]
         return [
             bucket_of(rate, "mail requested from", network, times=times)
             for network, times in networks_of(context.device.address)

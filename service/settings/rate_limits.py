@@ -69,8 +69,8 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
         Meta(
             description="Requests from one address at which the service mails something, such as "
             "a link to reset a password (for IPv6: from one /64; a /56 has twice, a /48 three "
-            "times as many). Each session, and each known device, has as many of its own; "
-            "each user has as many changes of the user name and exports, which are told by mail. "
+            "times as many). Each user has as many of their own, in all sessions and on all known "
+            "devices, and as many changes of the user name and exports, which are told by mail. "
             "`0`: no limit."
         ),
     ] = Rate.parse("20/1h")

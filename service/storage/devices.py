@@ -10,17 +10,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.model.devices import DeviceHash
 from service.storage.tables import device
 
-WAS_ISSUED = select(
-    select(device.c.hash)
+FIND_USER_OF_DEVICE = (
+    select(device.c.user_id)
     .where(device.c.hash == bindparam("presented", type_=device.c.hash.type))
-    .exists()
+    .order_by(device.c.user_id)
+    .limit(1)
 )
 
 
-async def was_issued(connection: AsyncConnection, presented: DeviceHash) -> bool:
-    """Return whether a user is known on the device with a token of this hash."""
-    issued: bool = (await connection.execute(WAS_ISSUED, {"presented": presented})).scalar_one()
-    return issued
+async def find_user_of_device(connection: AsyncConnection, presented: DeviceHash) -> UUID | None:
+    """Return a user who is known on the device with a token of this hash, always the same one."""
+    result = await connection.execute(FIND_USER_OF_DEVICE, {"presented": presented})
+    user_id: UUID | None = result.scalar_one_or_none()
+    return user_id
 
 
 COUNT_DEVICES = select(func.count()).where(device.c.user_id == bindparam("owner_id"))

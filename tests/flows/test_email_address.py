@@ -302,12 +302,19 @@ def test_wrong_codes_are_counted(
     assert problem(verify(client, alice, challenge, code)) == INVALID_CHALLENGE
 
 
-def test_a_session_asks_for_twenty_codes_an_hour(
+def test_a_user_asks_for_twenty_codes_an_hour_in_all_sessions_and_on_all_devices(
     client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
 ) -> None:
+    """Or who logs in often enough could mail any number of strangers, and guess their codes."""
+    other = log_in_by(client, "Alice").json()["session"]
+    sessions = [alice, bearer(other["token"])]
     statuses = [
-        client.put("/me/email", json={"email": f"a{n}@example.org"}, headers=alice).status_code
+        client.put(
+            "/me/email", json={"email": f"a{n}@example.org"}, headers=sessions[n % 2]
+        ).status_code
         for n in range(21)
     ]
     assert statuses == [202] * 20 + [429]
+    body = {"identifier": "Alice", "device_token": other["device_token"]}
+    assert client.post("/password-reset", json=body).status_code == 429
     assert len(mailboxes.of(ALICE, "Change of your address")) <= 20
