@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
+from subprocess import CompletedProcess
 
 import httpx
 import pytest
 
+from tests.cli.running import OSTIARY, REPOSITORY, environment
 from tests.factories import bearer
 from tests.mail.conftest import mail_environment, plain_url
 from tests.service_pool import ServicePool
-from tests.services import Service, wait_for
+from tests.services import PATIENCE, Service, wait_for
 from tests.smtp_server import Received, SMTPServer, serving
 
 CODE = re.compile(r"^ {4}([0-9]{8})\s*$", re.MULTILINE)
@@ -66,6 +69,24 @@ def service(services: ServicePool, module_smtp: SMTPServer) -> Service:
 @pytest.fixture
 def mailboxes(service: Service, module_smtp: SMTPServer) -> Mailboxes:
     return Mailboxes(module_smtp)
+
+
+def command(*arguments: str, typed: str = "", **variables: str) -> CompletedProcess[str]:
+    """Run a command of the command line.
+
+    Not in a fork, as other tests do: the SMTP server is a thread of this process, and a lock that
+    it holds at that moment would never be released in the fork.
+    """
+    return subprocess.run(
+        [*OSTIARY, *arguments],
+        input=typed,
+        env=environment(**variables),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
 
 
 def opened(response: httpx.Response) -> dict[str, str]:

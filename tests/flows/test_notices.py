@@ -7,13 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cli.running import run
 from tests.databases import execute, wait_until
 from tests.factories import age_sessions, bearer, sign_up
 from tests.flows.conftest import (
     ALICE,
     NEW_PASSWORD,
     Mailboxes,
+    command,
     confirm_reset,
     log_in_by,
     opened,
@@ -179,7 +179,7 @@ def test_an_operator_makes_a_reset_link_and_the_user_is_told(
     command_line: dict[str, str],
     name: str,
 ) -> None:
-    made = run("user", "reset-link", name, **command_line)
+    made = command("user", "reset-link", name, **command_line)
     assert made.returncode == 0, made.stderr
     link, validity = made.stdout.splitlines()
     assert link.startswith("https://app.example.com/reset#token=")
@@ -202,22 +202,24 @@ def test_a_reset_link_is_made_for_who_has_no_address_and_without_smtp(
         "OSTIARY_ENV": "production",
         "OSTIARY_SECRET_KEYS": mail_environment("")["OSTIARY_SECRET_KEYS"],
     }
-    refused = run("user", "reset-link", "Alice", **environment)
+    refused = command("user", "reset-link", "Alice", **environment)
     assert refused.returncode == 1
     assert refused.stderr.startswith("OSTIARY_RESET_URL is not set")
     environment["OSTIARY_RESET_URL"] = "https://example.com/reset?token={token}"
-    made = run("user", "reset-link", "Alice", "--json", **environment)
+    made = command("user", "reset-link", "Alice", "--json", **environment)
     token = made.stdout.partition("token=")[2].partition('"')[0]
     assert confirm_reset(client, token).status_code == 200
-    assert run("user", "reset-link", "Nobody", **environment).returncode == 1
+    assert command("user", "reset-link", "Nobody", **environment).returncode == 1
 
 
 def test_a_password_set_by_an_operator_and_a_deletion_are_told(
     mailboxes: Mailboxes, alice: dict[str, str], command_line: dict[str, str]
 ) -> None:
-    assert run("user", "set-password", "Alice", typed=f"{THIRD}\n", **command_line).returncode == 0
+    assert (
+        command("user", "set-password", "Alice", typed=f"{THIRD}\n", **command_line).returncode == 0
+    )
     mailboxes.newest(ALICE, "Your password was changed")
-    assert run("user", "delete", "Alice", "--yes", **command_line).returncode == 0
+    assert command("user", "delete", "Alice", "--yes", **command_line).returncode == 0
     mailboxes.newest(ALICE, "Your account was deleted")
 
 
@@ -274,7 +276,9 @@ def test_a_code_proves_nobody_who_has_a_password(
     session = without_password(service, alice)
     asked = options(client, session)
     code = mailboxes.code(ALICE, number=2)
-    made = run("user", "reset-link", "Alice", DATABASE_URL=service.database_url, **secret_keys())
+    made = command(
+        "user", "reset-link", "Alice", DATABASE_URL=service.database_url, **secret_keys()
+    )
     token = made.stdout.partition("token=")[2].partition("\n")[0]
     session = opened(confirm_reset(client, token))
     refused = by_code(client, session, asked["challenge_token"], code)
