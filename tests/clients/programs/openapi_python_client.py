@@ -72,7 +72,9 @@ def main(url: str, transport: Transport) -> None:
         days = (current.absolute_expires_at - current.created_at).days
         print(f"session: {current.device_name}, {days} days")
 
-    change = ChangePasswordRequest(PASSWORD, "an entirely different one")
+    change = ChangePasswordRequest(
+        current_password=PASSWORD, new_password="an entirely different one"
+    )
     token = report("password change", change_password.sync(client=session, body=change))
     session = authenticated_client(client, url, token)
 
