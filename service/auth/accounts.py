@@ -20,6 +20,7 @@ from service.auth.hashing.fair_queue import Requester, address_block_of
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.notices import Notices
+from service.auth.password_changes import complete_password_change
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import LiveSession, OpenedSession, Sessions, lock_user_of
@@ -27,7 +28,6 @@ from service.auth.tokens import Token
 from service.auth.uniform_timing import delay_refusal
 from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
-from service.model.challenges import Purpose
 from service.model.exports import AccountExport
 from service.model.mail import MailKind
 from service.model.request_context import RequestContext
@@ -151,10 +151,9 @@ class Accounts:
             if not await key_storage.replace_password_hash(connection, key, password_hash):
                 raise InvalidCredentials
             await key_storage.set_password_hash(connection, live.user.id, password_hash)
-            await storage.move_security_version(connection, live.user.id)
-            await self._challenges.end_all_of(connection, live.user.id, [Purpose.PASSWORD_RESET])
-            kind = MailKind.PASSWORD_CHANGED
-            await self._notices.put(connection, kind, live.user.id, context)
+            await complete_password_change(
+                connection, self._challenges, self._notices, live.user.id, context
+            )
             opened, ended = await self._sessions.keep_only(connection, live, Method.PASSWORD)
         record(
             Event.PASSWORD_CHANGED,

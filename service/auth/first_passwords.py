@@ -10,11 +10,10 @@ from service.auth.challenges import Challenges
 from service.auth.errors import FieldCode, FieldError, ValidationFailed
 from service.auth.hashing.hasher import Hasher
 from service.auth.notices import Notices
+from service.auth.password_changes import complete_password_change
 from service.auth.passwords import NewPassword, username_in_password
 from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.step_up import StepUp
-from service.model.challenges import Purpose
-from service.model.mail import MailKind
 from service.model.request_context import RequestContext
 from service.model.sessions import Method
 from service.storage import keys as key_storage
@@ -74,9 +73,9 @@ class FirstPasswords:
             await self._require_none(connection, live)
             if not await key_storage.set_password_hash(connection, user.id, password_hash):
                 raise ValidationFailed([NO_NAME])
-            await storage.move_security_version(connection, user.id)
-            await self._challenges.end_all_of(connection, user.id, [Purpose.PASSWORD_RESET])
-            await self._notices.put(connection, MailKind.PASSWORD_CHANGED, user.id, context)
+            await complete_password_change(
+                connection, self._challenges, self._notices, user.id, context
+            )
             opened, ended = await self._sessions.keep_only(connection, live, Method.PASSWORD)
         session_id = live.session.id
         record(Event.PASSWORD_CHANGED, context, user_id=user.id, session_id=session_id, ended=ended)

@@ -41,9 +41,7 @@ class Notices:
         self, connection: AsyncConnection, kind: MailKind, user_id: UUID, context: RequestContext
     ) -> None:
         """Notify a user of a change, in its transaction, if they have a verified address."""
-        if not self._outbox.is_available:
-            return
-        if address := await storage.find_verified_address(connection, user_id):
+        if address := await self._address_of(connection, user_id):
             mail = Mail(kind=kind, recipient=address.display_name, data=origin_of(context))
             await self._outbox.put(connection, mail)
 
@@ -51,9 +49,7 @@ class Notices:
         self, connection: AsyncConnection, kind: MailKind, user_id: UUID, context: RequestContext
     ) -> None:
         """Notify a user of a change of their address, with a link that takes it back."""
-        if not self._outbox.is_available:
-            return
-        if address := await storage.find_verified_address(connection, user_id):
+        if address := await self._address_of(connection, user_id):
             subject = Subject(
                 user_id=user_id, address=address.name, display_address=address.display_name
             )
@@ -85,6 +81,14 @@ class Notices:
                     await self.put(connection, MailKind.NEW_DEVICE, user_id, context)
         except DatabaseUnavailable as error:
             log.warning("new_device_not_told", user_id=str(user_id), reason=str(error))
+
+    async def _address_of(
+        self, connection: AsyncConnection, user_id: UUID
+    ) -> storage.Address | None:
+        """Return the address for a notice; ``None`` without one, and where there is no mail."""
+        if not self._outbox.is_available:
+            return None
+        return await storage.find_verified_address(connection, user_id)
 
 
 def origin_of(context: RequestContext) -> dict[str, str]:

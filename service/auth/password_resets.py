@@ -23,6 +23,7 @@ from service.auth.identifiers import Identifier
 from service.auth.mail_limits import MailLimits
 from service.auth.notices import Notices
 from service.auth.outbox import Outbox
+from service.auth.password_changes import complete_password_change
 from service.auth.passwords import NewPassword, username_in_password
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import OpenedSession, Sessions, record_all
@@ -137,9 +138,9 @@ class PasswordResets:
         """
         if not await key_storage.set_password_hash(connection, user.id, password_hash):
             raise InvalidChallenge
-        await user_storage.move_security_version(connection, user.id)
-        await self._challenges.end_all_of(connection, user.id, [Purpose.PASSWORD_RESET])
-        await self._notices.put(connection, MailKind.PASSWORD_CHANGED, user.id, context)
+        await complete_password_change(
+            connection, self._challenges, self._notices, user.id, context
+        )
         ended = await session_endings.end_all_sessions(connection, user.id)
         key = await key_storage.find_password_key(connection, user.id)
         if key is None:

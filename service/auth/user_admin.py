@@ -12,6 +12,7 @@ from service.auth.errors import InvalidField, NoKeyForPassword, NoSuchUser, Vali
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.notices import Notices
+from service.auth.password_changes import complete_password_change
 from service.auth.passwords import NewCredentials, NewPassword, username_in_password
 from service.model.challenges import Purpose, Subject
 from service.model.mail import MailKind
@@ -98,9 +99,9 @@ class UserAdmin:
             await storage.lock_user(connection, user.id)
             if not await key_storage.set_password_hash(connection, user.id, password_hash):
                 raise NoKeyForPassword
-            await storage.move_security_version(connection, user.id)
-            await self._challenges.end_all_of(connection, user.id, [Purpose.PASSWORD_RESET])
-            await self._notices.put(connection, MailKind.PASSWORD_CHANGED, user.id, OPERATOR)
+            await complete_password_change(
+                connection, self._challenges, self._notices, user.id, OPERATOR
+            )
             ended = await session_endings.end_all_sessions(connection, user.id)
         record(Event.PASSWORD_CHANGED, OPERATOR, user_id=user.id, ended=ended)
         return ended
