@@ -31,9 +31,9 @@ class UsernameSettings(Struct, frozen=True, kw_only=True):
     username_hold: Annotated[
         Duration,
         Meta(
-            description="For how long nobody else can sign up with a user name that was given up, "
-            "by a change of the name or by deletion: applications may know a user by name. Its "
-            "former owner can take it back, unless deleted; `ostiary user create` and an import "
-            "give it to anybody."
+            description="How long a user name stays reserved after it was given up, by a change of "
+            "the name or by deletion: applications may know a user by name. Until then only its "
+            "former owner, unless deleted, can take it back. `ostiary user create` and an import "
+            "ignore the reservation."
         ),
     ] = Duration.parse("30d")
