@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from math import inf
 from urllib.parse import urlsplit
 
+from tests.asyncio_workarounds import stop_accepting
 from tests.databases import name_of
 from tests.services import PATIENCE
 
@@ -73,10 +74,7 @@ class Proxy:
         try:
             yield self
         finally:
-            self._run(server.close)
-            self._run(self._speak)
-            self._run(self._cut)
-            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(PATIENCE)
+            asyncio.run_coroutine_threadsafe(self._end(server), self._loop).result(PATIENCE)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(PATIENCE)
             self._loop.close()
@@ -87,7 +85,10 @@ class Proxy:
 
         asyncio.run_coroutine_threadsafe(run(), self._loop).result(PATIENCE)
 
-    async def _end(self) -> None:
+    async def _end(self, server: asyncio.Server) -> None:
+        await stop_accepting(server)
+        self._speak()
+        self._cut()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -108,6 +109,7 @@ class Proxy:
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._writers.add(to_client)
         if self._refusals > 0:
             self._refusals -= 1
             to_client.transport.abort()
@@ -120,7 +122,7 @@ class Proxy:
         if not self._is_silent:
             gate.set()
         self._gates.add(gate)
-        self._writers |= {to_client, to_server}
+        self._writers.add(to_server)
         for source, target in ((client, to_server), (server, to_client)):
             task = self._loop.create_task(self._pump(source, target, gate))
             self._tasks.add(task)

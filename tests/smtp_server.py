@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests.asyncio_workarounds import stop_accepting
+
 USER, PASSWORD = "ostiary@example.com", "open: sesame/%"
 
 
@@ -141,7 +143,7 @@ def serving(smtp: SMTPServer) -> Iterator[SMTPServer]:
     server = asyncio.run_coroutine_threadsafe(smtp.listen(), loop).result(60)
 
     async def stop() -> None:
-        server.close()
+        await stop_accepting(server)
         smtp.abort()
         # The sockets are closed in the next round of the loop.
         await asyncio.sleep(0)
