@@ -18,6 +18,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     func,
     text,
@@ -46,6 +47,10 @@ user = Table(
     Column("id", Uuid, nullable=False),
     Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
     Column("security_version", BigInteger, nullable=False, server_default="0"),
+    # Empty until it moves for the first time.
+    Column("security_changed_at", TIMESTAMP),
+    # By which authenticators know the user; it outlives their passkeys.
+    Column("passkey_handle", LargeBinary),
     PrimaryKeyConstraint("id", postgresql_include=["created_at"]),
 )
 
@@ -147,7 +152,7 @@ imported = Table(
 )
 
 # The secrets of the service at rest: encrypted by the secret key with ``key_id``. ``ciphertext``
-# begins with the nonce.
+# begins with the nonce. Those of a user end with the user.
 sealed_secret = Table(
     "sealed_secret",
     metadata,
@@ -156,7 +161,75 @@ sealed_secret = Table(
     Column("key_id", Text, nullable=False),
     Column("ciphertext", LargeBinary, nullable=False),
     Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE")),
     Index(None, "key_id"),
+    Index(None, "user_id"),
+)
+
+# The authenticator app of a user; a factor once confirmed, for good: the row stays when the secret
+# is lost. ``last_step`` is the time step of the last code that was used (RFC 6238).
+totp = Table(
+    "totp",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE"), primary_key=True),
+    Column("secret_id", Uuid, nullable=False),
+    Column("last_step", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("confirmed_at", TIMESTAMP),
+    Column("last_used_at", TIMESTAMP),
+)
+
+# Wrong codes of authenticator apps, by the known device on which they were tried, if it was one.
+# Logged, unlike `rate_limit`: a crash gives nobody who knows the password further guesses.
+totp_failure = Table(
+    "totp_failure",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE"), nullable=False),
+    Column("device_hash", LargeBinary),
+    Column("failed_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
+    Index(None, "user_id", "failed_at"),
+    Index(None, "failed_at"),
+)
+
+# Recovery codes that were not used yet.
+recovery_code = Table(
+    "recovery_code",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE"), nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
+    PrimaryKeyConstraint("user_id", "hash"),
+)
+
+# Passkeys (WebAuthn credentials). Each is bound to the relying party of when it was made.
+passkey = Table(
+    "passkey",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE"), nullable=False),
+    Column("credential_id", LargeBinary, nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("rp_id", Text, nullable=False),
+    Column("transports", JSONB, nullable=False, server_default="[]"),
+    Column("name", Text, nullable=False),
+    Column("aaguid", Uuid),
+    Column("is_backup_eligible", Boolean, nullable=False),
+    Column("is_backed_up", Boolean, nullable=False),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
+    Column("last_used_at", TIMESTAMP),
+    UniqueConstraint("credential_id", name="passkey_credential_id_key"),
+    Index(None, "user_id"),
+)
+
+# The nonces of passkey challenges that were answered; each can be answered once.
+claimed_nonce = Table(
+    "claimed_nonce",
+    metadata,
+    Column("nonce", LargeBinary, primary_key=True),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Index(None, "expires_at"),
 )
 
 # Questions that wait for their answers. A decoy has no ``key_id``: there is no code of it. A link
