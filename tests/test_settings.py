@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from service.settings import Settings
 from service.settings.origins import Origins, is_serialised_origin, normalised_origin
+from service.settings.relying_party import PasskeyOrigins, RelyingParty, RelyingPartyId
 from service.settings.service_links import service_links
 from service.settings.values import Delay, Duration, LogFormat, Networks, SameSite
 from service.settings.variables import (
@@ -336,9 +337,10 @@ def test_hsts_is_the_value_of_the_header(value: str) -> None:
         *("OSTIARY_TRUSTED_PROXIES", "OSTIARY_ALLOWED_HOSTS", "OSTIARY_ALLOWED_ORIGINS"),
         *("OSTIARY_SMTP_URL", "OSTIARY_MAIL_FROM", "OSTIARY_MAIL_LANGUAGE"),
         *("OSTIARY_RESET_URL", "OSTIARY_UNDO_URL"),
+        *("OSTIARY_PASSKEY_RP_ID", "OSTIARY_PASSKEY_RP_NAME", "OSTIARY_PASSKEY_ORIGINS"),
     ],
 )
-def test_the_compose_file_passes_on_what_proxy_pages_and_mail_need(name: str) -> None:
+def test_the_compose_file_passes_on_what_proxy_pages_mail_and_passkeys_need(name: str) -> None:
     assert f"    {name}: ${{{name}:-}}\n" in COMPOSE.read_text(encoding="utf-8")
     assert read_settings({name: ""}) == Settings()
 
@@ -622,3 +624,157 @@ def test_production_has_mail_only_with_an_smtp_server() -> None:
     assert read_settings({}).is_mail_available
     assert not read_settings(PRODUCTION).is_mail_available
     assert read_settings({**PRODUCTION, **SMTP}).is_mail_available
+
+
+ANDROID = f"android:apk-key-hash:{'A' * 43}"
+
+
+def passkey_origins(**environment: str) -> str:
+    settings = read_settings(environment)
+    assert settings.passkey_rp is not None
+    return str(settings.passkey_rp.origins)
+
+
+def test_passkeys_in_development_are_for_localhost() -> None:
+    pages = "http://localhost:5173,http://app.localhost,https://app.example.com,app://."
+    settings = read_settings({"OSTIARY_PORT": "9000", "OSTIARY_ALLOWED_ORIGINS": pages})
+    assert settings.are_passkeys_available
+    assert settings.passkey_rp == RelyingParty(
+        id=RelyingPartyId("localhost"),
+        name="localhost",
+        origins=PasskeyOrigins.parse(
+            "http://app.localhost,http://localhost:5173,http://localhost:9000,https://localhost"
+        ),
+    )
+
+
+def test_production_has_passkeys_only_with_a_domain() -> None:
+    assert not read_settings(PRODUCTION).are_passkeys_available
+    assert read_settings(PRODUCTION).passkey_rp is None
+    assert read_settings(
+        {**PRODUCTION, "OSTIARY_PASSKEY_RP_ID": "example.com"}
+    ).are_passkeys_available
+
+
+def test_passkeys_are_for_the_domain_and_the_allowed_origins_on_it_by_default() -> None:
+    pages = (
+        "https://app.example.com,https://example.com:8443,http://app.example.com,"
+        "https://example.com.evil.example,https://badexample.com,capacitor://localhost"
+    )
+    settings = read_settings(
+        {
+            **PRODUCTION,
+            "OSTIARY_PASSKEY_RP_ID": "example.com",
+            "OSTIARY_PASSKEY_RP_NAME": "Example",
+            "OSTIARY_ALLOWED_ORIGINS": pages,
+        }
+    )
+    assert settings.passkey_rp == RelyingParty(
+        id=RelyingPartyId("example.com"),
+        name="Example",
+        origins=PasskeyOrigins.parse(
+            "https://app.example.com,https://example.com,https://example.com:8443"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("https://App.Example.com:443/", "https://app.example.com"),
+        ("https://example.com:8443", "https://example.com:8443"),
+        (ANDROID, ANDROID),
+        (f"{ANDROID}=", ANDROID),
+        (f"https://example.com, {ANDROID},", f"{ANDROID},https://example.com"),
+    ],
+)
+def test_given_origins_of_passkeys_replace_the_default_ones(text: str, kept: str) -> None:
+    assert (
+        passkey_origins(
+            OSTIARY_PASSKEY_RP_ID="example.com",
+            OSTIARY_PASSKEY_ORIGINS=text,
+            OSTIARY_ALLOWED_ORIGINS="https://other.example.com",
+        )
+        == kept
+    )
+
+
+@pytest.mark.parametrize(
+    ("origin", "reason"),
+    [
+        ("http://app.example.com", "with https only"),
+        ("http://localhost.example.com", "with https only"),
+        ("http://127.0.0.1:8000", "with https only"),
+        ("capacitor://localhost", "with https only"),
+        ("https://app.example.com/login", "has a path"),
+        ("android:apk-key-hash:", "base64url of 32 bytes"),
+        (f"android:apk-key-hash:{'A' * 42}", "base64url of 32 bytes"),
+        (f"android:apk-key-hash:{'A' * 42}B", "base64url of 32 bytes"),
+        (f"android:apk-key-hash:{'A' * 42}+", "base64url of 32 bytes"),
+        (f"android:apk-key-hash:{'A' * 42}é", "base64url of 32 bytes"),
+        (f"android:apk-key-hash:{'A' * 20}:{'A' * 22}", "base64url of 32 bytes"),
+        (f"android:apk-key-hash-sha256:{'A' * 43}", "must look like"),
+        ("https://example.org", "neither on the domain example.com"),
+        ("https://badexample.com", "neither on the domain example.com"),
+        ("https://example.com.evil.example", "neither on the domain example.com"),
+        ("http://localhost:8000", "neither on the domain example.com"),
+        ("https://com", "neither on the domain example.com"),
+    ],
+)
+def test_an_origin_that_can_have_no_passkeys_is_refused(origin: str, reason: str) -> None:
+    (error,) = errors_of(
+        OSTIARY_PASSKEY_RP_ID="example.com", OSTIARY_PASSKEY_ORIGINS=f"https://example.com,{origin}"
+    )
+    assert error.startswith("OSTIARY_PASSKEY_ORIGINS: ")
+    assert reason in error
+
+
+def test_origins_of_passkeys_need_a_domain() -> None:
+    origins = {"OSTIARY_PASSKEY_ORIGINS": "https://app.example.com"}
+    (error,) = errors_of(**PRODUCTION, **origins)
+    assert error == "OSTIARY_PASSKEY_ORIGINS: has no effect without OSTIARY_PASSKEY_RP_ID"
+    (error,) = errors_of(**origins)
+    assert error.startswith("OSTIARY_PASSKEY_ORIGINS: https://app.example.com is neither")
+
+
+@pytest.mark.parametrize("rp_id", ["example.com", "localhost", "intranet", "a-1.xn--p1ai"])
+def test_passkeys_belong_to_a_domain(rp_id: str) -> None:
+    settings = read_settings({"OSTIARY_PASSKEY_RP_ID": rp_id})
+    assert settings.passkey_rp is not None
+    assert settings.passkey_rp.id == rp_id
+
+
+@pytest.mark.parametrize(
+    "rp_id",
+    [
+        *("https://example.com", "example.com:443", "example.com/", "example.com.", ".example.com"),
+        *("Example.com", "bücher.example", "example..com", "-a.example", "example.com\n", "*.a.b"),
+        *(
+            "127.0.0.1",
+            "::1",
+            "[::1]",
+            "10.1",
+            "0x7f.0x1",
+            f"{'a' * 64}.com",
+            ".".join(["ab"] * 90),
+        ),
+    ],
+)
+def test_what_is_no_domain_has_no_passkeys(rp_id: str) -> None:
+    (error,) = errors_of(OSTIARY_PASSKEY_RP_ID=rp_id)
+    assert error.startswith("OSTIARY_PASSKEY_RP_ID: ")
+    assert "domain" in error
+
+
+def test_the_name_for_authenticators_is_short() -> None:
+    (error,) = errors_of(OSTIARY_PASSKEY_RP_NAME="x" * 65)
+    assert error.startswith("OSTIARY_PASSKEY_RP_NAME: must match")
+
+
+@given(st.text())
+def test_any_text_is_a_list_of_origins_of_passkeys_or_is_refused(text: str) -> None:
+    try:
+        origins = PasskeyOrigins.parse(text)
+    except ValueError:
+        return
+    assert PasskeyOrigins.parse(str(origins)) == origins

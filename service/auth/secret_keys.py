@@ -32,6 +32,7 @@ class KeyPurpose(StrEnum):
     LINK = "link"
     TOTP_SECRET = "totp_secret"  # noqa: S105
     SIGNING_KEY = "signing_key"
+    PASSKEY_CHALLENGE = "passkey_challenge"
 
 
 class Keyring:

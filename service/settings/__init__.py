@@ -17,11 +17,14 @@ from service.settings.http import HTTPSettings
 from service.settings.logs import LogSettings
 from service.settings.mail import MailSettings
 from service.settings.metrics import MetricsSettings
+from service.settings.passkeys import PasskeySettings
 from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSettings
 from service.settings.rate_limits import RateLimitSettings
+from service.settings.relying_party import LOCALHOST, RelyingParty, RelyingPartyId
 from service.settings.secret_keys import SecretKeys
 from service.settings.server import ServerSettings, cores
 from service.settings.sessions import SessionSettings
+from service.settings.totp import TOTPSettings
 from service.settings.usernames import UsernameSettings
 from service.settings.values import Duration, Environment, LogFormat
 
@@ -94,8 +97,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Duration,
         Meta(
             description="How often expired sessions, devices, challenges, rate limits and holds on "
-            "user names, and old dead letters, are deleted, and the time of verifying a password "
-            "is measured."
+            "user names, and old dead letters, are deleted, users are told of log-ins that no "
+            "second factor has completed, and the time of verifying a password is measured."
         ),
     ] = Duration.parse("10m")
     usernames: UsernameSettings = UsernameSettings()
@@ -103,6 +106,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     argon2: Argon2Cost = Argon2Cost()
     hashing: HashingSettings = HashingSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
+    totp: TOTPSettings = TOTPSettings()
+    passkeys: PasskeySettings = PasskeySettings()
     mail: MailSettings = MailSettings()
     database: DatabaseOptions = DatabaseOptions()
     log: LogSettings = LogSettings()
@@ -117,6 +122,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     def is_mail_available(self) -> bool:
         """Whether mails are sent, or in development written into files."""
         return self.mail.smtp_url is not None or not self.is_production
+
+    @property
+    def passkey_rp(self) -> RelyingParty | None:
+        """The relying party of passkeys, with the defaults filled in; ``None`` without passkeys."""
+        return self.passkeys.relying_party(
+            default_id=None if self.is_production else RelyingPartyId(LOCALHOST),
+            allowed=self.http.allowed_origins,
+            own=None if self.is_production else f"http://{LOCALHOST}:{self.server.port}",
+        )
+
+    @property
+    def are_passkeys_available(self) -> bool:
+        """Whether users can have passkeys: always in development."""
+        return self.passkey_rp is not None
 
     @property
     def log_format(self) -> LogFormat:

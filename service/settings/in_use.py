@@ -24,11 +24,17 @@ class SettingInUse(Struct, frozen=True, kw_only=True):
 
 def settings_in_use(settings: Settings, environment: Mapping[str, str]) -> list[SettingInUse]:
     """Return all settings, which were read from ``environment``."""
-    computed = {
+    computed: dict[str, object] = {
         "OSTIARY_WORKERS": settings.server.effective_workers,
         "OSTIARY_HASH_PROCESSES": settings.hash_processes,
         "OSTIARY_LOG_FORMAT": settings.log_format,
     }
+    if relying_party := settings.passkey_rp:
+        computed |= {
+            "OSTIARY_PASSKEY_RP_ID": relying_party.id,
+            "OSTIARY_PASSKEY_RP_NAME": relying_party.name,
+            "OSTIARY_PASSKEY_ORIGINS": relying_party.origins,
+        }
     links = service_links(environment)
     set_ = {name for name, text in environment.items() if text and name not in links}
     return [

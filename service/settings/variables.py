@@ -16,6 +16,7 @@ from service.settings.link_url import LinkURL
 from service.settings.mailbox import Mailbox
 from service.settings.origins import Origins
 from service.settings.permitted import permitted
+from service.settings.relying_party import PasskeyOrigins
 from service.settings.secret_files import SUFFIX, with_secret_files
 from service.settings.secret_keys import SecretKeys
 from service.settings.service_links import service_links
@@ -32,7 +33,7 @@ MAX_DRAIN_PERIOD = Duration.parse("1h")
 
 _PARSED_TYPES = {
     *(Delay, Duration, HeaderNames, HostNames, LinkURL, Mailbox, Networks, Origins, Rate),
-    *(SecretKeys, SMTPServer, Words),
+    *(PasskeyOrigins, SecretKeys, SMTPServer, Words),
 }
 _EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 
@@ -205,6 +206,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         )
         yield "OSTIARY_COOKIE_SAMESITE", message
     yield from _contradictions_of_mail(settings)
+    yield from _contradictions_of_passkeys(settings)
     if settings.argon2.memory_kib < 8 * settings.argon2.parallelism:
         yield "OSTIARY_ARGON2_MEMORY_KIB", "must be at least 8 for each lane"
 
@@ -229,3 +231,18 @@ def _contradictions_of_mail(settings: Settings) -> Iterator[tuple[str, str]]:
             yield f"OSTIARY_{name}", "must begin with https:// in production"
     if mail.mail_templates is not None and not mail.mail_templates.is_dir():
         yield "OSTIARY_MAIL_TEMPLATES", "is not a directory"
+
+
+def _contradictions_of_passkeys(settings: Settings) -> Iterator[tuple[str, str]]:
+    rp, name = settings.passkey_rp, "OSTIARY_PASSKEY_ORIGINS"
+    if rp is None:
+        if settings.passkeys.origins:
+            yield name, "has no effect without OSTIARY_PASSKEY_RP_ID"
+    elif outside := rp.origins.outside(rp.id):
+        yield (
+            name,
+            (
+                f"{outside[0]} is neither on the domain {rp.id} of passkeys nor below it, see "
+                "OSTIARY_PASSKEY_RP_ID"
+            ),
+        )

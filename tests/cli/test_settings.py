@@ -29,6 +29,26 @@ def test_all_settings_are_listed_with_the_values_in_use() -> None:
     assert listed["OSTIARY_SESSION_ACTIVE_PERIOD"] == ("1d", "default")
 
 
+PASSKEYS = ("OSTIARY_PASSKEY_RP_ID", "OSTIARY_PASSKEY_RP_NAME", "OSTIARY_PASSKEY_ORIGINS")
+
+
+def test_the_relying_party_is_listed_as_it_is_in_use() -> None:
+    listed = rows(OSTIARY_PORT="9000")
+    assert [listed[each] for each in PASSKEYS] == [
+        ("localhost", "default"),
+        ("localhost", "default"),
+        ("http://localhost:9000,https://localhost", "default"),
+    ]
+    listed = rows(OSTIARY_PASSKEY_RP_ID="example.com")
+    assert [listed[each] for each in PASSKEYS] == [
+        ("example.com", "environment"),
+        ("example.com", "default"),
+        ("https://example.com", "default"),
+    ]
+    listed = rows(OSTIARY_ENV="production", DATABASE_URL="postgresql://db/ostiary")
+    assert [listed[each] for each in PASSKEYS] == [("", "default")] * 3
+
+
 def test_secrets_are_hidden(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     for secret in [each.name for each in variables() if each.is_secret]:

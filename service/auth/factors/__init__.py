@@ -1,0 +1,1 @@
+"""Factors: what proves a user beside a password, or instead of one."""
