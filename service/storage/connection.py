@@ -196,10 +196,15 @@ def host_urls(url: str) -> Iterator[str]:
         yield parts._replace(query=urlencode(one)).geturl()
 
 
+# In a time zone with summer time a day of an interval has 23 to 25 hours: what expires after three
+# days was then not made 72 hours before.
+_SETTINGS = {"application_name": "ostiary", "timezone": "UTC"}
+
+
 def _postgresql_options(options: DatabaseOptions) -> dict[str, Any]:
     return {
         "server_settings": {
-            "application_name": "ostiary",
+            **_SETTINGS,
             "statement_timeout": f"{options.statement_timeout * 1000:.0f}",
             "idle_in_transaction_session_timeout": f"{options.statement_timeout * 2000:.0f}",
         }
@@ -208,4 +213,4 @@ def _postgresql_options(options: DatabaseOptions) -> dict[str, Any]:
 
 def _pgbouncer_options() -> dict[str, Any]:
     """Leave out what PgBouncer refuses (unknown settings) or mixes up (prepared statements)."""
-    return {"server_settings": {"application_name": "ostiary"}, "statement_cache_size": 0}
+    return {"server_settings": _SETTINGS, "statement_cache_size": 0}
