@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # A script as a client: it signs up, logs in with a bearer token, and reads the code of a problem.
 #
-#     examples/curl.sh [URL]
+#     examples/curl.sh [URL]              as a new user
+#     examples/curl.sh URL USERNAME       as this user: asks for the password, and for a code if need be
 #
 # Needs curl 7.82. JSON is read with sed here, to need nothing else; `jq -r .session.token` is better.
 set -euo pipefail
 
 URL=${1:-http://localhost:8000}
-NAME=script$(date +%s)$RANDOM
-PASSWORD=$(head -c 18 /dev/urandom | base64)
+NAME=${2:-script$(date +%s)$RANDOM}
+if [[ $# -lt 2 ]]; then
+  PASSWORD=$(head -c 18 /dev/urandom | base64)
+else
+  read -rsp "Password of $NAME: " PASSWORD
+fi
 
 # Prints a member of the JSON on standard input whose value is a string.
 member() {
@@ -28,22 +33,38 @@ credentials() {
     "$NAME" "$1" "examples/curl.sh"
 }
 
-echo "Sign up as $NAME:"
-credentials "$PASSWORD" | call POST /signup --json @- | member username
+# Logs in; prints the body. If the password is not enough, it asks for a code.
+log_in() {
+  local answer method=totp code
+  answer=$(credentials "$PASSWORD" | call POST /login --json @-)
+  if [[ $(member code <<< "$answer") == second_factor_required ]]; then
+    read -rp "Code of the authenticator app, or recovery code: " code
+    [[ ${#code} -le 7 ]] || method=recovery_code
+    answer=$(printf '{"challenge_token": "%s", "method": "%s", "code": "%s"}' \
+      "$(member challenge_token <<< "$answer")" "$method" "$code" |
+      call POST /login/second-factor --json @-)
+  fi
+  printf '%s\n' "$answer"
+}
 
-echo "A wrong password:"
-credentials "wrong" | call POST /login --json @- | member code
+if [[ $# -lt 2 ]]; then
+  echo "Sign up as $NAME:"
+  credentials "$PASSWORD" | call POST /signup --json @- | member username
 
-echo "An invalid body; all its errors are reported:"
-call POST /signup --json '{"username": "al", "password": "secret"}'
+  echo "A wrong password:"
+  credentials "wrong" | call POST /login --json @- | member code
 
-TOKEN=$(credentials "$PASSWORD" | call POST /login --json @- | member token)
+  echo "An invalid body; all its errors are reported:"
+  call POST /signup --json '{"username": "al", "password": "secret"}'
+fi
+
+TOKEN=$(log_in | member token)
 printf 'header = "Authorization: Bearer %s"\n' "$TOKEN" > "$TOKEN_FILE"
 
 echo "Who is this:"
 call GET /me | member username
 
-echo "The sessions of sign-up and log-in:"
+echo "The sessions:"
 call GET /sessions | tr ',' '\n' | grep -c '"current"'
 
 echo "Log out:"

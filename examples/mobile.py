@@ -1,6 +1,7 @@
 """A mobile app as a client: bearer tokens, kept in the keychain, and a device with a name.
 
-    python examples/mobile.py [URL]
+    python examples/mobile.py [URL]           # walks through the life of a new account
+    python examples/mobile.py URL USERNAME    # logs a user in, by password and a second factor
 
 Needs httpx. The file `keychain.json` stands for the keychain (iOS) or the Keystore (Android).
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+from getpass import getpass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +30,15 @@ class Refused(Exception):
         self.errors: dict[str, str] = {
             error["field"]: error["message"] for error in problem.get("errors", [])
         }
+
+
+class SecondFactorRequired(Refused):
+    """The password was right, and one of ``methods`` has to complete the log-in."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(problem)
+        self.methods: list[str] = problem["methods"]
+        self.challenge_token: str = problem["challenge_token"]
 
 
 class Keychain:
@@ -62,8 +73,16 @@ class App:
         self._open_session("/signup", username, password)
 
     def log_in(self, username: str, password: str) -> None:
-        """Log in. Raises `Refused`."""
+        """Log in. Raises `SecondFactorRequired`, and `Refused`."""
         self._open_session("/login", username, password)
+
+    def complete_log_in(self, question: SecondFactorRequired, method: str, code: str) -> None:
+        """Complete a log-in by a code: the method is `totp` or `recovery_code`. Raises `Refused`.
+
+        After `invalid_code` another one may be tried, after `invalid_challenge` another log-in.
+        """
+        body = {"challenge_token": question.challenge_token, "method": method, "code": code}
+        self._keep_session(self._call("POST", "/login/second-factor", body))
 
     def come_to_foreground(self) -> bool:
         """Find out who is logged in; return whether somebody is.
@@ -113,7 +132,10 @@ class App:
             "device_name": DEVICE,
             "device_token": self._keychain.get("device_token"),
         }
-        opened = self._call("POST", path, {k: v for k, v in body.items() if v is not None})
+        sent = {name: value for name, value in body.items() if value is not None}
+        self._keep_session(self._call("POST", path, sent))
+
+    def _keep_session(self, opened: dict[str, Any]) -> None:
         session = opened["session"]
         self._keychain.keep(token=session["token"])
         if "device_token" in session:
@@ -125,7 +147,10 @@ class App:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         response = self._http.request(method, path, json=body, headers=headers)
         if response.is_error:
-            raise Refused(response.json())
+            problem = response.json()
+            if problem["code"] == "second_factor_required":
+                raise SecondFactorRequired(problem)
+            raise Refused(problem)
         return response.json() if response.content else None
 
 
@@ -155,7 +180,33 @@ def main(url: str, keychain: Path) -> None:
     print("logged in again, on the same device")
 
 
+def log_in(url: str, keychain: Path, username: str) -> None:
+    """Log a user in, with a second factor if they have one, and out again."""
+    app = App(url, keychain)
+    try:
+        app.log_in(username, ask("Password: ", hidden=True))
+    except SecondFactorRequired as question:
+        print("the account asks for one of", *question.methods)
+        code = ask("Code of the authenticator app, or recovery code: ")
+        app.complete_log_in(
+            question, "totp" if len(code) <= len("123 456") else "recovery_code", code
+        )
+    print("logged in, on", *app.devices())
+    app.log_out()
+
+
+def ask(prompt: str, *, hidden: bool = False) -> str:
+    """Ask at the terminal; without one, read a line of the standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    return getpass(prompt) if hidden else input(prompt).strip()
+
+
 if __name__ == "__main__":
     service_url = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:8000"
     with TemporaryDirectory() as directory:
-        main(service_url, Path(directory, "keychain.json"))
+        kept = Path(directory, "keychain.json")
+        if len(sys.argv) > 2:  # noqa: PLR2004
+            log_in(service_url, kept, sys.argv[2])
+        else:
+            main(service_url, kept)

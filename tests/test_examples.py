@@ -7,17 +7,23 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from time import time
 
+import httpx
+import pyotp
 import pytest
 
+from tests.factories import PASSWORD, bearer, sign_up
 from tests.services import PATIENCE, Service
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def output_of(*command: str | Path) -> list[str]:
+def output_of(*command: str | Path, typed: str = "") -> list[str]:
     """Return the lines that a program prints. Raises `CalledProcessError` if it fails."""
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    ended = subprocess.run(
+        command, input=typed, capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
     return ended.stdout.splitlines()
 
 
@@ -32,7 +38,7 @@ def test_the_script_signs_up_logs_in_and_out(service: Service) -> None:
         f"Sign up as {name}:": name,
         "A wrong password:": "invalid_credentials",
         "Who is this:": name,
-        "The sessions of sign-up and log-in:": "2",
+        "The sessions:": "2",
         "Log out:": "204",
         "The token is dead:": "not_authenticated",
     }
@@ -45,4 +51,34 @@ def test_the_mobile_app_keeps_its_session_and_its_device(service: Service) -> No
         "changed the password, and kept the new token",
         "a wrong password: invalid_credentials",
         "logged in again, on the same device",
+    ]
+
+
+def user_with_app(client: httpx.Client) -> tuple[pyotp.TOTP, list[str]]:
+    """Sign Alice up with an authenticator app. Return it, ready for a code, and recovery codes."""
+    headers = bearer(sign_up(client, transport="bearer").json()["session"]["token"])
+    phone = pyotp.TOTP(client.post("/me/totp", headers=headers).json()["secret"])
+    used = {"code": phone.at(time(), counter_offset=-1)}
+    confirmed = client.post("/me/totp/confirm", json=used, headers=headers)
+    return phone, confirmed.json()["recovery_codes"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("by", ["code", "recovery code"])
+def test_the_script_completes_a_log_in(service: Service, client: httpx.Client, by: str) -> None:
+    phone, recovery_codes = user_with_app(client)
+    code = phone.now() if by == "code" else recovery_codes[0]
+    script, typed = EXAMPLES / "curl.sh", f"{PASSWORD}\n{code}\n"
+    lines = output_of("bash", script, service.url, "Alice", typed=typed)
+    assert lines[lines.index("Who is this:") + 1] == "Alice"
+
+
+@pytest.mark.parametrize("by", ["code", "recovery code"])
+def test_the_mobile_app_completes_a_log_in(service: Service, client: httpx.Client, by: str) -> None:
+    phone, recovery_codes = user_with_app(client)
+    code = phone.now() if by == "code" else recovery_codes[0]
+    script, typed = EXAMPLES / "mobile.py", f"{PASSWORD}\n{code}\n"
+    assert output_of(sys.executable, script, service.url, "Alice", typed=typed) == [
+        "the account asks for one of totp recovery_code",
+        "logged in, on Jane's phone unknown",
     ]

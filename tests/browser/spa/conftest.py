@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Error, Locator, Page, expect
 
 from tests.browser.conftest import served
 from tests.browser.spa.server import Files, SPAServer
@@ -36,20 +37,46 @@ def mailboxes(smtp: SMTPServer) -> Mailboxes:
     return Mailboxes(smtp)
 
 
-@pytest.fixture
-def service(
-    database_url: str, tmp_path: Path, spa: SPAServer, smtp: SMTPServer
+@contextmanager
+def running_for_app(
+    database_url: str, log: Path, spa: SPAServer, smtp: SMTPServer, *, page: str, service: str
 ) -> Iterator[Service]:
-    app = f"http://{APP}:{spa.server_address[1]}"
+    """Run the service for the app at the host ``page``, which calls it by the name ``service``."""
+    app = f"http://{page}:{spa.server_address[1]}"
     environment = mail_environment(
         plain_url(smtp),
         OSTIARY_RESET_URL=f"{app}/#reset={{token}}",
         OSTIARY_UNDO_URL=f"{app}/#undo={{token}}",
         OSTIARY_ALLOWED_ORIGINS=app,
-        OSTIARY_ALLOWED_HOSTS=AUTH,
+        OSTIARY_ALLOWED_HOSTS=service,
     )
-    with running(database_url, tmp_path / "service.log", environment) as service:
-        spa.service_url = service.url.replace("127.0.0.1", AUTH)
+    with running(database_url, log, environment) as run:
+        spa.service_url = run.url.replace("127.0.0.1", service)
+        yield run
+
+
+@contextmanager
+def open_app(profile: BrowserContext, spa: SPAServer, host: str) -> Iterator[Page]:
+    """Open the app where nobody is logged in. No script of it may end with an error."""
+    page, errors = profile.new_page(), list[Error]()
+
+    # Playwright does not take the method of a built-in type for a handler.
+    def record(error: Error) -> None:
+        errors.append(error)
+
+    page.on("pageerror", record)
+    page.goto(f"http://{host}:{spa.server_address[1]}/")
+    expect(page.locator("#log-in-username")).to_be_focused()
+    yield page
+    assert errors == []
+
+
+@pytest.fixture
+def service(
+    database_url: str, tmp_path: Path, spa: SPAServer, smtp: SMTPServer
+) -> Iterator[Service]:
+    log = tmp_path / "service.log"
+    with running_for_app(database_url, log, spa, smtp, page=APP, service=AUTH) as service:
         yield service
 
 
@@ -60,11 +87,9 @@ def client(service: Service) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def page(profile: BrowserContext, spa: SPAServer, client: httpx.Client) -> Page:
-    page = profile.new_page()
-    page.goto(f"http://{APP}:{spa.server_address[1]}/")
-    expect(page.locator("#log-in-username")).to_be_focused()
-    return page
+def page(profile: BrowserContext, spa: SPAServer, client: httpx.Client) -> Iterator[Page]:
+    with open_app(profile, spa, APP) as page:
+        yield page
 
 
 @pytest.fixture

@@ -63,6 +63,13 @@ def test_errors_stand_beside_their_fields(page: Page) -> None:
     expect(page.locator("#sign-up-username")).to_be_focused()
 
 
+def test_where_the_browser_has_no_passkeys_none_are_offered(page: Page) -> None:
+    expect(page.locator("#passkey-log-in")).to_be_hidden()
+    fill(page, "sign-up", "Alice", PASSWORD)
+    expect(page.locator("#no-passkeys-here")).to_be_visible()
+    expect(page.locator("#add-passkey")).to_be_hidden()
+
+
 def test_a_wrong_password_is_told_above_the_form(page: Page) -> None:
     fill(page, "log-in", "Unknown", "wrong")
     expect(page.locator("#log-in [role=alert]")).not_to_be_empty()
