@@ -16,6 +16,7 @@ from pathlib import Path
 
 import httpx
 from cpu_time import CpuTimes, Part, hashing_at_normal_priority
+from factor_log_ins import FactorUsers
 from load import require_none, wrk
 from servers import environment, serving
 
@@ -42,7 +43,10 @@ LOADS = {
     "GET /healthz": [Part.SERVICE],
     "GET /me": [Part.SERVICE, Part.POSTGRESQL],
     "POST /login": [Part.HASHING, Part.SERVICE, Part.POSTGRESQL],
+    "log-in by code": [Part.HASHING, Part.SERVICE, Part.POSTGRESQL],
+    "log-in by passkey": [Part.SERVICE, Part.POSTGRESQL],
 }
+WITH_FACTORS = {"log-in by code", "log-in by passkey"}
 
 # The CPU time of each part for a request, in microseconds.
 Cost = dict[str, float]
@@ -61,6 +65,15 @@ class Candidate:
     tokens: Path
     costs: dict[str, list[Cost]] = field(default_factory=lambda: {load: [] for load in LOADS})
 
+    def __post_init__(self) -> None:
+        """Prepare the users with factors."""
+        self._factor_users = FactorUsers(self.url, TIMEOUT)
+        self.has_factors = (self.checkout / "service" / "auth" / "factors").is_dir()
+
+    def can(self, load: str) -> bool:
+        """Return whether the revision has what these requests need."""
+        return self.has_factors or load not in WITH_FACTORS
+
     def set_up(self) -> None:
         """Migrate with the checkout's own code, and sign users up through its endpoint."""
         command = [sys.executable, "-m", "service", "migrate"]
@@ -73,6 +86,8 @@ class Candidate:
             ThreadPoolExecutor(LOG_IN_CONNECTIONS) as pool,
         ):
             answers = list(pool.map(partial(authenticate, client, "/signup", 201), names))
+            if self.has_factors:
+                self._factor_users.set_up(url)
         tokens = (answer.json()["session"]["token"] for answer in answers)
         self.tokens.write_text("".join(f"{token}\n" for token in tokens))
 
@@ -101,6 +116,10 @@ class Candidate:
 
     def send(self, load: str, url: str) -> int:
         """Send requests for a second; return how many were answered."""
+        if load == "log-in by code":
+            return self._factor_users.log_in_by_code(url)
+        if load == "log-in by passkey":
+            return self._factor_users.log_in_by_passkey(url)
         method, path = load.split()
         return self.get(url + path) if method == "GET" else log_ins(url)
 

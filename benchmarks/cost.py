@@ -59,13 +59,14 @@ def measure(candidates: Sequence[Candidate], postmaster: int, turns: int) -> Non
             served.append((candidate, *stack.enter_context(candidate.serving())))
         for load in LOADS:
             found: dict[str, list[Cost]] = {candidate.name: [] for candidate in candidates}
-            for candidate, _, url in served:
+            able = [each for each in served if each[0].can(load)]
+            for candidate, _, url in able:
                 candidate.send(load, url)
             for number in range(turns):
-                for candidate, service, url in served if number % 2 == 0 else reversed(served):
+                for candidate, service, url in able if number % 2 == 0 else reversed(able):
                     cost = candidate.take_turn(load, url, service, postmaster)
                     found[candidate.name].append(cost)
-            for candidate in candidates:
+            for candidate, _, _ in able:
                 candidate.costs[load].append(medians(found[candidate.name]))
 
 
@@ -83,8 +84,9 @@ def table(candidates: Sequence[Candidate]) -> str:
     for load, costs in candidates[0].costs.items():
         for part in costs[0]:
             found = [[cost[part] for cost in candidate.costs[load]] for candidate in candidates]
-            rows.append([f"`{load}`, {part}", *(f"{median(each):,.1f}" for each in found)])
-            if len(found) > 1:
+            shown = (f"{median(each):,.1f}" if each else "-" for each in found)
+            rows.append([f"`{load}`, {part}", *shown])
+            if len(found) > 1 and all(found):
                 ratios = [this / baseline for this, baseline in zip(*found, strict=True)]
                 rows[-1] += [f"{median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}"]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
