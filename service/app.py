@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
 
 from litestar import Litestar
 
 from service.api.docs import DocsController
+from service.api.factors.answers import CodeText
 from service.api.http.client_address import ClientAddresses
 from service.api.http.device_cookie import DeviceCookie
 from service.api.http.entrance import Entrance
@@ -28,6 +29,8 @@ from service.auth.cleanup import clean_up
 from service.auth.codes import Code
 from service.auth.device_names import DeviceName
 from service.auth.email_addresses import EmailAddress
+from service.auth.factors.passkey_names import PasskeyName
+from service.auth.factors.totp import TOTPCode
 from service.auth.identifiers import Identifier
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.auth.reserved_usernames import UsernamePolicy
@@ -79,13 +82,15 @@ def create_app(
 @asynccontextmanager
 async def running_background_tasks(services: Services, settings: Settings) -> AsyncIterator[None]:
     """Run the background tasks in the body of the context."""
-    tasks = {
+    tasks: dict[str, Callable[[], Awaitable[object]]] = {
         "cleanup": partial(
             clean_up,
             services.database,
             settings.devices.lifetime,
             settings.usernames.username_hold,
+            settings.totp.longest_period,
         ),
+        "notify_abandoned_log_ins": services.abandoned_log_ins.notify,
         "measure_verify_times": partial(measure_verify_times, services.database, services.hasher),
     }
     running = [
@@ -139,6 +144,9 @@ def field_parsers(settings: Settings) -> FieldParsers:
         NewPassword: PasswordPolicy(settings.passwords).accept,
         DeviceName: DeviceName.parse,
         Code: Code.parse,
+        CodeText: CodeText.parse,
+        TOTPCode: TOTPCode.parse,
+        PasskeyName: PasskeyName.parse,
         EmailAddress: EmailAddress.parse,
     }
 

@@ -12,12 +12,28 @@ from service.auth.accounts import Accounts
 from service.auth.challenges import Challenges
 from service.auth.email_sign_ups import EmailSignUps
 from service.auth.emails import Emails
+from service.auth.factors.abandoned_log_ins import AbandonedLogIns
+from service.auth.factors.admin import FactorAdmin
+from service.auth.factors.authenticator_apps import AuthenticatorApps
+from service.auth.factors.ceremonies import Ceremonies
+from service.auth.factors.changes import FactorChanges
+from service.auth.factors.existing import Factors
+from service.auth.factors.passkey_answers import PasskeyAnswers
+from service.auth.factors.passkey_challenges import PasskeyChallenges
+from service.auth.factors.passkey_log_ins import PasskeyLogIns
+from service.auth.factors.passkey_questions import PasskeyQuestions
+from service.auth.factors.passkeys import Passkeys
+from service.auth.factors.proofs import FactorProofs
+from service.auth.factors.renewals import RecoveryCodeRenewals
+from service.auth.factors.second_factors import SecondFactors
 from service.auth.first_passwords import FirstPasswords
 from service.auth.hashing.hasher import Hasher
 from service.auth.keys import Keys
 from service.auth.mail_limits import MailLimits
 from service.auth.notices import Notices
 from service.auth.outbox import Outbox
+from service.auth.password_changes import PasswordChanges
+from service.auth.password_removals import PasswordRemovals
 from service.auth.password_resets import PasswordResets
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
@@ -29,10 +45,20 @@ from service.auth.step_up import StepUp
 from service.auth.undo import Undo
 from service.auth.user_admin import UserAdmin
 from service.auth.username_holds import UsernameHolds
+from service.auth.ways_in import WaysIn
 from service.settings import Settings
 from service.settings.secret_key_file import development_secret_keys
 from service.storage.database import Database
 from service.storage.session_lookups import SessionLookups
+
+
+class PasskeyServices(Struct, frozen=True, kw_only=True):
+    """The services of passkeys, of a relying party."""
+
+    rp_id: str
+    questions: PasskeyQuestions
+    registry: Passkeys
+    log_ins: PasskeyLogIns
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -45,6 +71,14 @@ class Services(Struct, frozen=True, kw_only=True):
     step_up: StepUp
     reauthentication: Reauthentication
     first_passwords: FirstPasswords
+    password_removals: PasswordRemovals
+    factors: Factors
+    factor_admin: FactorAdmin
+    second_factors: SecondFactors
+    abandoned_log_ins: AbandonedLogIns
+    authenticator_apps: AuthenticatorApps
+    recovery_code_renewals: RecoveryCodeRenewals
+    passkeys: PasskeyServices | None
     emails: Emails
     email_sign_ups: EmailSignUps
     password_resets: PasswordResets
@@ -78,13 +112,13 @@ async def open_services(
     hasher = Hasher(settings.argon2, settings.hashing, processes=settings.hash_processes)
     sessions = Sessions(database, lookups, settings.sessions, settings.sessions_per_user)
     challenges = Challenges(database, keyring)
+    relying_party = settings.passkey_rp
+    rp_id = None if relying_party is None else relying_party.id
+    factors = Factors(database, keyring, rp_id)
     is_mail_available = settings.is_mail_available
     outbox = Outbox(database, settings.mail.mail_language, is_available=is_mail_available)
     notices = Notices(database, outbox, challenges)
     mail_limits = MailLimits(settings.mail.mails_per_recipient)
-    step_up = StepUp(
-        database, settings.reauthentication_period, is_mail_available=is_mail_available
-    )
     rate_limiter = RateLimiter(
         database,
         hasher,
@@ -93,33 +127,72 @@ async def open_services(
         device_lifetime=settings.devices.lifetime,
     )
     username_holds = UsernameHolds(settings.usernames.username_hold)
+    step_up = StepUp(
+        *(database, factors, settings.reauthentication_period),
+        is_mail_available=is_mail_available,
+    )
+    password_changes = PasswordChanges(challenges, notices)
+    factor_changes = FactorChanges(notices)
+    ways_in = WaysIn(rp_id, is_mail_available=is_mail_available)
+    ceremonies = None if relying_party is None else Ceremonies(relying_party)
+    passkey_answers = PasskeyAnswers(ceremonies)
+    proofs = FactorProofs(keyring, settings.totp, passkey_answers, notices)
+    second_factors = SecondFactors(
+        *(database, sessions, challenges, factors, proofs, notices, password_changes, ceremonies)
+    )
+    passkeys = questions = None
+    if relying_party is not None and ceremonies is not None:
+        questions = PasskeyQuestions(
+            database, ceremonies, PasskeyChallenges(keyring, relying_party.id)
+        )
+        passkeys = PasskeyServices(
+            rp_id=str(relying_party.id),
+            questions=questions,
+            registry=Passkeys(database, ceremonies, questions, factor_changes, ways_in),
+            log_ins=PasskeyLogIns(
+                *(database, sessions, questions, passkey_answers, rate_limiter, notices)
+            ),
+        )
     try:
         yield Services(
             database=database,
             hasher=hasher,
             accounts=Accounts(
-                database, hasher, sessions, rate_limiter, username_holds, challenges, notices
+                *(database, hasher, sessions, rate_limiter, username_holds, password_changes),
+                *(second_factors, notices),
             ),
             sessions=sessions,
             step_up=step_up,
             reauthentication=Reauthentication(
-                database, sessions, step_up, challenges, outbox, rate_limiter, mail_limits
+                *(database, sessions, step_up, proofs, questions),
+                *(challenges, outbox),
+                *(rate_limiter, mail_limits),
             ),
-            first_passwords=FirstPasswords(
-                database, hasher, sessions, step_up, challenges, notices
+            first_passwords=FirstPasswords(database, hasher, sessions, step_up, password_changes),
+            password_removals=PasswordRemovals(database, password_changes, ways_in),
+            factors=factors,
+            factor_admin=FactorAdmin(database, factors, factor_changes),
+            second_factors=second_factors,
+            abandoned_log_ins=AbandonedLogIns(database, notices),
+            authenticator_apps=AuthenticatorApps(
+                database, keyring, proofs, factor_changes, settings.totp.issuer
             ),
-            emails=Emails(database, challenges, outbox, notices, rate_limiter, mail_limits),
+            recovery_code_renewals=RecoveryCodeRenewals(database, factor_changes, notices),
+            passkeys=passkeys,
+            emails=Emails(
+                *(database, challenges, outbox, notices, rate_limiter, mail_limits, ways_in)
+            ),
             email_sign_ups=EmailSignUps(
                 *(database, hasher, sessions, challenges, outbox, rate_limiter, mail_limits),
                 username_holds,
             ),
             password_resets=PasswordResets(
-                *(database, hasher, sessions, challenges, outbox, notices, rate_limiter),
-                mail_limits,
+                *(database, hasher, sessions, challenges, outbox, password_changes),
+                *(second_factors, rate_limiter, mail_limits),
             ),
             undo=Undo(database, challenges, outbox, notices),
             keys=Keys(database),
-            user_admin=UserAdmin(database, hasher, challenges, notices),
+            user_admin=UserAdmin(database, hasher, challenges, password_changes, notices),
             readiness=Readiness(probes, hasher, is_draining),
             keyring=keyring,
             sealed_secrets=SealedSecrets(database, keyring),

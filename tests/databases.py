@@ -278,10 +278,11 @@ WHERE datname = current_database()
 ERASE = """
 BEGIN;
 LOCK TABLE reset_request, "user", key, session, device, rate_limit, imported, username_hold,
-    sealed_secret, challenge, mail IN EXCLUSIVE MODE;
+    sealed_secret, challenge, claimed_nonce, mail IN EXCLUSIVE MODE;
 DELETE FROM "user";
 DELETE FROM sealed_secret;
 DELETE FROM challenge;
+DELETE FROM claimed_nonce;
 DELETE FROM reset_request;
 DELETE FROM mail;
 DELETE FROM rate_limit;

@@ -180,7 +180,10 @@ def wait_until_measured(service: Service) -> None:
 
 def family_of(process: psutil.Process) -> list[psutil.Process]:
     """Return a process and its descendants; none if it has ended."""
-    return [process, *process.children(recursive=True)] if process.is_running() else []
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _serve(

@@ -22,6 +22,7 @@ POINTER = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 CRYPTOGRAPHY = {
     *("hashlib", "hmac", "secrets", "random", "ssl", "argon2", "bcrypt", "os.urandom"),
     *("uuid.uuid1", "uuid.uuid4", "uuid.uuid5", "cryptography", "Crypto", "nacl", "jwt"),
+    *("pyotp", "webauthn"),
 }
 CLIENTS = {
     *(
@@ -83,7 +84,9 @@ def imports() -> Iterator[tuple[str, set[str]]]:
             if isinstance(node, ast.Import):
                 names |= {each.name for each in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
-                names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+                package = node.module.partition(".")[0]
+                names |= {node.module, package}
+                names |= {f"{node.module}.{each.name}" for each in node.names}
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 names.add(f"{node.value.id}.{node.attr}")
         yield str(path.relative_to(ROOT / "service")), names

@@ -23,11 +23,13 @@ from service.api.http.problem_types import (
     ALREADY_AUTHENTICATED,
     DATABASE_UNAVAILABLE,
     INVALID_CREDENTIALS,
+    LAST_WAY_IN,
     NOT_AUTHENTICATED,
     ORIGIN_REJECTED,
     OVERLOADED,
     RATE_LIMITED,
     REAUTHENTICATION_REQUIRED,
+    SECOND_FACTOR_REQUIRED,
     USERNAME_TAKEN,
 )
 from service.api.http.request_context import ProvidedContext
@@ -51,6 +53,7 @@ from service.api.schemas import (
 )
 from service.api.security.cross_origin import reject_cross_origin
 from service.api.security.guard import AuthenticatedRequest, require_session
+from service.api.security.step_up import require_step_up
 from service.api.tokens import (
     carried_tokens,
     clear_carried_cookie,
@@ -112,17 +115,26 @@ class AccountController(Controller):
         response_headers=[SETS_COOKIE],
         response_description="The user is logged in.",
         responses=problem_responses(
-            *BODY_PROBLEMS, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED, DATABASE_UNAVAILABLE
+            *BODY_PROBLEMS,
+            INVALID_CREDENTIALS,
+            SECOND_FACTOR_REQUIRED,
+            RATE_LIMITED,
+            OVERLOADED,
+            DATABASE_UNAVAILABLE,
         ),
     )
     async def log_in(
         self, request: AnyRequest, data: JSONBody[LogInRequest], context: ProvidedContext
     ) -> Authenticated:
-        """Open a session. The live sessions that the request carries end."""
+        """Open a session. The live sessions that the request carries end.
+
+        For a user with a factor the right password opens none: `POST /login/second-factor` does.
+        """
         opened = await state_of(request).services.accounts.log_in(
             data.username,
             data.password,
             context=context.with_device_name(data.device_name),
+            transport=data.transport,
             carried=carried_tokens(request),
             device=presented_device(request, data.device_token),
         )
@@ -135,6 +147,13 @@ class AccountController(Controller):
     async def a_list_of_methods(self) -> Response[None]:
         """Answer OPTIONS /me."""
         return options_response("DELETE", "GET")
+
+    @HTTPRouteHandler(
+        "/me/password", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False
+    )
+    async def a_list_of_methods_of_the_password(self) -> Response[None]:
+        """Answer OPTIONS /me/password."""
+        return options_response("DELETE", "PUT")
 
     @FastRoute(
         "/me",
@@ -182,14 +201,42 @@ class AccountController(Controller):
         """Change the password. All other sessions end, and this one gets a new token.
 
         A user without a password leaves `current_password` out: to set a first one needs step-up.
+        For a user with a factor every change needs it.
         """
         services, live, new = state_of(request).services, request.auth.live, data.new_password
         if data.current_password is UNSET:
             opened = await services.first_passwords.set(live, new, context)
         else:
+            await services.step_up.require_of_factor(live)
             accounts = services.accounts
             opened = await accounts.change_password(live, data.current_password, new, context)
         return issue_token(request, opened, request.auth.transport)
+
+    @delete(
+        "/me/password",
+        guards=[reject_cross_origin, require_session, require_step_up],
+        security=SESSION_SECURITY,
+        operation_id="removePassword",
+        summary="Remove the password",
+        response_headers=[RENEWS_COOKIE],
+        response_description="The user has no password.",
+        responses=problem_responses(
+            ORIGIN_REJECTED,
+            NOT_AUTHENTICATED,
+            REAUTHENTICATION_REQUIRED,
+            LAST_WAY_IN,
+            DATABASE_UNAVAILABLE,
+        ),
+    )
+    async def remove_password(
+        self, request: AuthenticatedRequest, context: ProvidedContext
+    ) -> None:
+        """Remove the password: from now on the user logs in by passkey only.
+
+        The user must have a passkey, and another one or a verified address. Other sessions that the
+        password has proven end. Needs step-up.
+        """
+        await state_of(request).services.password_removals.remove(request.auth.live, context)
 
     @post(
         "/logout",
@@ -239,12 +286,13 @@ class AccountController(Controller):
     ) -> None:
         """Delete the user with all keys and sessions; the user name is held for a while.
 
-        Without the password in the body it needs step-up.
+        Without the password in the body it needs step-up, and with a factor in any case.
         """
         services, live = state_of(request).services, request.auth.live
         if data is None:
             await services.step_up.require(live)
             await services.accounts.delete_proven(live, context)
         else:
+            await services.step_up.require_of_factor(live)
             await services.accounts.delete(live, data.password, context)
         clear_session_cookie(request)

@@ -17,6 +17,7 @@ from service.api.http.problem_types import (
     OVERLOADED,
     RATE_LIMITED,
     REAUTHENTICATION_REQUIRED,
+    UNKNOWN_PASSKEY,
     USERNAME_TAKEN,
 )
 from service.api.http.request_context import ProvidedContext
@@ -41,6 +42,7 @@ from service.api.security.cross_origin import reject_cross_origin
 from service.api.security.guard import AuthenticatedRequest, require_session
 from service.api.security.step_up import require_step_up
 from service.api.tokens import issue_token
+from service.auth.codes import Code
 from service.auth.errors import InvalidCredentials
 from service.model.exports import AccountExport
 
@@ -69,7 +71,8 @@ class MeController(Controller):
     ) -> ReauthenticationOptions:
         """Return how the user of the session can reauthenticate.
 
-        A user without a password is mailed a code, to the verified address.
+        For a user with a passkey there are options for it. One without a factor and a password is
+        mailed a code, to the verified address.
         """
         options = await state_of(request).services.reauthentication.options(
             request.auth.live, context
@@ -92,6 +95,7 @@ class MeController(Controller):
             INVALID_CREDENTIALS,
             INVALID_CODE,
             INVALID_CHALLENGE,
+            UNKNOWN_PASSKEY,
             NOT_AUTHENTICATED,
             RATE_LIMITED,
             OVERLOADED,
@@ -104,12 +108,18 @@ class MeController(Controller):
         data: JSONBody[ReauthenticateRequest],
         context: ProvidedContext,
     ) -> Authenticated:
-        """Authenticate the user of the session again, for requests that need step-up."""
+        """Authenticate the user of the session again, for requests that need step-up.
+
+        For a user with a factor only a factor renews step-up; a password is remembered as well.
+        """
         services, live = state_of(request).services, request.auth.live
-        if data.method is ReauthenticationMethod.EMAIL_CODE and data.code is not UNSET:
-            opened = await services.reauthentication.by_code(
-                live, data.challenge_token, data.code, context
-            )
+        reauthentication, answer = services.reauthentication, data.factor_answer
+        if answer is not None:
+            token = data.challenge_token
+            opened = await reauthentication.by_factor(live, answer, token, context)
+        elif data.method is ReauthenticationMethod.EMAIL_CODE and data.code is not UNSET:
+            code = Code.parse(data.code)
+            opened = await reauthentication.by_code(live, data.challenge_token, code, context)
         elif data.password is not UNSET:
             opened = await services.accounts.reauthenticate(live, data.password, context)
         else:

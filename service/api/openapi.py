@@ -53,6 +53,11 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
                     name="Account",
                     description="Sign-up, log-in, log-out, the user and their account.",
                 ),
+                Tag(
+                    name="Factors",
+                    description="What proves a user beside the password: authenticator app, "
+                    "passkeys, recovery codes.",
+                ),
                 Tag(name="Sessions", description="The sessions of a user, one for each device."),
                 Tag(name="Health", description="Checks for load balancers and monitoring."),
             ],

@@ -13,6 +13,17 @@ from uuid import UUID
 
 import msgspec
 
+from service.api.factors.schemas import (
+    Factors,
+    ListedPasskeys,
+    NewRecoveryCodes,
+    PasskeyAdded,
+    PasskeyChallenge,
+    PasskeyInfo,
+    TOTPConfirmed,
+    TOTPInfo,
+    TOTPSecret,
+)
 from service.api.health import Health
 from service.api.schemas import (
     ChallengeSent,
@@ -23,10 +34,9 @@ from service.api.schemas import (
     authenticated,
     listed_session_info,
 )
-from service.api.security.credentials import Transport
 from service.model.exports import AccountExport, ExportedDevice, ExportedKey
 from service.model.request_context import Device
-from service.model.sessions import ListedSession, Method, Session, SessionState
+from service.model.sessions import ListedSession, Method, Session, SessionState, Transport
 from service.model.users import User
 
 _LOGGED_IN_AT = datetime(2026, 1, 31, 9, 30, 0, 123456, UTC)
@@ -74,8 +84,48 @@ _EXPORT = AccountExport(
     ],
     sessions=[],
     devices=[ExportedDevice(last_seen=_LOGGED_IN_AT)],
+    passkeys=[],
+    recovery_codes_left=0,
     challenges=[],
 )
+
+_CREDENTIAL_ID = "cGFzc2tleSBvZiBBbGljZQ"
+_PASSKEY = PasskeyInfo(
+    id=UUID("0b5d2d0e-8f6c-4a43-9d1e-7a6b5c4d3e2f"),
+    name="Alice's laptop",
+    credential_id=_CREDENTIAL_ID,
+    backed_up=True,
+    created_at=_LOGGED_IN_AT,
+    last_used_at=None,
+)
+_SIGNALS: dict[str, Any] = {
+    "rp_id": "example.com",
+    "user_handle": "ZjI4YzQ1NmI3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGU",
+    "all_accepted_credential_ids": [_CREDENTIAL_ID],
+}
+# What a browser returns, which only the authenticator can make.
+_OF_BROWSER = {"type": "public-key", "id": _CREDENTIAL_ID, "rawId": _CREDENTIAL_ID}
+_ASSERTION = {
+    **_OF_BROWSER,
+    "response": {
+        "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0",
+        "authenticatorData": "…",
+        "signature": "…",
+        "userHandle": _SIGNALS["user_handle"],
+    },
+    "clientExtensionResults": {},
+}
+_NEW_CREDENTIAL = {
+    **_OF_BROWSER,
+    "response": {
+        "clientDataJSON": "eyJ0eXBlIjoid2ViYXV0aG4uY3JlYXRlIn0",
+        "attestationObject": "…",
+        "transports": ["internal", "hybrid"],
+    },
+    "clientExtensionResults": {},
+}
+_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105
+_RECOVERY_CODES = ["0X2CQP-WFPG3N-MKKA09-YYQQ7R", "2G0JSZ-7JPK1A-QDEHBA-N9RYGQ"]
 
 _CREDENTIALS = {"username": _USER.username, "password": "correct horse battery staple"}
 _NEW_PASSWORD = "an entirely different passphrase"  # noqa: S105
@@ -109,6 +159,15 @@ def _request_examples() -> dict[str, dict[str, Any]]:
         "RequestPasswordResetRequest": {"identifier": _USER.email},
         "ConfirmPasswordResetRequest": {"token": _TOKEN, "new_password": _NEW_PASSWORD},
         "UndoRequest": {"token": _TOKEN},
+        "SecondFactorRequest": {"challenge_token": _TOKEN, "method": "totp", "code": "123456"},
+        "PasskeyLogInRequest": {"challenge_token": _TOKEN, "credential": _ASSERTION},
+        "ConfirmTOTPRequest": {"code": "123456"},
+        "AddPasskeyRequest": {
+            "challenge_token": _TOKEN,
+            "credential": _NEW_CREDENTIAL,
+            "name": _PASSKEY.name,
+        },
+        "RenamePasskeyRequest": {"name": "Alice's telephone"},
     }
     return {
         "SignUpRequest": credentials,
@@ -125,6 +184,31 @@ def _success_examples() -> dict[str, dict[str, Any]]:
         ChallengeSent(challenge_token=_TOKEN, expires_at=_LOGGED_IN_AT + timedelta(minutes=10)),
         ReauthenticationOptions(methods=[Method.PASSWORD]),
         Requested(),
+        TOTPSecret(
+            secret=_SECRET, uri=f"otpauth://totp/Ostiary:Alice?secret={_SECRET}&issuer=Ostiary"
+        ),
+        TOTPConfirmed(recovery_codes=_RECOVERY_CODES),
+        NewRecoveryCodes(recovery_codes=_RECOVERY_CODES),
+        Factors(
+            totp=TOTPInfo(confirmed_at=_LOGGED_IN_AT, last_used_at=None),
+            passkeys=[_PASSKEY],
+            recovery_codes_left=10,
+            methods=[Method.TOTP, Method.PASSKEY, Method.RECOVERY_CODE],
+        ),
+        _PASSKEY,
+        ListedPasskeys(passkeys=[_PASSKEY], **_SIGNALS),
+        PasskeyAdded(passkey=_PASSKEY, recovery_codes=_RECOVERY_CODES, **_SIGNALS),
+        PasskeyChallenge(
+            challenge_token=_TOKEN,
+            options={
+                "challenge": "tK4o5WP48EestSGYdI_R6fvf0SN3JtELAEGRqbeyhr0",
+                "rpId": "example.com",
+                "timeout": 300_000,
+                "userVerification": "required",
+                "allowCredentials": [],
+            },
+            expires_at=_LOGGED_IN_AT + timedelta(minutes=10),
+        ),
         _EXPORT,
         Health(),
     )

@@ -9,7 +9,9 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.plugins import OpenAPISchemaPlugin
 from litestar.typing import FieldDefinition
 
+from service.api.factors.answers import MAX_LENGTH, CodeText
 from service.auth import codes, device_names, email_addresses, identifiers, passwords, usernames
+from service.auth.factors import passkey_names, recovery_codes, totp
 from service.settings.passwords import PasswordSettings
 
 
@@ -49,6 +51,31 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             description=f"The code that was mailed: {codes.DIGITS} digits; spaces and hyphens "
             "between them are ignored.",
             examples=["12345678"],
+        ),
+        CodeText: Schema(
+            type=OpenAPIType.STRING,
+            min_length=totp.DIGITS,
+            max_length=MAX_LENGTH,
+            description=f"A code of an authenticator app: {totp.DIGITS} digits; a recovery code: "
+            f"{recovery_codes.LENGTH} letters and digits; or a code that was mailed: "
+            f"{codes.DIGITS} digits. Spaces and hyphens between them are ignored.",
+            examples=["123456"],
+        ),
+        totp.TOTPCode: Schema(
+            type=OpenAPIType.STRING,
+            min_length=totp.DIGITS,
+            max_length=2 * totp.DIGITS,
+            description=f"The code that the app shows: {totp.DIGITS} digits; spaces and hyphens "
+            "between them are ignored.",
+            examples=["123456"],
+        ),
+        passkey_names.PasskeyName: Schema(
+            type=OpenAPIType.STRING,
+            min_length=1,
+            max_length=passkey_names.MAX_LENGTH,
+            description="The user's name for the passkey. Surrounding space is removed, control "
+            "characters are refused.",
+            examples=["Alice's laptop"],
         ),
         passwords.NewPassword: Schema(
             type=OpenAPIType.STRING,

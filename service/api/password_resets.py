@@ -16,6 +16,7 @@ from service.api.http.problem_types import (
     NOT_FOUND,
     OVERLOADED,
     RATE_LIMITED,
+    SECOND_FACTOR_REQUIRED,
 )
 from service.api.http.request_context import ProvidedContext
 from service.api.http.responses import BODY_PROBLEMS, SETS_COOKIE, problem_responses
@@ -78,7 +79,11 @@ class PasswordResetController(Controller):
         response_description="The password is set, all former sessions have ended, and the user "
         "is logged in.",
         responses=problem_responses(
-            *BODY_PROBLEMS, INVALID_CHALLENGE, OVERLOADED, DATABASE_UNAVAILABLE
+            *BODY_PROBLEMS,
+            INVALID_CHALLENGE,
+            SECOND_FACTOR_REQUIRED,
+            OVERLOADED,
+            DATABASE_UNAVAILABLE,
         ),
     )
     async def confirm_password_reset(
@@ -90,12 +95,14 @@ class PasswordResetController(Controller):
         """Set the password of the user of a link, and log them in.
 
         All their former sessions end, and their other reset links are void. A password that is
-        refused does not use the link up.
+        refused does not use the link up. For a user with a factor nothing is changed yet: `POST
+        /login/second-factor` does it.
         """
         opened = await state_of(request).services.password_resets.confirm(
             data.token,
             data.new_password,
             context=context.with_device_name(data.device_name),
+            transport=data.transport,
             carried=carried_tokens(request),
             device=presented_device(request, data.device_token),
         )

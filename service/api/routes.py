@@ -7,6 +7,9 @@ from litestar.handlers import HTTPRouteHandler
 from service.api.accounts import AccountController
 from service.api.email_sign_ups import EmailSignUpController
 from service.api.emails import EmailController
+from service.api.factors.log_ins import FactorLogInController
+from service.api.factors.overview import FactorController
+from service.api.factors.passkeys import PasskeyController
 from service.api.health import HealthController
 from service.api.me import MeController
 from service.api.password_resets import PasswordResetController
@@ -15,10 +18,13 @@ from service.api.undo import UndoController
 
 CONTROLLERS = (
     AccountController,
+    FactorLogInController,
     EmailSignUpController,
     PasswordResetController,
     MeController,
     EmailController,
+    FactorController,
+    PasskeyController,
     UndoController,
     SessionController,
     HealthController,

@@ -10,18 +10,32 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from service.api.factors.answers import (
+    CodeText,
+    Credential,
+    errors_of_code,
+    factor_answer,
+    missing,
+)
 from service.api.http.json_body import Body
-from service.api.security.credentials import Transport
 from service.auth.challenges import Made
 from service.auth.codes import Code
 from service.auth.device_names import DeviceName
 from service.auth.email_addresses import EmailAddress
-from service.auth.errors import FieldCode, FieldError
+from service.auth.errors import FieldError
+from service.auth.factors.answers import Answer
 from service.auth.identifiers import Identifier
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.reauthentication import Options
 from service.auth.usernames import Username
-from service.model.sessions import ListedSession, Method, ProvenMethod, Session, SessionState
+from service.model.sessions import (
+    ListedSession,
+    Method,
+    ProvenMethod,
+    Session,
+    SessionState,
+    Transport,
+)
 from service.model.users import User
 
 UNNAMED_DEVICE = DeviceName()
@@ -169,7 +183,19 @@ class ReauthenticationMethod(StrEnum):
     """How the user of a session can reauthenticate."""
 
     PASSWORD = Method.PASSWORD.value
+    TOTP = Method.TOTP.value
+    PASSKEY = Method.PASSKEY.value
+    RECOVERY_CODE = Method.RECOVERY_CODE.value
     EMAIL_CODE = Method.EMAIL_CODE.value
+
+
+NEEDED = {
+    ReauthenticationMethod.PASSWORD: ("password",),
+    ReauthenticationMethod.TOTP: ("code",),
+    ReauthenticationMethod.PASSKEY: ("credential", "challenge_token"),
+    ReauthenticationMethod.RECOVERY_CODE: ("code",),
+    ReauthenticationMethod.EMAIL_CODE: ("code", "challenge_token"),
+}
 
 
 class ReauthenticateRequest(Body, frozen=True, kw_only=True):
@@ -178,26 +204,29 @@ class ReauthenticateRequest(Body, frozen=True, kw_only=True):
     method: Annotated[
         ReauthenticationMethod,
         Meta(
-            description="`password`, with `password`; or `email_code`, with `code` and "
+            description="`password`, with `password`; `totp` or `recovery_code`, with `code`; "
+            "`passkey`, with `credential` and `challenge_token`; or `email_code`, with `code` and "
             "`challenge_token`."
         ),
     ]
     password: Password | UnsetType = UNSET
-    code: Code | UnsetType = UNSET
+    code: CodeText | UnsetType = UNSET
+    credential: Credential | UnsetType = UNSET
     challenge_token: ChallengeToken = ""
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
-        """Return an error for each field that the method needs and that is missing."""
-        needed = {
-            ReauthenticationMethod.PASSWORD: ["password"],
-            ReauthenticationMethod.EMAIL_CODE: ["code", "challenge_token"],
-        }
-        return [
-            FieldError(field=name, code=FieldCode.REQUIRED, message="It is required.")
-            for name in needed.get(values.get("method"), [])  # type: ignore[arg-type]
-            if name in values and values[name] in {UNSET, ""}
-        ]
+        """Return an error for each field that the method needs and that is missing or no code."""
+        method = values.get("method")
+        if method is None:
+            return []
+        errors = missing(values, *NEEDED[method])
+        return errors or errors_of_code(Method(method), values.get("code"))
+
+    @property
+    def factor_answer(self) -> Answer | None:
+        """The answer by a factor, if that is the method."""
+        return factor_answer(Method(self.method), self.code, self.credential)
 
 
 class ChangeUsernameRequest(Body, frozen=True, kw_only=True):
@@ -262,6 +291,13 @@ class Authenticated(Struct, frozen=True, kw_only=True):
 
     user: Annotated[User, Meta(description="The user of the session.")]
     session: Annotated[SessionInfo, Meta(description="The session of the request.")]
+    recovery_codes_left: Annotated[
+        int | UnsetType,
+        Meta(
+            description="How many recovery codes are left, if one of them has completed the log-in "
+            "or renewed step-up."
+        ),
+    ] = UNSET
 
 
 class ListedSessionInfo(Struct, frozen=True, kw_only=True):
@@ -312,15 +348,22 @@ class ReauthenticationOptions(Struct, frozen=True, kw_only=True):
     methods: Annotated[
         list[str],
         Meta(
-            description="`password` or `email_code`, one of which is enough; empty if there is "
-            "none. Later versions may know further methods."
+            description="The methods of which one is enough: `totp`, `passkey` and "
+            "`recovery_code` for a user with a factor, else `password`, else `email_code`; empty "
+            "if there is none. Later versions may know further methods."
         ),
     ]
     challenge_token: Annotated[
         str | UnsetType,
-        Meta(description="With `email_code`: send it with the code that was mailed."),
+        Meta(description="With `email_code` and `passkey`: send it with the answer."),
     ] = UNSET
-    expires_at: Annotated[datetime | UnsetType, Meta(description="When the code expires.")] = UNSET
+    passkey_options: Annotated[
+        dict[str, Any] | UnsetType,
+        Meta(description="With `passkey`: options for `navigator.credentials.get`."),
+    ] = UNSET
+    expires_at: Annotated[
+        datetime | UnsetType, Meta(description="When `challenge_token` expires.")
+    ] = UNSET
 
 
 class Requested(Struct, frozen=True, kw_only=True):
@@ -333,13 +376,14 @@ class Ended(Struct, frozen=True, kw_only=True):
     ended: Annotated[int, Meta(description="How many sessions ended.")]
 
 
-def authenticated(
+def authenticated(  # noqa: PLR0913
     user: User,
     session: Session,
     *,
     fresh: bool,
     token: str | UnsetType = UNSET,
     device_token: str | UnsetType = UNSET,
+    recovery_codes_left: int | None = None,
 ) -> Authenticated:
     """Return the response body for a session, which is active: an idle one has been renewed."""
     return Authenticated(
@@ -357,6 +401,7 @@ def authenticated(
             token=token,
             device_token=device_token,
         ),
+        recovery_codes_left=UNSET if recovery_codes_left is None else recovery_codes_left,
     )
 
 
@@ -367,7 +412,14 @@ def challenge_sent(made: Made) -> ChallengeSent:
 
 def reauthentication_options(options: Options) -> ReauthenticationOptions:
     """Return the response body that tells how the user can reauthenticate."""
-    made = options.made
+    made, passkey = options.made, options.passkey
+    if passkey is not None:
+        return ReauthenticationOptions(
+            methods=[*options.methods],
+            challenge_token=passkey.challenge_token,
+            passkey_options=passkey.options,
+            expires_at=passkey.expires_at,
+        )
     return ReauthenticationOptions(
         methods=[*options.methods],
         challenge_token=UNSET if made is None else made.token,

@@ -11,10 +11,10 @@ from service.api.devices import is_in_cookie
 from service.api.http.state import state_of
 from service.api.schemas import Authenticated, authenticated
 from service.api.security import credentials
-from service.api.security.credentials import Transport
 from service.api.security.guard import AuthenticatedRequest
 from service.auth.sessions import OpenedSession
 from service.auth.tokens import Token
+from service.model.sessions import Transport
 
 
 def carried_tokens(request: Request[Any, Any, Any]) -> list[Token]:
@@ -36,13 +36,19 @@ def issue_token(
         state.session_cookie.set(request.scope, opened.token, opened.session, opened.issued_at)
         if device is not None:
             state.device_cookie.set(request.scope, device, opened.issued_at)
-        return authenticated(opened.user, opened.session, fresh=True)
+        return authenticated(
+            opened.user,
+            opened.session,
+            fresh=True,
+            recovery_codes_left=opened.recovery_codes_left,
+        )
     return authenticated(
         opened.user,
         opened.session,
         fresh=True,
         token=opened.token.text,
         device_token=UNSET if device is None or is_in_cookie(request, device) else device.text,
+        recovery_codes_left=opened.recovery_codes_left,
     )
 
 

@@ -9,18 +9,18 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
-from service.auth.challenges import Challenges
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
     InvalidCredentials,
     UsernameTaken,
     ValidationFailed,
 )
+from service.auth.factors.second_factors import SecondFactors
 from service.auth.hashing.fair_queue import Requester, address_block_of
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.notices import Notices
-from service.auth.password_changes import complete_password_change
+from service.auth.password_changes import PasswordChanges
 from service.auth.passwords import NewCredentials, NewPassword, Password, username_in_password
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import LiveSession, OpenedSession, Sessions, lock_user_of
@@ -30,8 +30,9 @@ from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
 from service.model.exports import AccountExport
 from service.model.mail import MailKind
+from service.model.proofs import Proof
 from service.model.request_context import RequestContext
-from service.model.sessions import Method
+from service.model.sessions import Method, Transport
 from service.model.users import Key, PasswordHash, Provider, User
 from service.storage import keys as key_storage
 from service.storage import users as storage
@@ -49,7 +50,8 @@ class Accounts:
         sessions: Sessions,
         rate_limiter: RateLimiter,
         username_holds: UsernameHolds,
-        challenges: Challenges,
+        password_changes: PasswordChanges,
+        second_factors: SecondFactors,
         notices: Notices,
     ) -> None:
         self._database = database
@@ -57,7 +59,8 @@ class Accounts:
         self._sessions = sessions
         self._rate_limiter = rate_limiter
         self._username_holds = username_holds
-        self._challenges = challenges
+        self._password_changes = password_changes
+        self._second_factors = second_factors
         self._notices = notices
 
     async def sign_up(
@@ -82,17 +85,18 @@ class Accounts:
             key = await add_user(connection, credentials.username, password_hash)
             await self._username_holds.require_free(connection, credentials.username)
             opened, _ = await self._sessions.open(
-                connection, key, Method.PASSWORD, context.device, presented=device
+                connection, Proof.by_password(key), context.device, presented=device
             )
         record(Event.SIGNED_UP, context, user_id=key.user.id, session_id=opened.session.id)
         return opened
 
-    async def log_in(
+    async def log_in(  # noqa: PLR0913
         self,
         identifier: Identifier,
         password: Password,
         *,
         context: RequestContext,
+        transport: Transport = Transport.COOKIE,
         carried: Sequence[Token] = (),
         device: DeviceToken | None = None,
     ) -> OpenedSession:
@@ -100,7 +104,8 @@ class Accounts:
 
         ``device`` is the token that the device presented. Raises `InvalidCredentials` for an
         unknown user and for a wrong password alike, after the same work; also `RateLimited` and
-        `Overloaded`.
+        `Overloaded`. Raises `SecondFactorRequired` for a user who has a factor: then no session
+        was opened, and its answer opens one with the same ``transport``.
         """
         if device is None:
             # Whether a device is known, and has a place of its own, only the database can tell.
@@ -111,9 +116,12 @@ class Accounts:
             key, new_hash = await self._verify(attempt.key, password, requester, renew=True)
             if new_hash is not None:
                 key = await self._replace_hash(key, new_hash, password, requester)
+            if key.has_factor:
+                raise await self._second_factors.ask_after_password(
+                    key, transport, context, device=device, is_known_device=known
+                )
             opened = await self._sessions.open_another(
-                key,
-                Method.PASSWORD,
+                Proof.by_password(key),
                 context,
                 presented=device,
                 carried=carried,
@@ -151,9 +159,7 @@ class Accounts:
             if not await key_storage.replace_password_hash(connection, key, password_hash):
                 raise InvalidCredentials
             await key_storage.set_password_hash(connection, live.user.id, password_hash)
-            await complete_password_change(
-                connection, self._challenges, self._notices, live.user.id, context
-            )
+            await self._password_changes.complete(connection, live.user.id, context)
             opened, ended = await self._sessions.keep_only(connection, live, Method.PASSWORD)
         record(
             Event.PASSWORD_CHANGED,

@@ -30,6 +30,11 @@ class Event(StrEnum):
     LOG_IN_THROTTLED = "log_in_throttled"
     PASSWORD_REFUSED = "password_refused"  # noqa: S105
     PASSWORD_THROTTLED = "password_throttled"  # noqa: S105
+    SECOND_FACTOR_REQUIRED = "second_factor_required"
+    SECOND_FACTOR_FAILED = "second_factor_failed"
+    SECOND_FACTOR_THROTTLED = "second_factor_throttled"
+    SECOND_FACTOR_ABANDONED = "second_factor_abandoned"
+    PASSKEY_COUNT_WENT_BACK = "passkey_count_went_back"
     LOGGED_OUT = "logged_out"
     SESSION_REPLACED = "session_replaced"
     SESSION_LIMIT_EXCEEDED = "session_limit_exceeded"
@@ -40,6 +45,11 @@ class Event(StrEnum):
     USERNAME_CHANGED = "username_changed"
     ACCOUNT_EXPORTED = "account_exported"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    PASSWORD_REMOVED = "password_removed"  # noqa: S105
+    FACTOR_ADDED = "factor_added"
+    FACTOR_REMOVED = "factor_removed"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    RECOVERY_CODES_RENEWED = "recovery_codes_renewed"
     PASSWORD_RESET_REQUESTED = "password_reset_requested"  # noqa: S105
     PASSWORD_RESET = "password_reset"  # noqa: S105
     EMAIL_REQUESTED = "email_requested"
@@ -56,6 +66,7 @@ ENDING = {
     *(Event.LOGGED_OUT, Event.SESSION_REPLACED, Event.SESSION_LIMIT_EXCEEDED),
     *(Event.SESSION_REVOKED, Event.OTHER_SESSIONS_REVOKED, Event.ALL_SESSIONS_REVOKED),
     *(Event.PASSWORD_CHANGED, Event.PASSWORD_RESET, Event.CHANGE_UNDONE),
+    *(Event.PASSWORD_REMOVED, Event.FACTOR_ADDED, Event.FACTOR_REMOVED),
 }
 
 # The context of what an operator does on the command line.
@@ -68,14 +79,14 @@ def record(
     *,
     user_id: UUID | None = None,
     session_id: UUID | None = None,
-    **details: int,
+    **details: int | str,
 ) -> None:
     """Log an event, and count it; ``ended`` is the number of sessions that it ended, if not one."""
     AUDIT_EVENTS.add(event.value)
     if event in OPENING:
         SESSIONS_OPENED.add(event.value)
     if event in ENDING:
-        SESSIONS_ENDED.add(event.value, number=details.get("ended", 1))
+        SESSIONS_ENDED.add(event.value, number=int(details.get("ended", 1)))
     address = context.device.address
     log.info(
         event.value,

@@ -12,10 +12,10 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from hashlib import sha256
-from hmac import compare_digest
+from hmac import compare_digest, digest
 from uuid import UUID, uuid4
 
 import structlog
@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.codes import Code, code_of, link_token_of
 from service.auth.errors import InvalidChallenge, InvalidCode, SecretKeyMissing
-from service.auth.secret_keys import Keyring
+from service.auth.secret_keys import KeyPurpose, Keyring
 from service.auth.tokens import SECRET_BYTES, decoded
 from service.model.challenges import Challenge, Purpose, Subject
 from service.model.sessions import SecretHash
@@ -39,6 +39,7 @@ class Form(Enum):
 
     CODE = "code"
     LINK = "link"
+    FACTOR = "factor"
 
 
 class Kind(Struct, frozen=True):
@@ -54,6 +55,7 @@ KINDS = {
     Purpose.REAUTHENTICATION: Kind(Form.CODE, 600),
     Purpose.PASSWORD_RESET: Kind(Form.LINK, 3600),
     Purpose.UNDO: Kind(Form.LINK, 72 * 3600),
+    Purpose.SECOND_FACTOR: Kind(Form.FACTOR, 600),
 }
 
 
@@ -95,8 +97,9 @@ class Challenges:
     ) -> Made:
         """Insert a challenge, in the transaction that puts its mail into the outbox.
 
-        A decoy cannot be told from another one, but no code answers it: for an address that is
-        taken, and for a mail that was not sent since its recipient had too many.
+        Whoever has the token answers by a code or a factor; a link needs none. A decoy cannot be
+        told from another one, but no code answers it: for an address that is taken, and for a mail
+        that was not sent since its recipient had too many.
         """
         kind = KINDS[purpose]
         challenge_id, secret = uuid4(), secrets.token_bytes(SECRET_BYTES)
@@ -105,7 +108,7 @@ class Challenges:
             challenge_id=challenge_id,
             purpose=purpose,
             subject=subject,
-            secret_hash=_hash(secret) if kind.form is Form.CODE else None,
+            secret_hash=None if kind.form is Form.LINK else _hash(secret),
             key_id=None if is_decoy else self._keyring.current_id,
             lifetime=kind.lifetime,
         )
@@ -126,15 +129,56 @@ class Challenges:
         Raises `InvalidCode`, and `InvalidChallenge` if there is no such challenge for this purpose
         and session, or no try is left.
         """
-        challenge_id, secret = decoded(token) or (None, b"")
-        found = await self._find(challenge_id, purpose, session_id)
-        if found.secret_hash is None or not compare_digest(found.secret_hash, _hash(secret)):
-            raise InvalidChallenge
+        found = await self.check_token(purpose, token, session_id=session_id)
         if not compare_digest(self._code_of(found), code):
             async with self._database.connect() as connection:
                 tries_left = await storage.count_failure(connection, found.id)
             raise InvalidCode if tries_left else InvalidChallenge
         return found
+
+    async def check_token(
+        self, purpose: Purpose, token: str, *, session_id: UUID | None = None
+    ) -> Challenge:
+        """Return the challenge with a token; its answer is yet to be checked.
+
+        Raises `InvalidChallenge` if there is none for this purpose and session, or no try is left.
+        """
+        challenge_id, secret = decoded(token) or (None, b"")
+        async with self._database.connect() as connection:
+            found = await self._find(connection, challenge_id, purpose, session_id)
+        if found.secret_hash is None or not compare_digest(found.secret_hash, _hash(secret)):
+            raise InvalidChallenge
+        return found
+
+    async def require_answerable(self, connection: AsyncConnection, checked: Challenge) -> None:
+        """Raise `InvalidChallenge` if a challenge can no longer be answered.
+
+        For answers that are checked one after another, in transactions that have locked the user.
+        """
+        session_id = checked.subject.session_id
+        await self._find(connection, checked.id, checked.purpose, session_id)
+
+    @staticmethod
+    async def count_failure(connection: AsyncConnection, checked: Challenge) -> bool:
+        """Count a wrong answer to a challenge. Returns whether a try is left."""
+        return bool(await storage.count_failure(connection, checked.id))
+
+    def passkey_challenge_of(self, challenge_id: UUID, key_id: str | None = None) -> bytes:
+        """Return what a passkey signs to answer a challenge: 32 bytes, derived as codes are.
+
+        A challenge that is being made has no key id yet: the current one counts. Raises
+        `InvalidChallenge` if the key was removed.
+        """
+        with _reporting_missing_keys():
+            key = self._keyring.derive(
+                KeyPurpose.PASSKEY_CHALLENGE, key_id or self._keyring.current_id
+            )
+        return digest(key, Purpose.SECOND_FACTOR.encode() + b"\0" + challenge_id.bytes, sha256)
+
+    @staticmethod
+    def made_at(challenge: Challenge) -> datetime:
+        """Return when a challenge was made, by the clock of the database."""
+        return challenge.expires_at - timedelta(seconds=KINDS[challenge.purpose].lifetime)
 
     async def check_link(self, purpose: Purpose, token: str) -> Challenge:
         """Return the challenge that the token of a link answers, to be claimed.
@@ -142,7 +186,8 @@ class Challenges:
         Raises `InvalidChallenge`. Wrong tokens are not counted: nobody guesses 256 bits.
         """
         challenge_id, _ = decoded(token) or (None, b"")
-        found = await self._find(challenge_id, purpose, None)
+        async with self._database.connect() as connection:
+            found = await self._find(connection, challenge_id, purpose, None)
         if found.secret_hash is not None or not compare_digest(self._link_token_of(found), token):
             raise InvalidChallenge
         return found
@@ -170,14 +215,17 @@ class Challenges:
             user_id, expires_at = claimed.subject.user_id, claimed.expires_at
             await storage.end_later_undos(connection, user_id, expires_at)
 
+    @staticmethod
     async def _find(
-        self, challenge_id: UUID | None, purpose: Purpose, session_id: UUID | None
+        connection: AsyncConnection,
+        challenge_id: UUID | None,
+        purpose: Purpose,
+        session_id: UUID | None,
     ) -> Challenge:
         """Find a challenge that can be answered. Raises `InvalidChallenge`."""
         if challenge_id is None:
             raise InvalidChallenge
-        async with self._database.connect() as connection:
-            found = await storage.find_challenge(connection, challenge_id, purpose, session_id)
+        found = await storage.find_challenge(connection, challenge_id, purpose, session_id)
         if found is None:
             raise InvalidChallenge
         return found

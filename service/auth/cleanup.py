@@ -9,6 +9,8 @@ from service.metrics import SESSIONS_ENDED
 from service.storage import challenges as challenge_storage
 from service.storage import cleanup as storage
 from service.storage.database import Database
+from service.storage.factors import passkeys as passkey_storage
+from service.storage.factors import totp as totp_storage
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -19,8 +21,14 @@ RATE_LIMITS_PER_BATCH = 10_000
 
 CHALLENGES_PER_BATCH = 10_000
 
+NONCES_PER_BATCH = 10_000
 
-async def clean_up(database: Database, device_lifetime: float, username_hold: float) -> None:
+FAILURES_PER_BATCH = 10_000
+
+
+async def clean_up(
+    database: Database, device_lifetime: float, username_hold: float, code_failure_period: float
+) -> None:
     """Delete whatever has expired; a background task.
 
     Raises `DatabaseUnavailable`.
@@ -33,6 +41,8 @@ async def clean_up(database: Database, device_lifetime: float, username_hold: fl
     await delete_expired_challenges(database)
     await delete_old_dead_letters(database)
     await delete_expired_rate_limits(database)
+    await delete_expired_nonces(database)
+    await delete_old_code_failures(database, code_failure_period)
 
 
 async def delete_expired_sessions(database: Database) -> int:
@@ -92,3 +102,25 @@ async def delete_expired_challenges(database: Database) -> None:
             deleted = await challenge_storage.delete_expired_challenges(
                 connection, CHALLENGES_PER_BATCH
             )
+
+
+async def delete_expired_nonces(database: Database) -> None:
+    """Delete the nonces of passkey challenges that expired long ago.
+
+    Raises `DatabaseUnavailable`.
+    """
+    deleted = NONCES_PER_BATCH
+    while deleted == NONCES_PER_BATCH:
+        async with database.connect() as connection:
+            deleted = await passkey_storage.delete_expired_nonces(connection, NONCES_PER_BATCH)
+
+
+async def delete_old_code_failures(database: Database, period: float) -> None:
+    """Delete the wrong codes of authenticator apps that are older than ``period`` seconds.
+
+    Raises `DatabaseUnavailable`.
+    """
+    deleted = FAILURES_PER_BATCH
+    while deleted == FAILURES_PER_BATCH:
+        async with database.connect() as connection:
+            deleted = await totp_storage.delete_old_failures(connection, period, FAILURES_PER_BATCH)

@@ -31,8 +31,13 @@ class DeviceName(str):
             raise InvalidField(
                 FieldCode.TOO_LONG, f"Device name must be at most {MAX_LENGTH} characters long."
             )
-        if any(each in _DIRECTIONS or category(each) in _CONTROL_CATEGORIES for each in name):
+        if has_control_characters(name):
             raise InvalidField(
                 FieldCode.NOT_ALLOWED, "Device name must not contain control characters."
             )
         return cls(name)
+
+
+def has_control_characters(name: str) -> bool:
+    """Return whether a name has characters that control what is shown around it."""
+    return any(each in _DIRECTIONS or category(each) in _CONTROL_CATEGORIES for each in name)

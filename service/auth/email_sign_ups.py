@@ -30,8 +30,8 @@ from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
 from service.model.challenges import Purpose, Subject
 from service.model.mail import Mail, MailKind
+from service.model.proofs import Proof
 from service.model.request_context import RequestContext
-from service.model.sessions import Method
 from service.model.users import Key, PasswordHash, Provider
 from service.storage import emails as storage
 from service.storage import keys as key_storage
@@ -123,7 +123,7 @@ class EmailSignUps:
             address = address_of(claimed.subject)
             key = await self._add_user(connection, address, password_hash, username)
             opened, _ = await self._sessions.open(
-                connection, key, Method.PASSWORD, context.device, presented=device
+                connection, Proof.by_password(key), context.device, presented=device
             )
         record(Event.SIGNED_UP, context, user_id=key.user.id, session_id=opened.session.id)
         return opened

@@ -10,12 +10,13 @@ from service.auth.audit import Event, record
 from service.auth.challenges import Challenges, Made
 from service.auth.codes import Code
 from service.auth.email_addresses import EmailAddress
-from service.auth.errors import EmailTaken, InvalidChallenge, LastWayIn, NotAuthenticated
+from service.auth.errors import EmailTaken, InvalidChallenge, NotAuthenticated
 from service.auth.mail_limits import MailLimits
 from service.auth.notices import Notices
 from service.auth.outbox import Outbox
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import LiveSession, lock_user_of
+from service.auth.ways_in import WaysIn
 from service.model.challenges import Purpose, Subject
 from service.model.mail import Mail, MailKind
 from service.model.request_context import RequestContext
@@ -38,6 +39,7 @@ class Emails:
         notices: Notices,
         rate_limiter: RateLimiter,
         mail_limits: MailLimits,
+        ways_in: WaysIn,
     ) -> None:
         self._database = database
         self._challenges = challenges
@@ -45,6 +47,7 @@ class Emails:
         self._notices = notices
         self._rate_limiter = rate_limiter
         self._mail_limits = mail_limits
+        self._ways_in = ways_in
 
     async def request(
         self, live: LiveSession, address: EmailAddress, context: RequestContext
@@ -118,8 +121,7 @@ class Emails:
             await self._notices.put_with_undo(connection, kind, user_id, context)
             if not await storage.remove_addresses(connection, user_id):
                 return
-            if not await key_storage.has_password_with_username(connection, user_id):
-                raise LastWayIn
+            await self._ways_in.require_one(connection, user_id)
             await user_storage.move_security_version(connection, user_id)
             await self._challenges.end_all_of(connection, user_id, [Purpose.PASSWORD_RESET])
         record(Event.EMAIL_REMOVED, context, user_id=user_id, session_id=live.session.id)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from msgspec import Meta, Struct
 
@@ -13,6 +14,7 @@ from service.storage.errors import DatabaseUnavailable, SchemaBehind
 
 __all__ = [
     "AlreadyAuthenticated",
+    "AlreadySetUp",
     "AuthError",
     "DatabaseUnavailable",
     "Draining",
@@ -28,8 +30,11 @@ __all__ = [
     "KeyTaken",
     "LastKey",
     "LastWayIn",
+    "NoFactor",
     "NoSuchKey",
     "NoSuchMail",
+    "NoSuchPasskey",
+    "NoSuchResource",
     "NoSuchSession",
     "NoSuchUser",
     "NotAuthenticated",
@@ -37,8 +42,10 @@ __all__ = [
     "RateLimited",
     "ReauthenticationRequired",
     "SchemaBehind",
+    "SecondFactorRequired",
     "SecretKeyMissing",
     "SecretUnreadable",
+    "UnknownPasskey",
     "UsernameTaken",
     "ValidationFailed",
 ]
@@ -149,6 +156,51 @@ class ReauthenticationRequired(AuthError):
         self.max_age = max_age
 
 
+class SecondFactorRequired(AuthError):
+    """The first proof was right, and no session is open: one of ``methods`` has to complete it.
+
+    ``passkey_options`` are for `navigator.credentials.get`, if the user has a passkey.
+    """
+
+    code = "second_factor_required"
+    message = "A second factor is required."
+
+    def __init__(
+        self,
+        *,
+        challenge_token: str,
+        methods: Sequence[Method],
+        passkey_options: dict[str, Any] | None,
+        expires_at: datetime,
+    ) -> None:
+        super().__init__()
+        self.challenge_token = challenge_token
+        self.methods = list(methods)
+        self.passkey_options = passkey_options
+        self.expires_at = expires_at
+
+
+class UnknownPasskey(AuthError):
+    """No user has a passkey with that credential id, which tells nothing about users."""
+
+    code = "unknown_passkey"
+    message = "The passkey is unknown."
+
+
+class NoFactor(AuthError):
+    """The user has no such factor, or no authenticator app that waits to be confirmed."""
+
+    code = "no_factor"
+    message = "There is no such factor."
+
+
+class AlreadySetUp(AuthError):
+    """The user already has an authenticator app, or the passkey is already registered."""
+
+    code = "already_set_up"
+    message = "It is already set up."
+
+
 class AlreadyAuthenticated(AuthError):
     """Sign-up with a live session."""
 
@@ -171,7 +223,7 @@ class EmailTaken(AuthError):
 
 
 class LastWayIn(AuthError):
-    """Without it the user could no longer log in."""
+    """Too few ways to log in would be left (see `ways_in`)."""
 
     code = "last_way_in"
     message = "This is the last way to log in."
@@ -195,11 +247,23 @@ class RateLimited(AuthError):
         self.retry_after = retry_after
 
 
-class NoSuchSession(AuthError):
-    """The user has no live session with that id."""
+class NoSuchResource(AuthError):
+    """The user has no such resource."""
 
     code = "not_found"
+    message = "The user has no such resource."
+
+
+class NoSuchSession(NoSuchResource):
+    """The user has no live session with that id."""
+
     message = "The user has no live session with that id."
+
+
+class NoSuchPasskey(NoSuchResource):
+    """The user has no passkey with that id."""
+
+    message = "The user has no passkey with that id."
 
 
 class NoSuchKey(AuthError):

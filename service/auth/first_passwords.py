@@ -6,11 +6,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.accounts import requester_of
 from service.auth.audit import Event, record
-from service.auth.challenges import Challenges
 from service.auth.errors import FieldCode, FieldError, ValidationFailed
 from service.auth.hashing.hasher import Hasher
-from service.auth.notices import Notices
-from service.auth.password_changes import complete_password_change
+from service.auth.password_changes import PasswordChanges
 from service.auth.passwords import NewPassword, username_in_password
 from service.auth.sessions import LiveSession, OpenedSession, Sessions
 from service.auth.step_up import StepUp
@@ -35,21 +33,19 @@ NO_NAME = FieldError(
 class FirstPasswords:
     """First passwords of the users in ``database``."""
 
-    def __init__(  # noqa: PLR0913, PLR0917
+    def __init__(
         self,
         database: Database,
         hasher: Hasher,
         sessions: Sessions,
         step_up: StepUp,
-        challenges: Challenges,
-        notices: Notices,
+        password_changes: PasswordChanges,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._sessions = sessions
         self._step_up = step_up
-        self._challenges = challenges
-        self._notices = notices
+        self._password_changes = password_changes
 
     async def set(
         self, live: LiveSession, password: NewPassword, context: RequestContext
@@ -73,9 +69,7 @@ class FirstPasswords:
             await self._require_none(connection, live)
             if not await key_storage.set_password_hash(connection, user.id, password_hash):
                 raise ValidationFailed([NO_NAME])
-            await complete_password_change(
-                connection, self._challenges, self._notices, user.id, context
-            )
+            await self._password_changes.complete(connection, user.id, context)
             opened, ended = await self._sessions.keep_only(connection, live, Method.PASSWORD)
         session_id = live.session.id
         record(Event.PASSWORD_CHANGED, context, user_id=user.id, session_id=session_id, ended=ended)

@@ -48,7 +48,10 @@ class Notices:
     async def put_with_undo(
         self, connection: AsyncConnection, kind: MailKind, user_id: UUID, context: RequestContext
     ) -> None:
-        """Notify a user of a change of their address, with a link that takes it back."""
+        """Notify a user of a change, in its transaction, with a link that takes it back.
+
+        The link is made before the change, and takes back what is later than itself.
+        """
         if address := await self._address_of(connection, user_id):
             subject = Subject(
                 user_id=user_id, address=address.name, display_address=address.display_name
@@ -62,6 +65,19 @@ class Notices:
             )
             await self._outbox.put(connection, mail)
 
+    async def put_once_a_day(
+        self, connection: AsyncConnection, kind: MailKind, user_id: UUID, context: RequestContext
+    ) -> None:
+        """Notify a user of an attempt, at most once a day for each IP address.
+
+        Of IPv6 that is a /64. Somebody else may repeat it at will, and would fill the mailbox.
+        """
+        network = networks_of(context.device.address)[0][0]
+        bucket = bucket_of(ONCE_A_DAY, "notice", kind, user_id.bytes, network)
+        consumed = await limit_storage.consume(connection, [bucket], reserved_for=0)
+        if consumed.is_allowed:
+            await self.put(connection, kind, user_id, context)
+
     async def put_new_device(self, user_id: UUID, context: RequestContext) -> None:
         """Notify a user of a log-in from a new device, at most once a day for each IP address.
 
@@ -70,15 +86,11 @@ class Notices:
         """
         if not self._outbox.is_available:
             return
-        networks = networks_of(context.device.address)
-        bucket = bucket_of(ONCE_A_DAY, "notice of a device", user_id.bytes, networks[0][0])
         try:
             async with self._database.transaction() as connection:
                 if not await device_storage.has_several_devices(connection, user_id):
                     return
-                consumed = await limit_storage.consume(connection, [bucket], reserved_for=0)
-                if consumed.is_allowed:
-                    await self.put(connection, MailKind.NEW_DEVICE, user_id, context)
+                await self.put_once_a_day(connection, MailKind.NEW_DEVICE, user_id, context)
         except DatabaseUnavailable as error:
             log.warning("new_device_not_told", user_id=str(user_id), reason=str(error))
 

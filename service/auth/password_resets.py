@@ -17,28 +17,29 @@ from service.auth.accounts import requester_of
 from service.auth.audit import Event, record
 from service.auth.challenges import Challenges
 from service.auth.devices import DeviceToken
-from service.auth.errors import InvalidChallenge, ValidationFailed
+from service.auth.errors import InvalidChallenge, SecondFactorRequired, ValidationFailed
+from service.auth.factors.second_factors import SecondFactors, pending_log_in
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.mail_limits import MailLimits
-from service.auth.notices import Notices
 from service.auth.outbox import Outbox
-from service.auth.password_changes import complete_password_change
+from service.auth.password_changes import PasswordChanges
 from service.auth.passwords import NewPassword, username_in_password
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import OpenedSession, Sessions, record_all
 from service.auth.tokens import Token
 from service.model.challenges import Challenge, Purpose, Subject
 from service.model.mail import Mail, MailKind
+from service.model.proofs import Proof
 from service.model.request_context import RequestContext
-from service.model.sessions import Method
-from service.model.users import Key, PasswordHash, User
+from service.model.sessions import Method, Transport
+from service.model.users import User
 from service.storage import emails as email_storage
 from service.storage import keys as key_storage
 from service.storage import password_resets as storage
-from service.storage import session_endings
 from service.storage import users as user_storage
 from service.storage.database import Database, on_commit
+from service.storage.factors.existing import user_has_factor
 
 
 class PasswordResets:
@@ -51,7 +52,8 @@ class PasswordResets:
         sessions: Sessions,
         challenges: Challenges,
         outbox: Outbox,
-        notices: Notices,
+        password_changes: PasswordChanges,
+        second_factors: SecondFactors,
         rate_limiter: RateLimiter,
         mail_limits: MailLimits,
     ) -> None:
@@ -60,7 +62,8 @@ class PasswordResets:
         self._sessions = sessions
         self._challenges = challenges
         self._outbox = outbox
-        self._notices = notices
+        self._password_changes = password_changes
+        self._second_factors = second_factors
         self._rate_limiter = rate_limiter
         self._mail_limits = mail_limits
         self._requested = asyncio.Event()
@@ -88,19 +91,21 @@ class PasswordResets:
                 await self._requested.wait()
         self._requested.clear()
 
-    async def confirm(
+    async def confirm(  # noqa: PLR0913
         self,
         token: str,
         password: NewPassword,
         *,
         context: RequestContext,
+        transport: Transport,
         carried: Sequence[Token] = (),
         device: DeviceToken | None = None,
     ) -> OpenedSession:
         """Set the password of the user of a link, end all their sessions, and log them in.
 
         Raises `InvalidChallenge`, `ValidationFailed` for a password that contains the user name,
-        and `Overloaded`: only a password that is set uses the link up.
+        and `Overloaded`: only a good password uses the link up. Raises `SecondFactorRequired` for a
+        user who has a factor: only its answer sets the password.
         """
         checked = await self._challenges.check_link(Purpose.PASSWORD_RESET, token)
         user = await self._user_of(checked)
@@ -108,13 +113,31 @@ class PasswordResets:
             raise ValidationFailed(errors)
         requester = requester_of(context, str(user.id), is_known=True)
         password_hash = await self._hasher.hash(password, requester)
+        question: SecondFactorRequired | None = None
         async with self._database.transaction() as connection:
-            await user_storage.lock_user(connection, user.id)
+            version = await user_storage.lock_security_version(connection, user.id)
             await self._challenges.claim(connection, checked)
-            key, ended = await self._set_password(connection, user, password_hash, context)
-            opened, inserted = await self._sessions.open(
-                connection, key, Method.RESET, context.device, presented=device, carried=carried
-            )
+            if version is None:
+                raise InvalidChallenge
+            if await user_has_factor(connection, user.id):
+                pending = pending_log_in(
+                    Method.RESET, transport, context, device, new_hash=password_hash
+                )
+                question = await self._second_factors.ask(connection, user.id, version, pending)
+            else:
+                key, ended = await self._password_changes.reset(
+                    connection, user.id, password_hash, context
+                )
+                opened, inserted = await self._sessions.open(
+                    connection,
+                    Proof.by_password(key, Method.RESET),
+                    context.device,
+                    presented=device,
+                    carried=carried,
+                )
+        if question is not None:
+            record(Event.SECOND_FACTOR_REQUIRED, context, user_id=user.id)
+            raise question
         record(
             Event.PASSWORD_RESET,
             context,
@@ -124,28 +147,6 @@ class PasswordResets:
         )
         record_all(Event.SESSION_REPLACED, context, inserted.replaced)
         return opened
-
-    async def _set_password(
-        self,
-        connection: AsyncConnection,
-        user: User,
-        password_hash: PasswordHash,
-        context: RequestContext,
-    ) -> tuple[Key, int]:
-        """Set a password; all sessions and other reset links end.
-
-        Returns the key with the password, and the number of sessions that ended.
-        """
-        if not await key_storage.set_password_hash(connection, user.id, password_hash):
-            raise InvalidChallenge
-        await complete_password_change(
-            connection, self._challenges, self._notices, user.id, context
-        )
-        ended = await session_endings.end_all_sessions(connection, user.id)
-        key = await key_storage.find_password_key(connection, user.id)
-        if key is None:
-            raise InvalidChallenge
-        return key, ended
 
     async def _user_of(self, challenge: Challenge) -> User:
         """Return the user of a link. Raises `InvalidChallenge` if they were deleted meanwhile."""

@@ -32,7 +32,16 @@ from msgspec.structs import replace
 from service.auth.audit import Event, record
 from service.auth.buckets import bucket_of, networks_of
 from service.auth.devices import DeviceToken
-from service.auth.errors import DatabaseUnavailable, InvalidCredentials, Overloaded, RateLimited
+from service.auth.errors import (
+    DatabaseUnavailable,
+    InvalidChallenge,
+    InvalidCredentials,
+    Overloaded,
+    RateLimited,
+    SecondFactorRequired,
+    UnknownPasskey,
+    ValidationFailed,
+)
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.uniform_timing import uniform_timing
@@ -194,6 +203,36 @@ class RateLimiter:
             yield
 
     @asynccontextmanager
+    async def passkey_attempt(self, context: RequestContext) -> AsyncIterator[None]:
+        """Admit a log-in by passkey in the body of the context, by its network.
+
+        Only one that fails counts. It tells nothing about users, so it takes as long as it takes.
+        Raises `RateLimited`, which is recorded.
+        """
+        buckets = [
+            bucket_of(
+                self._limits.log_in_failures_per_address, "passkey from", network, times=times
+            )
+            for network, times in networks_of(context.device.address)
+        ]
+        attempt = Attempt()
+        try:
+            await self._admit(attempt, self._consume_all(buckets))
+        except RateLimited:
+            record(Event.LOG_IN_THROTTLED, context)
+            raise
+        try:
+            yield
+        except (InvalidCredentials, InvalidChallenge, UnknownPasskey, ValidationFailed):
+            await self._settle(attempt.charges)
+            record(Event.LOG_IN_FAILED, context)
+            raise
+        except Exception:
+            await self._refund(attempt)
+            raise
+        await self._settle(attempt.refunds)
+
+    @asynccontextmanager
     async def sign_up_attempt(self, context: RequestContext) -> AsyncIterator[None]:
         """Admit a sign-up in the body of the context; it is refunded if the body fails.
 
@@ -306,6 +345,9 @@ class RateLimiter:
                 await self._settle(attempt.charges)
             else:
                 await self._settle_failure(attempt.charges, failures)
+            raise
+        except SecondFactorRequired:
+            await self._settle(attempt.success)
             raise
         except Exception:
             # Told nothing about the password.

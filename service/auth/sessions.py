@@ -21,6 +21,8 @@ from service.auth.errors import (
 )
 from service.auth.tokens import Token
 from service.metrics import SESSIONS_RENEWED
+from service.model.devices import DeviceHash
+from service.model.proofs import Proof
 from service.model.request_context import Device, RequestContext
 from service.model.sessions import (
     EndedSession,
@@ -32,7 +34,7 @@ from service.model.sessions import (
     Session,
     SessionState,
 )
-from service.model.users import Key, User
+from service.model.users import User
 from service.settings.sessions import SessionSettings
 from service.storage import session_endings as endings
 from service.storage import session_openings as openings
@@ -63,6 +65,7 @@ class OpenedSession(Struct, frozen=True, kw_only=True):
     """A session with a new token, which is stored nowhere. ``issued_at`` is the database's time.
 
     ``device`` is the token by which the device is known from now on; ``None`` if that is as before.
+    ``recovery_codes_left`` is for a user who was proven by one of them.
     """
 
     session: Session
@@ -70,6 +73,7 @@ class OpenedSession(Struct, frozen=True, kw_only=True):
     token: Token
     issued_at: datetime
     device: DeviceToken | None = None
+    recovery_codes_left: int | None = None
 
 
 class Sessions:
@@ -120,32 +124,32 @@ class Sessions:
     async def open(  # noqa: PLR0913
         self,
         connection: AnyConnection,
-        key: Key,
-        method: Method,
+        proof: Proof,
         device: Device,
         *,
         presented: DeviceToken | None = None,
+        presented_hash: DeviceHash | None = None,
         carried: Sequence[Token] = (),
         settles: Sequence[Charge] = (),
     ) -> tuple[OpenedSession, InsertedSession]:
-        """Open a session for the user of ``key``, and end the live sessions of ``carried``.
+        """Open a session for the user of a proof, and end the live sessions of ``carried``.
 
-        ``method`` has proven the user.
         The device is known to the user from now on: by the token that was ``presented``, if it is
-        one that was issued and not forgotten, else by a new one. ``settles`` are the charges of the
-        attempt. Raises `InvalidCredentials` if the key was removed, its password changed, or the
-        security version of its user moved since it was read; then nothing happens.
+        one that was issued and not forgotten, else by a new one; ``presented_hash`` is that of one
+        that an earlier request presented. ``settles`` are the charges of the attempt. Raises
+        `InvalidCredentials` if the key was removed, its password changed, or the security version
+        of the user moved since it was read, and if the user has a factor and the proof is without
+        one; then nothing happens.
         """
         token, new_device = Token.issue(), DeviceToken.issue()
         inserted = await openings.open_session(
             connection,
             session_id=token.session_id,
             secret_hash=token.secret_hash,
-            key=key,
-            method=method,
+            proof=proof,
             device=device,
             settings=self._settings,
-            presented_device=presented.hash if presented else None,
+            presented_device=presented.hash if presented else presented_hash,
             new_device=new_device.hash,
             carried=secrets_of(carried),
             max_counted=self._max_per_user,
@@ -155,17 +159,16 @@ class Sessions:
             raise InvalidCredentials
         opened = OpenedSession(
             session=inserted.session,
-            user=key.user,
+            user=proof.user,
             token=token,
             issued_at=inserted.session.created_at,
             device=new_device if inserted.device_hash == new_device.hash else presented,
         )
         return opened, inserted
 
-    async def open_another(  # noqa: PLR0913
+    async def open_another(
         self,
-        key: Key,
-        method: Method,
+        proof: Proof,
         context: RequestContext,
         *,
         presented: DeviceToken | None,
@@ -179,17 +182,22 @@ class Sessions:
         async with self._database.direct() as connection:
             opened, inserted = await self.open(
                 connection,
-                key,
-                method,
+                proof,
                 context.device,
                 presented=presented,
                 carried=carried,
                 settles=settles,
             )
+        await self.after_opening(inserted, proof.user.id, context)
+        return opened
+
+    async def after_opening(
+        self, inserted: InsertedSession, user_id: UUID, context: RequestContext
+    ) -> None:
+        """Record which sessions ended with an opening, and end those beyond the user's limit."""
         record_all(Event.SESSION_REPLACED, context, inserted.replaced)
         if self._max_per_user and inserted.earlier >= self._max_per_user - UNSEEN_LOG_INS:
-            await self._enforce_limit(key.user.id, context)
-        return opened
+            await self._enforce_limit(user_id, context)
 
     async def list(
         self, user_id: UUID, max_sessions: int, older_than: tuple[datetime, UUID] | None = None

@@ -5,25 +5,31 @@ from __future__ import annotations
 from uuid import UUID
 
 from service.auth.errors import NotAuthenticated, ReauthenticationRequired
+from service.auth.factors.existing import Factors
 from service.auth.sessions import LiveSession
 from service.model.sessions import Method
 from service.storage import emails as email_storage
 from service.storage import keys as key_storage
 from service.storage import sessions as storage
 from service.storage.database import Database
+from service.storage.factors.existing import user_has_factor
 
 
 class StepUp:
     """Asks for a proof that is at most ``period`` seconds old, by the database's clock."""
 
-    def __init__(self, database: Database, period: float, *, is_mail_available: bool) -> None:
+    def __init__(
+        self, database: Database, factors: Factors, period: float, *, is_mail_available: bool
+    ) -> None:
         self._database = database
+        self._factors = factors
         self._is_mail_available = is_mail_available
         self._period = period
 
     async def require(self, live: LiveSession) -> None:
         """Raise `ReauthenticationRequired` if the user of a session was last proven before that.
 
+        Nothing but a factor counts for a user who has one (see `storage.sessions.prove_again`).
         Also `NotAuthenticated`, if the session ended meanwhile.
         """
         is_recent = await self._database.with_retry(
@@ -35,9 +41,20 @@ class StepUp:
             methods = await self.methods_of(live.user.id)
             raise ReauthenticationRequired(methods, int(self._period))
 
+    async def require_of_factor(self, live: LiveSession) -> None:
+        """Raise as `require` does, but for users only who have a factor.
+
+        For what a password in the request is enough for otherwise.
+        """
+        if await self._database.with_retry(user_has_factor, live.user.id):
+            await self.require(live)
+
     async def methods_of(self, user_id: UUID) -> list[Method]:
         """Return the methods by which a user can reauthenticate; none weaker than they have."""
         async with self._database.connect() as connection:
+            found = await self._factors.find(connection, user_id)
+            if not found.are_none:
+                return self._factors.methods_of(found)
             if await key_storage.find_password_key(connection, user_id):
                 return [Method.PASSWORD]
             if not self._is_mail_available:

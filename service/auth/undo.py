@@ -1,6 +1,6 @@
-"""Undo: the person who receives mail at the former address takes a change of it back.
+"""Undo: the person who receives mail at the address as it was takes changes back.
 
-Whoever has changed it knows the password, or has a session: neither is worth anything afterwards.
+Whoever made them knows the password, or has a session: neither is worth anything afterwards.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from service.auth.audit import Event, record
 from service.auth.challenges import Challenges
 from service.auth.emails import address_of
 from service.auth.errors import EmailTaken, InvalidChallenge
+from service.auth.factors.changes import remove_factors_since
 from service.auth.notices import Notices
 from service.auth.outbox import Outbox
 from service.model.challenges import Purpose, Subject
@@ -21,7 +22,12 @@ from service.storage import users as user_storage
 from service.storage.database import Database
 
 # Those that the change may have made, or that whoever made it has asked for.
-ENDED = [Purpose.EMAIL, Purpose.REAUTHENTICATION, Purpose.PASSWORD_RESET]
+ENDED = [
+    Purpose.EMAIL,
+    Purpose.REAUTHENTICATION,
+    Purpose.PASSWORD_RESET,
+    Purpose.SECOND_FACTOR,
+]
 
 
 class Undo:
@@ -36,12 +42,14 @@ class Undo:
         self._notices = notices
 
     async def undo(self, token: str, context: RequestContext) -> None:
-        """Restore the address to which a link was mailed, and mail a link to reset the password.
+        """Take back what was changed since a link was made, and mail a link to reset the password.
 
-        The address in its place is notified, without a link: it was the later one. Nobody logs in
-        with the present password any more, and all sessions end. Later changes cannot be undone:
-        their links may have gone to the person who made them. Raises `InvalidChallenge`, and
-        `EmailTaken` if another user has verified the address since.
+        The address to which the link was mailed is restored, and the factors that are later than
+        the link are removed: the reset asks for those only that are older. The address in its place
+        is notified, without a link: it was the later one. Nobody logs in with the present password
+        any more, and all sessions end. Later changes cannot be undone: their links may have gone to
+        the person who made them. Raises `InvalidChallenge`, and `EmailTaken` if another user has
+        verified the address since.
         """
         checked = await self._challenges.check_link(Purpose.UNDO, token)
         user_id = checked.subject.user_id
@@ -59,6 +67,7 @@ class Undo:
                 await email_storage.replace_address(connection, user_id, address)
             except key_storage.KeyExists as error:
                 raise EmailTaken from error
+            await remove_factors_since(connection, user_id, self._challenges.made_at(claimed))
             await key_storage.remove_password(connection, user_id)
             await user_storage.move_security_version(connection, user_id)
             # A log-out locks the session first, and then its challenges.

@@ -12,7 +12,7 @@ from service.auth.errors import InvalidField, NoKeyForPassword, NoSuchUser, Vali
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.notices import Notices
-from service.auth.password_changes import complete_password_change
+from service.auth.password_changes import PasswordChanges
 from service.auth.passwords import NewCredentials, NewPassword, username_in_password
 from service.model.challenges import Purpose, Subject
 from service.model.mail import MailKind
@@ -34,11 +34,17 @@ class UserAdmin:
     """The users in ``database``."""
 
     def __init__(
-        self, database: Database, hasher: Hasher, challenges: Challenges, notices: Notices
+        self,
+        database: Database,
+        hasher: Hasher,
+        challenges: Challenges,
+        password_changes: PasswordChanges,
+        notices: Notices,
     ) -> None:
         self._database = database
         self._hasher = hasher
         self._challenges = challenges
+        self._password_changes = password_changes
         self._notices = notices
 
     async def create(self, credentials: NewCredentials) -> User:
@@ -99,9 +105,7 @@ class UserAdmin:
             await storage.lock_user(connection, user.id)
             if not await key_storage.set_password_hash(connection, user.id, password_hash):
                 raise NoKeyForPassword
-            await complete_password_change(
-                connection, self._challenges, self._notices, user.id, OPERATOR
-            )
+            await self._password_changes.complete(connection, user.id, OPERATOR)
             ended = await session_endings.end_all_sessions(connection, user.id)
         record(Event.PASSWORD_CHANGED, OPERATOR, user_id=user.id, ended=ended)
         return ended

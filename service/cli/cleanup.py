@@ -8,8 +8,10 @@ from service.auth.cleanup import (
     delete_expired_challenges,
     delete_expired_devices,
     delete_expired_holds,
+    delete_expired_nonces,
     delete_expired_rate_limits,
     delete_expired_sessions,
+    delete_old_code_failures,
 )
 from service.auth.outbox import delete_old_dead_letters
 from service.bootstrap import Services
@@ -30,6 +32,9 @@ def cleanup() -> None:
         await delete_old_dead_letters(services.database)
         await delete_expired_devices(services.database, settings.devices.lifetime)
         await delete_expired_holds(services.database, settings.usernames.username_hold)
+        await delete_expired_nonces(services.database)
+        await delete_old_code_failures(services.database, settings.totp.longest_period)
+        await services.abandoned_log_ins.notify()
         return await delete_expired_sessions(services.database)
 
     with provide_services(settings) as run:

@@ -18,6 +18,7 @@ from service.cli.serve import serve
 from service.cli.sessions import sessions
 from service.cli.settings import settings
 from service.cli.user import user
+from service.cli.user_factors import factors
 
 
 @click.group(cls=ReportingGroup)
@@ -35,6 +36,8 @@ for command in (
     *(import_lucia, openapi),
 ):
     main.add_command(command)
+
+user.add_command(factors)
 
 # The name of `ostiary cleanup` in development versions before 0.1.0.
 sweep = copy.copy(cleanup)

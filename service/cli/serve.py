@@ -37,6 +37,8 @@ def serve(wait: Duration | None, **options: str | None) -> None:
     manager = ServiceManager.of_process()
     settings = load_settings(options)
     _check_mail(settings)
+    if not settings.are_passkeys_available:
+        log.warning("passkeys_unavailable", remedy="set OSTIARY_PASSKEY_RP_ID")
     try:
         # Before a data directory is made, or a database changed.
         require_resources(settings)

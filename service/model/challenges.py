@@ -23,6 +23,7 @@ class Purpose(StrEnum):
     REAUTHENTICATION = "reauthentication"
     PASSWORD_RESET = "password_reset"  # noqa: S105
     UNDO = "undo"
+    SECOND_FACTOR = "second_factor"
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -31,7 +32,7 @@ class Subject(Struct, frozen=True, kw_only=True):
     With a ``security_version``, which needs a user, a change of the user's voids it; with a
     ``session_id``, it ends with the session, and is answered in that only. ``address`` is the
     prepared form of the e-mail address that it is about, ``display_address`` its display form.
-    ``data`` is small, and never a secret.
+    ``data`` is small, and never opens anything.
     """
 
     user_id: UUID | None = None

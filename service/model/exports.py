@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.model.sessions import ProvenMethod
 from service.model.users import User
@@ -59,8 +59,8 @@ class ExportedChallenge(Struct, frozen=True, kw_only=True):
     purpose: Annotated[
         str,
         Meta(
-            description="What it is for: `email`, `reauthentication`, `password_reset` or `undo`. "
-            "Later versions may know further purposes."
+            description="What it is for: `email`, `reauthentication`, `password_reset`, `undo` or "
+            "`second_factor`. Later versions may know further purposes."
         ),
     ]
     address: Annotated[
@@ -68,6 +68,38 @@ class ExportedChallenge(Struct, frozen=True, kw_only=True):
     ]
     created_at: Annotated[datetime, Meta(description="When it was made.")]
     expires_at: Annotated[datetime, Meta(description="When it expires.")]
+
+
+class ExportedTOTP(Struct, frozen=True, kw_only=True):
+    """The authenticator app of the user. Its secret is left out."""
+
+    created_at: Annotated[datetime, Meta(description="When it was set up.")]
+    confirmed_at: Annotated[
+        datetime | None, Meta(description="When a code confirmed it; null if none did.")
+    ]
+    last_used_at: Annotated[datetime | None, Meta(description="When its last code was used.")]
+    failures: Annotated[
+        list[datetime], Meta(description="When a wrong code was typed lately, newest first.")
+    ]
+
+
+class ExportedPasskey(Struct, frozen=True, kw_only=True):
+    """A passkey of the user. Its private key is on the user's devices only."""
+
+    id: Annotated[UUID, Meta(description="The passkey's id.")]
+    name: Annotated[str, Meta(description="The user's name for it.")]
+    rp_id: Annotated[str, Meta(description="The domain that it belongs to.")]
+    credential_id: Annotated[str, Meta(description="Its credential id, in base64url.")]
+    aaguid: Annotated[
+        UUID | None, Meta(description="The model of the authenticator, as it says itself.")
+    ]
+    transports: Annotated[list[str], Meta(description="How the browser reached the authenticator.")]
+    sign_count: Annotated[int, Meta(description="How often it has signed, if it counts.")]
+    backed_up: Annotated[
+        bool, Meta(description="Whether it is on more than one device, or in a back-up.")
+    ]
+    created_at: Annotated[datetime, Meta(description="When it was added.")]
+    last_used_at: Annotated[datetime | None, Meta(description="When it last proved the user.")]
 
 
 class AccountExport(Struct, frozen=True, kw_only=True):
@@ -80,6 +112,13 @@ class AccountExport(Struct, frozen=True, kw_only=True):
     ]
     sessions: Annotated[list[ExportedSession], Meta(description="The sessions, newest first.")]
     devices: Annotated[list[ExportedDevice], Meta(description="Known devices, last used first.")]
+    totp: Annotated[
+        ExportedTOTP | UnsetType, Meta(description="The authenticator app, if there is one.")
+    ] = UNSET
+    passkeys: Annotated[list[ExportedPasskey], Meta(description="The passkeys, oldest first.")]
+    recovery_codes_left: Annotated[
+        int, Meta(description="How many recovery codes are left. Only their hashes are kept.")
+    ]
     challenges: Annotated[
         list[ExportedChallenge],
         Meta(description="Codes and links that have not been used, newest first."),

@@ -27,6 +27,20 @@ class Method(StrEnum):
     PASSWORD = "password"  # noqa: S105
     EMAIL_CODE = "email_code"
     RESET = "reset"
+    TOTP = "totp"
+    PASSKEY = "passkey"
+    RECOVERY_CODE = "recovery_code"
+
+
+# What proves a user who has a factor. From the first one on, no other method is enough.
+FACTOR_METHODS = frozenset({Method.TOTP, Method.PASSKEY, Method.RECOVERY_CODE})
+
+
+class Transport(StrEnum):
+    """How a token travels."""
+
+    COOKIE = "cookie"
+    BEARER = "bearer"
 
 
 class ProvenMethod(Struct, frozen=True, kw_only=True):
@@ -35,8 +49,8 @@ class ProvenMethod(Struct, frozen=True, kw_only=True):
     method: Annotated[
         str,
         Meta(
-            description="`password`, `email_code`, or `reset`: a link to reset the password. Later "
-            "versions may know further methods."
+            description="`password`, `totp`, `passkey`, `recovery_code`, `email_code`, or `reset`: "
+            "a link to reset the password. Later versions may know further methods."
         ),
     ]
     at: Annotated[datetime, Meta(description="When the user last authenticated by it.")]

@@ -55,13 +55,14 @@ class Key(Struct, frozen=True, kw_only=True):
     """A name by which a user logs in; by password only if it has a password hash.
 
     ``security_version`` is the user's when the key was read: what is proven with it is worth
-    nothing once that has moved.
+    nothing once that has moved. With ``has_factor`` the password alone opens nothing.
     """
 
     provider: str
     name: str
     user: User
     security_version: int
+    has_factor: bool
     password_hash: PasswordHash | None
 
 

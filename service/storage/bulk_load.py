@@ -133,6 +133,12 @@ class BulkLoad:
             emails_verified,
         )
 
+    # A first factor ends the sessions of its user, also those that are being imported meanwhile: by
+    # a statement of its own, for the next one is to see what the lock was waited for.
+    _LOCK_USERS = """
+        SELECT FROM "user" WHERE id IN (SELECT user_id FROM incoming_session) ORDER BY id FOR SHARE
+        """
+
     # Lucia does not store when a session was opened: its maximum lifetime $1 begins at the import.
     _ADD_SESSIONS = """
         INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_at,
@@ -145,6 +151,9 @@ class BulkLoad:
         WHERE to_timestamp(idle_expires / 1000.0) > now()
           AND NOT EXISTS (
               SELECT FROM imported WHERE kind = 'session' AND imported.id = incoming_session.id)
+          AND NOT EXISTS (
+              SELECT FROM totp WHERE totp.user_id = "user".id AND confirmed_at IS NOT NULL)
+          AND NOT EXISTS (SELECT FROM passkey WHERE passkey.user_id = "user".id)
         ON CONFLICT DO NOTHING
         """
 
@@ -157,21 +166,29 @@ class BulkLoad:
 
     _SESSIONS_NOT_ADDED = """
         SELECT number,
-               CASE WHEN imported.id IS NULL THEN 'there is no such user'
+               CASE WHEN "user".id IS NOT NULL THEN 'its user has set up a second factor'
+                    WHEN imported.id IS NULL THEN 'there is no such user'
                     ELSE 'its user was deleted since it was imported'
                END
         FROM incoming_session
         LEFT JOIN "user" ON "user".id = incoming_session.user_id
         LEFT JOIN imported
                ON imported.kind = 'user' AND imported.id = incoming_session.user_id
+        LEFT JOIN imported AS remembered
+               ON remembered.kind = 'session' AND remembered.id = incoming_session.id
         WHERE "user".id IS NULL
+           OR remembered.id IS NULL AND to_timestamp(idle_expires / 1000.0) > now()
+              AND (EXISTS (
+                       SELECT FROM totp WHERE totp.user_id = "user".id AND confirmed_at IS NOT NULL)
+                   OR EXISTS (SELECT FROM passkey WHERE passkey.user_id = "user".id))
         ORDER BY number
         """
 
     async def sessions(self, rows: Sequence[tuple[Any, ...]], lifetime: timedelta) -> Loaded:
         """Load rows of (number, id, secret hash, user id, active and idle expiry).
 
-        The expiry times are in milliseconds since 1970; no session outlives ``lifetime``.
+        The expiry times are in milliseconds since 1970; no session outlives ``lifetime``. Users who
+        have a factor get none: it has not proven them.
         """
         return await self._load(
             "incoming_session",
@@ -180,9 +197,10 @@ class BulkLoad:
             self._REMEMBER_SESSIONS,
             self._SESSIONS_NOT_ADDED,
             lifetime,
+            lock=self._LOCK_USERS,
         )
 
-    async def _load(
+    async def _load(  # noqa: PLR0913
         self,
         table: str,
         rows: Sequence[tuple[Any, ...]],
@@ -190,11 +208,14 @@ class BulkLoad:
         remember: str,
         not_added: str,
         *arguments: Any,
+        lock: str | None = None,
     ) -> Loaded:
         with translating_errors():
             async with self._connection.transaction():
                 await self._connection.execute(f"TRUNCATE {table}")
                 await self._connection.copy_records_to_table(table, records=rows)
+                if lock is not None:
+                    await self._connection.execute(lock)
                 status = await self._connection.execute(add, *arguments)
                 await self._connection.execute(remember)
                 rejected = await self._connection.fetch(not_added)

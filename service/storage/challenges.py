@@ -192,14 +192,18 @@ async def latest_expiry_by_key(connection: AsyncConnection) -> dict[str, datetim
 DELETE_EXPIRED = text(
     """
     DELETE FROM challenge WHERE id = ANY (ARRAY(
-        SELECT id FROM challenge WHERE expires_at <= now() LIMIT :max_rows FOR UPDATE SKIP LOCKED
+        SELECT id FROM challenge WHERE expires_at <= now() AND purpose <> 'second_factor'
+        LIMIT :max_rows FOR UPDATE SKIP LOCKED
     ))
     """
 )
 
 
 async def delete_expired_challenges(connection: AsyncConnection, max_rows: int) -> int:
-    """Delete up to ``max_rows`` expired challenges. Returns how many."""
+    """Delete up to ``max_rows`` expired challenges. Returns how many.
+
+    Not those of log-ins that were abandoned: their users are told (see `abandoned_log_ins`).
+    """
     return (await connection.execute(DELETE_EXPIRED, {"max_rows": max_rows})).rowcount
 
 

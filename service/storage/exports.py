@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from typing import Any
 
+from msgspec import UNSET
 from sqlalchemy import BindParameter, Text, bindparam, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -12,12 +14,15 @@ from service.model.exports import (
     ExportedChallenge,
     ExportedDevice,
     ExportedKey,
+    ExportedPasskey,
     ExportedSession,
+    ExportedTOTP,
 )
 from service.model.sessions import proven_methods
 from service.model.users import User
+from service.storage.factors.recovery_codes import count_recovery_codes
 from service.storage.sessions import decode_methods
-from service.storage.tables import challenge, device, key, session
+from service.storage.tables import challenge, device, key, passkey, session, totp, totp_failure
 
 _OWNER: BindParameter[Any] = bindparam("owner_id")
 
@@ -61,6 +66,17 @@ EXPORT_CHALLENGES = (
     .where(challenge.c.user_id == _OWNER)
     .order_by(challenge.c.created_at.desc(), challenge.c.id)
 )
+EXPORT_TOTP = select(totp.c.created_at, totp.c.confirmed_at, totp.c.last_used_at).where(
+    totp.c.user_id == _OWNER
+)
+EXPORT_FAILURES = (
+    select(totp_failure.c.failed_at)
+    .where(totp_failure.c.user_id == _OWNER)
+    .order_by(totp_failure.c.failed_at.desc())
+)
+EXPORT_PASSKEYS = (
+    select(passkey).where(passkey.c.user_id == _OWNER).order_by(passkey.c.created_at, passkey.c.id)
+)
 EXPORTED_AT = select(func.now())
 
 
@@ -72,6 +88,9 @@ async def export_user(connection: AsyncConnection, user: User) -> AccountExport:
     sessions = await connection.execute(EXPORT_SESSIONS, owner)
     devices = await connection.execute(EXPORT_DEVICES, owner)
     challenges = await connection.execute(EXPORT_CHALLENGES, owner)
+    app = (await connection.execute(EXPORT_TOTP, owner)).one_or_none()
+    failures = (await connection.execute(EXPORT_FAILURES, owner)).scalars()
+    passkeys = await connection.execute(EXPORT_PASSKEYS, owner)
     return AccountExport(
         exported_at=exported_at,
         user=user,
@@ -99,6 +118,30 @@ async def export_user(connection: AsyncConnection, user: User) -> AccountExport:
             for row in sessions
         ],
         devices=[ExportedDevice(last_seen=row.last_seen) for row in devices],
+        totp=UNSET
+        if app is None
+        else ExportedTOTP(
+            created_at=app.created_at,
+            confirmed_at=app.confirmed_at,
+            last_used_at=app.last_used_at,
+            failures=[*failures],
+        ),
+        passkeys=[
+            ExportedPasskey(
+                id=row.id,
+                name=row.name,
+                rp_id=row.rp_id,
+                credential_id=urlsafe_b64encode(row.credential_id).decode().rstrip("="),
+                aaguid=row.aaguid,
+                transports=row.transports,
+                sign_count=row.sign_count,
+                backed_up=row.is_backed_up,
+                created_at=row.created_at,
+                last_used_at=row.last_used_at,
+            )
+            for row in passkeys
+        ],
+        recovery_codes_left=await count_recovery_codes(connection, user.id),
         challenges=[
             ExportedChallenge(
                 purpose=row.purpose,

@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.users import Key, KeyInfo, PasswordHash, Provider, User
 from service.storage.direct import DirectStatement
+from service.storage.factors.existing import has_factor
 from service.storage.tables import key, user
 
 UNIQUE_VIOLATION = "23505"
@@ -80,7 +81,9 @@ _KEY_COLUMNS = (
     key.c.password_hash,
     key.c.password_scheme,
 )
-_KEYS_WITH_USERS = select(*_KEY_COLUMNS, user.c.security_version, *USER_COLUMNS).select_from(
+# How the user of a key is protected.
+_PROTECTION = (user.c.security_version, has_factor(user.c.id).label("has_factor"))
+_KEYS_WITH_USERS = select(*_KEY_COLUMNS, *_PROTECTION, *USER_COLUMNS).select_from(
     key.join(user).outerjoin(ADDRESS, true())
 )
 
@@ -114,7 +117,7 @@ _identified = union_all(
     _keys_named(Provider.EMAIL, "address"), _keys_named(Provider.USERNAME, "username")
 ).subquery("identified")
 FIND_IDENTIFIED_KEY = (
-    select(_identified, user.c.security_version, *USER_COLUMNS)
+    select(_identified, *_PROTECTION, *USER_COLUMNS)
     .select_from(
         _identified.join(user, user.c.id == _identified.c.user_id).outerjoin(ADDRESS, true())
     )
@@ -280,24 +283,6 @@ async def lock_verified_key(connection: AsyncConnection, key: Key) -> bool:
     return result.first() is not None
 
 
-HAS_PASSWORD_WITH_USERNAME = select(
-    select(key.c.name)
-    .where(
-        key.c.user_id == bindparam("owner_id"),
-        key.c.provider == Provider.USERNAME,
-        key.c.password_hash.is_not(None),
-    )
-    .exists()
-)
-
-
-async def has_password_with_username(connection: AsyncConnection, user_id: UUID) -> bool:
-    """Return whether a user can log in with a user name and a password."""
-    result = await connection.execute(HAS_PASSWORD_WITH_USERNAME, {"owner_id": user_id})
-    found: bool = result.scalar_one()
-    return found
-
-
 HAS_NAME = select(
     select(key.c.name)
     .where(
@@ -402,6 +387,7 @@ def key_of_row(row: Any) -> Key:
         name=row.name,
         user=user_of_row(row),
         security_version=row.security_version,
+        has_factor=row.has_factor,
         password_hash=PasswordHash(row.password_hash, row.password_scheme)
         if has_password
         else None,

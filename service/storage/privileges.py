@@ -9,20 +9,26 @@ from service.storage.connection import ADMIN_TIMEOUTS
 from service.storage.schema import connection_to
 from service.storage.tables import (
     challenge,
+    claimed_nonce,
     device,
     key,
     mail,
+    passkey,
     rate_limit,
+    recovery_code,
     reset_request,
     sealed_secret,
     session,
+    totp,
+    totp_failure,
     user,
     username_hold,
 )
 
 # Only what the statements of this package need: no DDL, no other columns.
 PRIVILEGES = {
-    user.name: "SELECT, INSERT, DELETE, UPDATE (security_version)",
+    user.name: "SELECT, INSERT, DELETE, "
+    "UPDATE (security_version, security_changed_at, passkey_handle)",
     key.name: "SELECT, INSERT, DELETE, UPDATE (name, display_name, password_hash, password_scheme)",
     username_hold.name: "SELECT, INSERT, DELETE, UPDATE (user_id, freed_at)",
     session.name: "SELECT, INSERT, DELETE, UPDATE "
@@ -31,7 +37,14 @@ PRIVILEGES = {
     rate_limit.name: "SELECT, INSERT, DELETE, UPDATE (tat, reserved, reserved_until)",
     sealed_secret.name: "SELECT, INSERT, DELETE, UPDATE (key_id, ciphertext)",
     challenge.name: "SELECT, INSERT, DELETE, UPDATE (failures)",
-    reset_request.name: "SELECT, INSERT, DELETE",
+    totp.name: "SELECT, INSERT, DELETE, "
+    "UPDATE (secret_id, last_step, created_at, confirmed_at, last_used_at)",
+    totp_failure.name: "SELECT, INSERT, DELETE",
+    recovery_code.name: "SELECT, INSERT, DELETE",
+    passkey.name: "SELECT, INSERT, DELETE, UPDATE (name, sign_count, is_backed_up, last_used_at)",
+    claimed_nonce.name: "SELECT, INSERT, DELETE",
+    # A row is locked before it is deleted, for which a privilege to change one column is needed.
+    reset_request.name: "SELECT, INSERT, DELETE, UPDATE (created_at)",
     mail.name: "SELECT, INSERT, DELETE, "
     "UPDATE (attempts, error, expires_at, next_attempt_at, failed_at)",
     "alembic_version": "SELECT",

@@ -14,13 +14,16 @@ from service.storage.tables import sealed_secret
 ADD = insert(sealed_secret)
 
 
-async def add_sealed_secret(connection: AsyncConnection, secret: SealedSecret) -> None:
-    """Insert a sealed secret."""
+async def add_sealed_secret(
+    connection: AsyncConnection, secret: SealedSecret, user_id: UUID | None = None
+) -> None:
+    """Insert a sealed secret, of a user or of the service."""
     values = {
         "id": secret.id,
         "purpose": secret.purpose,
         "key_id": secret.sealed.key_id,
         "ciphertext": secret.sealed.ciphertext,
+        "user_id": user_id,
     }
     await connection.execute(ADD, values)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.model.sessions import EndedSession, SecretHash
+from service.model.sessions import EndedSession, Method, SecretHash
 from service.storage.sessions import NOW
 from service.storage.tables import device, session
 
@@ -109,6 +109,22 @@ async def end_other_sessions(connection: AsyncConnection, user_id: UUID, kept_id
     """
     result = await connection.execute(END_OTHER_SESSIONS, {"owner_id": user_id, "kept_id": kept_id})
     return result.rowcount
+
+
+# Those, but the one that is kept, in which a method has proven the user that is gone now.
+END_SESSIONS_PROVEN_BY = delete(session).where(
+    session.c.id.in_(_live_sessions_of_user),
+    session.c.id.is_distinct_from(bindparam("kept_id", type_=session.c.id.type)),
+    session.c.methods.has_key(bindparam("method", type_=Text)),
+)
+
+
+async def end_sessions_proven_by(
+    connection: AsyncConnection, user_id: UUID, method: Method, kept_id: UUID | None
+) -> int:
+    """Delete the live sessions of a user that a method has proven, but one. Returns how many."""
+    parameters = {"owner_id": user_id, "method": method.value, "kept_id": kept_id}
+    return (await connection.execute(END_SESSIONS_PROVEN_BY, parameters)).rowcount
 
 
 _all_devices = delete(device).where(device.c.user_id == bindparam("owner_id")).cte("forgotten")

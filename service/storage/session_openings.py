@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import (
+    CTE,
+    Boolean,
+    ColumnElement,
     Interval,
+    Select,
+    Text,
     bindparam,
+    cast,
     column,
     delete,
     false,
     func,
     literal_column,
+    not_,
+    or_,
     select,
     text,
     true,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from service.model.devices import DeviceHash
+from service.model.proofs import Proof
 from service.model.request_context import Device
 from service.model.sessions import EndedSession, InsertedSession, Method, SecretHash
 from service.model.users import Key
 from service.settings.sessions import SessionSettings
 from service.storage.direct import AnyConnection, DirectStatement
+from service.storage.factors.existing import has_factor
 from service.storage.rate_limits import CHARGE_TYPES, Charge, charge_parameters, settling
 from service.storage.session_endings import (
     CARRIED_LIVE_SESSIONS,
@@ -57,110 +69,117 @@ _issued_device = (
     .scalar_subquery()
 )
 
+# Whoever has a factor was proven by one, whether it works today or not.
+_STILL_PROVEN = (
+    user.c.id == bindparam("owner_id"),
+    user.c.security_version == bindparam("security_version"),
+    or_(bindparam("by_factor", type_=Boolean), not_(has_factor(user.c.id))),
+)
+
 # The user and the key are locked, in this order, and compared again: neither a password that was
 # replaced while it was being verified, nor any proof of before a change of what protects the user,
 # opens a session.
-_opened = (
-    insert(session)
-    .from_select(
-        [
-            session.c.id,
-            session.c.secret_hash,
-            session.c.user_id,
-            session.c.active_expires_at,
-            session.c.idle_expires_at,
-            session.c.absolute_expires_at,
-            session.c.user_agent,
-            session.c.address,
-            session.c.device_name,
-            session.c.legacy_cookie,
-            session.c.device_hash,
-            session.c.authenticated_at,
-            session.c.methods,
-        ],
+_WITH_PASSWORD = (
+    select(user.c.id)
+    .join_from(user, key)
+    .where(
+        key.c.provider == bindparam("key_provider"),
+        key.c.name == bindparam("key_name"),
+        key.c.password_hash == bindparam("verified_hash"),
+        *_STILL_PROVEN,
+    )
+    .with_for_update(read=True)
+)
+_WITHOUT_PASSWORD = (
+    select(user.c.id).select_from(user).where(*_STILL_PROVEN).with_for_update(read=True)
+)
+
+_VALUES: dict[str, ColumnElement[Any]] = {
+    "id": bindparam("id", type_=session.c.id.type),
+    "secret_hash": bindparam("secret_hash", type_=session.c.secret_hash.type),
+    "user_id": user.c.id,
+    "active_expires_at": NOW + func.least(ACTIVE_PERIOD, MAX_LIFETIME),
+    "idle_expires_at": NOW + func.least(LIVE_PERIOD, MAX_LIFETIME),
+    "absolute_expires_at": NOW + MAX_LIFETIME,
+    "user_agent": bindparam("user_agent", type_=session.c.user_agent.type),
+    "address": bindparam("address", type_=session.c.address.type),
+    "device_name": bindparam("device_name", type_=session.c.device_name.type),
+    "legacy_cookie": false(),
+    "device_hash": func.coalesce(_issued_device, bindparam("new_device", type_=device.c.hash.type)),
+    "authenticated_at": NOW,
+    "methods": cast(bindparam("earlier_methods", type_=Text), JSONB).op("||")(PROVEN_NOW),
+}
+
+
+def _opening(guard: Select[tuple[UUID]]) -> Select[Any]:
+    """Return the statement that opens a session of the user whom ``guard`` finds, if it does."""
+    opened = (
+        insert(session)
+        .from_select(list(_VALUES), guard.with_only_columns(*_VALUES.values()))
+        .returning(*SESSION_COLUMNS, session.c.device_hash)
+        .cte("opened")
+    )
+    replaced = (
+        delete(session)
+        .where(session.c.id.in_(CARRIED_LIVE_SESSIONS.where(select(opened.c.id).exists())))
+        .returning(session.c.id, session.c.user_id)
+        .cte("replaced")
+    )
+    # As many as matter are counted. The new session is not among them: a statement does not see
+    # its own rows.
+    earlier = (
+        select(session.c.id)
+        .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
+        .limit(bindparam("max_counted"))
+        .subquery("earlier")
+    )
+    settled = (
+        text(settling("AND EXISTS (SELECT FROM opened)") + "RETURNING true AS settled")
+        .bindparams(*CHARGE_TYPES)
+        .columns(column("settled"))
+        .cte("settled")
+    )
+    return (
         select(
-            bindparam("id", type_=session.c.id.type),
-            bindparam("secret_hash", type_=session.c.secret_hash.type),
-            key.c.user_id,
-            NOW + func.least(ACTIVE_PERIOD, MAX_LIFETIME),
-            NOW + func.least(LIVE_PERIOD, MAX_LIFETIME),
-            NOW + MAX_LIFETIME,
-            bindparam("user_agent", type_=session.c.user_agent.type),
-            bindparam("address", type_=session.c.address.type),
-            bindparam("device_name", type_=session.c.device_name.type),
-            false(),
-            func.coalesce(_issued_device, bindparam("new_device", type_=device.c.hash.type)),
-            NOW,
-            PROVEN_NOW,
+            opened,
+            replaced.c.id.label("replaced_id"),
+            replaced.c.user_id.label("replaced_user_id"),
+            select(func.count()).select_from(earlier).scalar_subquery().label("earlier"),
         )
-        .join_from(user, key)
-        .where(
-            key.c.provider == bindparam("key_provider"),
-            key.c.name == bindparam("key_name"),
-            key.c.password_hash == bindparam("verified_hash"),
-            user.c.security_version == bindparam("security_version"),
-        )
-        .with_for_update(read=True),
+        .select_from(opened.outerjoin(replaced, true()))
+        .add_cte(_remembered(opened), _trimmed(opened), settled)
     )
-    .returning(*SESSION_COLUMNS, session.c.device_hash)
-    .cte("opened")
-)
-_replaced = (
-    delete(session)
-    .where(session.c.id.in_(CARRIED_LIVE_SESSIONS.where(select(_opened.c.id).exists())))
-    .returning(session.c.id, session.c.user_id)
-    .cte("replaced")
-)
-# As many as matter are counted. The new session is not among them: a statement does not see its own
-# rows.
-_earlier = (
-    select(session.c.id)
-    .where(session.c.user_id == bindparam("owner_id"), session.c.idle_expires_at > NOW)
-    .limit(bindparam("max_counted"))
-    .subquery("earlier")
-)
-_inserted_device = insert(device).from_select(
-    [device.c.hash, device.c.user_id], select(_opened.c.device_hash, _opened.c.user_id)
-)
-_remembered = _inserted_device.on_conflict_do_update(
-    index_elements=[device.c.hash, device.c.user_id],
-    set_={device.c.last_seen: _inserted_device.excluded.last_seen},
-).cte("remembered")
-# A client that keeps no device token has a new one for every log-in.
-_surplus = (
-    select(device.c.hash)
-    .where(
-        device.c.user_id == select(_opened.c.user_id).scalar_subquery(),
-        device.c.hash != select(_opened.c.device_hash).scalar_subquery(),
+
+
+def _remembered(opened: CTE) -> CTE:
+    """Return the part of the statement by which the device is known to the user."""
+    inserted = insert(device).from_select(
+        [device.c.hash, device.c.user_id], select(opened.c.device_hash, opened.c.user_id)
     )
-    .order_by(device.c.last_seen.desc())
-    .offset(literal_column(f"{MAX_DEVICES - 1}"))
-)
-_trimmed = (
-    delete(device)
-    .where(
-        device.c.user_id == select(_opened.c.user_id).scalar_subquery(),
-        device.c.hash.in_(_surplus),
+    return inserted.on_conflict_do_update(
+        index_elements=[device.c.hash, device.c.user_id],
+        set_={device.c.last_seen: inserted.excluded.last_seen},
+    ).cte("remembered")
+
+
+def _trimmed(opened: CTE) -> CTE:
+    """Return the part of the statement by which the oldest of too many devices are forgotten.
+
+    A client that keeps no device token has a new one for every log-in.
+    """
+    of_user = device.c.user_id == select(opened.c.user_id).scalar_subquery()
+    surplus = (
+        select(device.c.hash)
+        .where(of_user, device.c.hash != select(opened.c.device_hash).scalar_subquery())
+        .order_by(device.c.last_seen.desc())
+        .offset(literal_column(f"{MAX_DEVICES - 1}"))
     )
-    .cte("trimmed")
-)
-_settled = (
-    text(settling("AND EXISTS (SELECT FROM opened)") + "RETURNING true AS settled")
-    .bindparams(*CHARGE_TYPES)
-    .columns(column("settled"))
-    .cte("settled")
-)
-OPEN_SESSION = (
-    select(
-        _opened,
-        _replaced.c.id.label("replaced_id"),
-        _replaced.c.user_id.label("replaced_user_id"),
-        select(func.count()).select_from(_earlier).scalar_subquery().label("earlier"),
-    )
-    .select_from(_opened.outerjoin(_replaced, true()))
-    .add_cte(_remembered, _trimmed, _settled)
-)
-_OPEN_SESSION = DirectStatement(OPEN_SESSION)
+    return delete(device).where(of_user, device.c.hash.in_(surplus)).cte("trimmed")
+
+
+OPEN_SESSION = _opening(_WITH_PASSWORD)
+_OPEN_WITH_PASSWORD = DirectStatement(OPEN_SESSION)
+_OPEN_WITHOUT_PASSWORD = DirectStatement(_opening(_WITHOUT_PASSWORD))
 
 
 async def open_session(  # noqa: PLR0913
@@ -168,8 +187,7 @@ async def open_session(  # noqa: PLR0913
     *,
     session_id: UUID,
     secret_hash: SecretHash,
-    key: Key,
-    method: Method,
+    proof: Proof,
     device: Device,
     settings: SessionSettings,
     presented_device: DeviceHash | None,
@@ -178,26 +196,28 @@ async def open_session(  # noqa: PLR0913
     max_counted: int = 0,
     settles: Sequence[Charge] = (),
 ) -> InsertedSession | None:
-    """Insert a session for the user of ``key``, and end the live sessions that it replaces.
+    """Insert a session for the user of ``proof``, and end the live sessions that it replaces.
 
-    ``method`` has proven the user. Those of ``carried`` end whose ids and secret hashes match. Up
-    to ``max_counted`` earlier sessions of the user are counted. The device is known from now on as
-    ``presented_device``, if that was issued, or as ``new_device``; the user's oldest beyond
-    `MAX_DEVICES` is forgotten. The charges of an attempt are settled. Returns ``None``, and does
-    nothing, if the key no longer exists or has another password hash, or if the security version of
-    its user has moved.
+    Those of ``carried`` end whose ids and secret hashes match. Up to ``max_counted`` earlier
+    sessions of the user are counted. The device is known from now on as ``presented_device``, if
+    that was issued, or as ``new_device``; the user's oldest beyond `MAX_DEVICES` is forgotten. The
+    charges of an attempt are settled. Returns ``None``, and does nothing, if the key no longer
+    exists or has another password hash, if the security version of the user has moved, or if they
+    have a factor and the proof is without one.
     """
-    rows = await _OPEN_SESSION.all(
+    key = proof.key
+    statement = _OPEN_WITHOUT_PASSWORD if key is None else _OPEN_WITH_PASSWORD
+    rows = await statement.all(
         connection,
         {
             "id": session_id,
             "secret_hash": secret_hash,
-            "owner_id": key.user.id,
-            "key_provider": key.provider,
-            "key_name": key.name,
-            "verified_hash": None if key.password_hash is None else key.password_hash.text,
-            "security_version": key.security_version,
-            "method": method.value,
+            "owner_id": proof.user.id,
+            **({} if key is None else _key_parameters(key)),
+            "security_version": proof.security_version,
+            "by_factor": proof.has_factor,
+            "method": proof.method.value,
+            "earlier_methods": _methods_in_json(proof.earlier),
             "user_agent": device.user_agent,
             "address": device.address,
             "device_name": device.name,
@@ -222,3 +242,16 @@ async def open_session(  # noqa: PLR0913
         ],
         earlier=rows[0].earlier,
     )
+
+
+def _key_parameters(key: Key) -> dict[str, str | None]:
+    return {
+        "key_provider": key.provider,
+        "key_name": key.name,
+        "verified_hash": None if key.password_hash is None else key.password_hash.text,
+    }
+
+
+def _methods_in_json(methods: dict[Method, datetime]) -> str:
+    """Return methods with their times, as they are in the column ``methods``."""
+    return msgspec.json.encode(methods).decode()

@@ -8,13 +8,17 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Interval,
     Text,
     bindparam,
+    case,
     cast,
     func,
     literal_column,
+    not_,
+    or_,
     select,
     tuple_,
     update,
@@ -22,9 +26,18 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.model.devices import DeviceHash
 from service.model.request_context import Device
-from service.model.sessions import ListedSession, Method, SecretHash, Session, SessionState
+from service.model.sessions import (
+    FACTOR_METHODS,
+    ListedSession,
+    Method,
+    SecretHash,
+    Session,
+    SessionState,
+)
 from service.settings.sessions import SessionSettings
+from service.storage.factors.existing import has_factor
 from service.storage.tables import session, user
 
 NOW = func.now()
@@ -82,12 +95,17 @@ async def renew_session(
     return None if row is None else session_of_row(row)
 
 
+# Nothing but a factor renews step-up for a user who has one.
+_PROVEN_AT = case(
+    (or_(bindparam("by_factor", type_=Boolean), not_(has_factor(session.c.user_id))), NOW),
+    else_=func.coalesce(session.c.authenticated_at, session.c.created_at),
+)
 PROVE_AGAIN = (
     update(session)
     .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
     .values(
         secret_hash=bindparam("new_secret_hash"),
-        authenticated_at=NOW,
+        authenticated_at=_PROVEN_AT,
         methods=session.c.methods.op("||")(PROVEN_NOW),
     )
     .returning(*SESSION_COLUMNS, NOW.label("changed_at"))
@@ -103,10 +121,44 @@ async def prove_again(
     """
     result = await connection.execute(
         PROVE_AGAIN,
-        {"session_id": session_id, "new_secret_hash": secret_hash, "method": method.value},
+        {
+            "session_id": session_id,
+            "new_secret_hash": secret_hash,
+            "method": method.value,
+            "by_factor": method in FACTOR_METHODS,
+        },
     )
     row = result.one_or_none()
     return None if row is None else (session_of_row(row), row.changed_at)
+
+
+ADD_METHOD = (
+    update(session)
+    .where(session.c.id == bindparam("session_id"), session.c.idle_expires_at > NOW)
+    .values(authenticated_at=NOW, methods=session.c.methods.op("||")(PROVEN_NOW))
+)
+
+
+async def add_factor_method(connection: AsyncConnection, session_id: UUID, method: Method) -> bool:
+    """Remember that a new factor has proven the user of a live session; the token stays.
+
+    Returns whether the session is live.
+    """
+    parameters = {"session_id": session_id, "method": method.value}
+    return (await connection.execute(ADD_METHOD, parameters)).rowcount == 1
+
+
+REMOVE_METHOD = (
+    update(session)
+    .where(session.c.user_id == bindparam("owner_id"))
+    .values(methods=session.c.methods.op("-")(bindparam("method", type_=Text)))
+)
+
+
+async def remove_method(connection: AsyncConnection, user_id: UUID, method: Method) -> None:
+    """Forget that a method, which is gone, has proven a user in the sessions that are left."""
+    parameters = {"owner_id": user_id, "method": method.value}
+    await connection.execute(REMOVE_METHOD, parameters)
 
 
 # The user first, as in `lock_user`.
@@ -139,6 +191,16 @@ async def is_live(connection: AsyncConnection, session_id: UUID) -> bool:
     """Return whether a session is live."""
     live: bool = (await connection.execute(IS_LIVE, {"session_id": session_id})).scalar_one()
     return live
+
+
+FIND_DEVICE = select(session.c.device_hash).where(session.c.id == bindparam("session_id"))
+
+
+async def find_device(connection: AsyncConnection, session_id: UUID) -> DeviceHash | None:
+    """Return the hash of the device on which a session was opened, if that is known."""
+    result = await connection.execute(FIND_DEVICE, {"session_id": session_id})
+    found: bytes | None = result.scalar_one_or_none()
+    return None if found is None else DeviceHash(found)
 
 
 WAS_PROVEN_WITHIN = select(

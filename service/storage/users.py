@@ -59,6 +59,7 @@ async def add_user(  # noqa: PLR0913
             created_at=created_at,
         ),
         security_version=0,
+        has_factor=False,
         password_hash=password_hash,
     )
 
@@ -104,10 +105,27 @@ async def lock_user(connection: AsyncConnection, user_id: UUID) -> bool:
     return (await connection.execute(LOCK_USER, {"user_id": user_id})).first() is not None
 
 
+LOCK_SECURITY_VERSION = (
+    select(user.c.security_version)
+    .where(user.c.id == bindparam("user_id"))
+    .with_for_update(key_share=True)
+)
+
+
+async def lock_security_version(connection: AsyncConnection, user_id: UUID) -> int | None:
+    """Lock a user, as `lock_user` does. Returns the security version, ``None`` without a user."""
+    result = await connection.execute(LOCK_SECURITY_VERSION, {"user_id": user_id})
+    version: int | None = result.scalar_one_or_none()
+    return version
+
+
 MOVE_SECURITY_VERSION = (
     update(user)
     .where(user.c.id == bindparam("user_id"))
-    .values(security_version=user.c.security_version + 1)
+    .values(
+        security_version=user.c.security_version + 1,
+        security_changed_at=func.clock_timestamp(),
+    )
 )
 
 

@@ -113,7 +113,10 @@ ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
         "challenge_token": STRINGS | st.just("A" * 64),
         "token": STRINGS | st.just("A" * 64),
         "identifier": STRINGS,
-        "method": JSON_VALUES | st.sampled_from(["password", "email_code"]),
+        "method": JSON_VALUES
+        | st.sampled_from(["password", "email_code", "totp", "recovery_code", "passkey"]),
+        "credential": JSON_VALUES | st.dictionaries(st.text(), JSON_VALUES),
+        "name": STRINGS,
         "transport": JSON_VALUES | st.sampled_from(["cookie", "bearer"]),
     },
 )
@@ -130,7 +133,7 @@ def test_every_json_body_gets_a_documented_response(
 ) -> None:
     response = client.request(
         method,
-        path.format(session_id=uuid4()),
+        path.format(session_id=uuid4(), passkey_id=uuid4()),
         content=json.dumps(body).encode(),
         headers={**users.header(), "Content-Type": "application/json"},
     )

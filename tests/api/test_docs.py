@@ -71,7 +71,8 @@ def test_operations_that_need_no_session_say_so() -> None:
     }
     sign_up = {"signUp", "signUpByEmail", "verifySignUp"}
     reset = {"requestPasswordReset", "confirmPasswordReset", "undo"}
-    assert open_to_all == {*sign_up, "logIn", *reset, "getHealth", "getReadiness"}
+    log_in = {"logIn", "completeLogIn", "passkeyLogInOptions", "logInByPasskey"}
+    assert open_to_all == {*sign_up, *log_in, *reset, "getHealth", "getReadiness"}
 
 
 def test_all_others_take_a_bearer_token_or_the_cookie() -> None:
@@ -311,4 +312,5 @@ def test_no_secret_is_sent_in_a_url() -> None:
         for operation in operations.values()
         for parameter in operation.get("parameters", ())
     }
-    assert parameters == {("path", "session_id"), ("query", "cursor")}
+    ids = {("path", "session_id"), ("path", "passkey_id")}
+    assert parameters == {*ids, ("query", "cursor")}

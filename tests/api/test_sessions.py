@@ -247,6 +247,8 @@ OPEN = {
     *(("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/page.js")),
     ("GET", "/docs/page.css"),
     *(("POST", "/signup/email"), ("POST", "/signup/email/verify"), ("POST", "/undo")),
+    *(("POST", "/login/second-factor"), ("POST", "/login/passkey")),
+    ("POST", "/login/passkey/options"),
     *(("POST", "/password-reset"), ("POST", "/password-reset/confirm")),
     ("GET", "/docs/{name}"),
 }

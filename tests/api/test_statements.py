@@ -58,7 +58,8 @@ def delete_me(client: httpx.Client) -> httpx.Response:
         (
             change_password,
             [
-                *("SELECT", "SELECT", "WITH", "UPDATE"),
+                # The session, whether there is a factor, the key with the password, an attempt.
+                *("SELECT", "SELECT", "SELECT", "WITH", "UPDATE"),
                 *("BEGIN", "SELECT", "UPDATE", "UPDATE", "UPDATE", "DELETE", "SELECT"),
                 *("WITH", "UPDATE", "COMMIT"),
             ],
@@ -66,10 +67,7 @@ def delete_me(client: httpx.Client) -> httpx.Response:
         (
             delete_me,
             [
-                "SELECT",
-                "SELECT",
-                "WITH",
-                "UPDATE",
+                *("SELECT", "SELECT", "SELECT", "WITH", "UPDATE"),
                 *("BEGIN", "SELECT", "SELECT", "SELECT", "WITH", "COMMIT"),
             ],
         ),

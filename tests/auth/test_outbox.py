@@ -86,7 +86,7 @@ async def test_dead_letters_are_deleted_after_a_fortnight(
     """
     for interval, which in (("15 days", "min"), ("13 days", "max")):
         await asyncio.to_thread(execute, database_url, age.format(interval, which))
-    await clean_up(database, 1, 1)
+    await clean_up(database, 1, 1, 1)
     assert await count(database_url) == 2
 
 

@@ -12,6 +12,10 @@ from service.auth import uniform_timing as module
 from service.auth.accounts import Accounts, add_user
 from service.auth.challenges import Challenges
 from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
+from service.auth.factors.existing import Factors
+from service.auth.factors.passkey_answers import PasskeyAnswers
+from service.auth.factors.proofs import FactorProofs
+from service.auth.factors.second_factors import SecondFactors
 from service.auth.hashing import pool
 from service.auth.hashing.hasher import Hasher, Verification
 from service.auth.hashing.program import argon2_hasher
@@ -19,6 +23,7 @@ from service.auth.hashing.schemes import parse_password_hash
 from service.auth.identifiers import Identifier
 from service.auth.notices import Notices
 from service.auth.outbox import Outbox
+from service.auth.password_changes import PasswordChanges
 from service.auth.passwords import Password, PasswordPolicy
 from service.auth.rate_limits import RateLimiter
 from service.auth.secret_keys import Keyring
@@ -34,6 +39,7 @@ from service.settings.passwords import Argon2Cost
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.secret_keys import SecretKeys
 from service.settings.sessions import SessionSettings
+from service.settings.totp import TOTPSettings
 from service.settings.values import Rate
 from service.storage.database import Database
 from service.storage.session_lookups import SessionLookups
@@ -70,11 +76,21 @@ async def accounts(database_url: str, database: Database, hasher: Hasher) -> Acc
     async with database.transaction() as connection:
         await add_user(connection, Username.parse("alice"), await hasher.hash(RIGHT))
     rate_limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=1)
-    challenges = Challenges(database, Keyring(SecretKeys.parse(SECRET_KEYS)))
+    keyring = Keyring(SecretKeys.parse(SECRET_KEYS))
+    challenges = Challenges(database, keyring)
     outbox = Outbox(database, Language.ENGLISH, is_available=False)
     notices = Notices(database, outbox, challenges)
     holds = UsernameHolds(hold=0)
-    return Accounts(database, hasher, sessions, rate_limiter, holds, challenges, notices)
+    changes = PasswordChanges(challenges, notices)
+    factors = Factors(database, keyring, rp_id=None)
+    proofs = FactorProofs(keyring, TOTPSettings(), PasskeyAnswers(None), notices)
+    second_factors = SecondFactors(
+        *(database, sessions, challenges, factors, proofs, notices, changes),
+        ceremonies=None,
+    )
+    return Accounts(
+        *(database, hasher, sessions, rate_limiter, holds, changes, second_factors, notices)
+    )
 
 
 @pytest.fixture

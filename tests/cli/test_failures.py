@@ -31,6 +31,7 @@ ON_DATABASE = [
     ("user", "set-password", "Alice"),
     ("user", "reset-link", "Alice"),
     ("user", "sessions", "Alice"),
+    ("user", "factors", "Alice"),
     ("sessions", "end-all", "--yes"),
     ("mail", "list"),
     ("mail", "retry"),
@@ -93,8 +94,8 @@ def stranger_url(postgresql: TestServer) -> Iterator[str]:
 
 @pytest.mark.parametrize("command", ON_DATABASE, ids=name)
 def test_production_tells_to_migrate(empty_url: str, command: tuple[str, ...]) -> None:
-    mail = mail_environment("smtps://mail.example.com")
-    line = failure(*command, OSTIARY_ENV="production", DATABASE_URL=empty_url, **mail)
+    settings = mail_environment("smtps://mail.example.com", OSTIARY_PASSKEY_RP_ID="example.com")
+    line = failure(*command, OSTIARY_ENV="production", DATABASE_URL=empty_url, **settings)
     assert line == "The database lacks migrations of this version: run `ostiary migrate` first."
 
 

@@ -6,7 +6,9 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -25,6 +27,8 @@ from tests.databases import (
     fetch_value,
     held,
     on_connection,
+    uncommitted,
+    wait_for_lock_waiters,
 )
 from tests.factories import bearer, cookie, log_in, token_of
 from tests.services import Service
@@ -442,6 +446,51 @@ def test_a_session_that_ended_is_not_imported_again(
         assert client.get("/me", headers=cookie(token)).status_code == 401
     refused = log_in(client, "alice", password=PASSWORD).status_code == 401
     assert refused == (end in {change_password, delete_user})
+
+
+ADD_FACTOR = """
+UPDATE "user" SET security_version = security_version + 1;
+DELETE FROM session;
+INSERT INTO passkey (id, user_id, credential_id, public_key, sign_count, rp_id, name,
+                     is_backup_eligible, is_backed_up)
+SELECT gen_random_uuid(), id, 'id', 'key', 0, 'example.com', 'Passkey', false, false FROM "user"
+"""
+
+
+def test_a_session_of_a_user_who_has_set_up_a_factor_since_is_not_imported(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    source = made(tmp_path / "lucia.db", user=USERS[:1], key=KEYS[:1])
+    run_import(source, service.database_url, "--sessions")
+    execute(service.database_url, ADD_FACTOR)
+    source = made(tmp_path / "lucia.db", user=USERS[:1], key=KEYS[:1], session=SESSIONS[:3])
+    tallies, messages = run_import(source, service.database_url, "--sessions")
+    assert tallies["session"]["new"] == 0
+    assert tallies["session"]["rejected"] == 2
+    assert "its user has set up a second factor" in messages
+    assert client.get("/me", headers=bearer(ACTIVE)).status_code == 401
+
+
+def test_a_session_of_a_user_who_sets_up_a_factor_meanwhile_is_not_imported(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    source = made(tmp_path / "lucia.db", user=USERS[:1], key=KEYS[:1])
+    run_import(source, service.database_url, "--sessions")
+    source = made(tmp_path / "lucia.db", user=USERS[:1], key=KEYS[:1], session=SESSIONS[:3])
+    is_added = Event()
+
+    def add_factor() -> None:
+        with uncommitted(service.database_url, ADD_FACTOR):
+            is_added.set()
+            wait_for_lock_waiters(service.database_url)
+
+    with ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(add_factor)
+        is_added.wait()
+        tallies, _ = run_import(source, service.database_url, "--sessions")
+        adding.result()
+    assert tallies["session"]["new"] == 0
+    assert client.get("/me", headers=bearer(ACTIVE)).status_code == 401
 
 
 def test_a_deleted_user_is_reported_by_a_later_import(

@@ -50,3 +50,15 @@ def test_what_is_no_host_to_listen_on_is_told(empty_directory: Path, host: str) 
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"Cannot listen on {host}:")
     assert not empty_directory.exists()
+
+
+@pytest.mark.parametrize("rp_id", ["", "example.com"])
+def test_production_without_passkeys_says_so(database_url: str, rp_id: str) -> None:
+    """It stops there, for want of a free port."""
+    result = run(
+        *("serve", "--port", "1", "--host", "192.0.2.1"),
+        DATABASE_URL=database_url,
+        OSTIARY_ENV="production",
+        OSTIARY_PASSKEY_RP_ID=rp_id,
+    )
+    assert result.stderr.count("passkeys_unavailable") == (not rp_id)

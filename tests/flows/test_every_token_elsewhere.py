@@ -6,6 +6,7 @@ Tests compare them with the purposes of challenges and with the OpenAPI document
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -17,6 +18,15 @@ from msgspec import Struct, field
 from service.model.challenges import Purpose
 from tests.databases import execute, fetch_value
 from tests.factories import PASSWORD, REMOVE_PASSWORDS, bearer, cookie, log_in, sign_up
+from tests.factors.passkeys import (
+    add_passkey,
+    browser,
+    log_in_options,
+    new_user,
+    reauthentication_options,
+    registration_options,
+    second_factor,
+)
 from tests.flows.conftest import (
     ALICE,
     Mailboxes,
@@ -39,11 +49,16 @@ PASSWORD_REFUSED = (401, "invalid_credentials")
 NO_CODE = (400, "validation_failed")
 
 
+MAILED_CODE = r"[0-9]{8}"
+RECOVERY_CODE = r"(\w{6}-){3}\w{6}"
+
+
 class Secret(Struct, frozen=True):
-    """A token; one of a challenge with the code that was mailed."""
+    """A token; one of a challenge with the code, or what a passkey has signed, that answers it."""
 
     token: str
     code: str = ""
+    credential: dict[str, Any] = {}
 
     @property
     def texts(self) -> list[str]:
@@ -51,14 +66,15 @@ class Secret(Struct, frozen=True):
 
 
 class World(Struct, frozen=True):
-    """Alice, who has no password and so is mailed codes, and Bobby, who has one.
+    """Alice, who has no password and so is mailed codes, Bobby, who has one, and Carol.
 
-    ``secrets`` has one of each kind, and all are good.
+    Carol has a passkey and recovery codes. ``secrets`` has one of each kind, and all are good.
     """
 
     client: httpx.Client
     session: dict[str, str]
     bobbys: dict[str, str]
+    carols: dict[str, str]
     secrets: dict[str, Secret]
 
     def post(self, path: str, body: object, headers: dict[str, str] | None = None) -> bool:
@@ -74,6 +90,10 @@ class Kind(Struct, frozen=True):
 
 def answer(secret: Secret) -> dict[str, str]:
     return {"challenge_token": secret.token, "code": secret.code}
+
+
+def signed(secret: Secret) -> dict[str, Any]:
+    return {"challenge_token": secret.token, "credential": secret.credential}
 
 
 KINDS = {
@@ -106,6 +126,22 @@ KINDS = {
         lambda world, secret: confirm_reset(world.client, secret.token).is_success,
     ),
     "undo": Kind(Purpose.UNDO, lambda world, secret: world.post("/undo", {"token": secret.token})),
+    "second factor": Kind(
+        Purpose.SECOND_FACTOR,
+        lambda world, secret: world.post("/login/second-factor", BY_RECOVERY_CODE | answer(secret)),
+    ),
+    "passkey log-in": Kind(
+        None, lambda world, secret: world.post("/login/passkey", signed(secret))
+    ),
+    "passkey registration": Kind(
+        None, lambda world, secret: world.post("/me/passkeys", signed(secret), world.carols)
+    ),
+    "passkey reauthentication": Kind(
+        None,
+        lambda world, secret: world.post(
+            "/me/reauthenticate", {"method": "passkey"} | signed(secret), world.carols
+        ),
+    ),
 }
 
 
@@ -120,7 +156,7 @@ class Field(Struct, frozen=True, kw_only=True):
     """A field of a request, in which everything else is right.
 
     ``takes`` is the kind of secret that belongs there, none for a password. ``refused`` is the
-    answer to any other; of two, the second one is that to what has not the form of a code.
+    answer to any other; of two, the second one is that to what has not the ``form`` of a code.
     """
 
     method: str = "POST"
@@ -128,24 +164,28 @@ class Field(Struct, frozen=True, kw_only=True):
     name: str
     takes: str = ""
     refused: tuple[tuple[int, str], ...]
-    others: dict[str, str] = field(default_factory=dict)
+    form: str = MAILED_CODE
+    others: dict[str, Any] = field(default_factory=dict)
     headers: Callable[[World], dict[str, str]] = lambda _: {}
 
     @property
     def id(self) -> tuple[str, str, str]:
         return self.method, self.path, self.name
 
-    def send(self, world: World, text: str, **more: str) -> httpx.Response:
+    def send(self, world: World, text: str, **more: Any) -> httpx.Response:
         right = answer(world.secrets[self.takes]) if self.takes in CODED else {}
         body = self.others | right | more | {self.name: text}
         return world.client.request(self.method, self.path, json=body, headers=self.headers(world))
 
+    def is_code(self, text: str) -> bool:
+        return re.fullmatch(self.form, text) is not None
+
     def refusal_of(self, text: str) -> tuple[int, str]:
-        is_code = len(text) == 8 and text.isdigit()
-        return self.refused[0 if is_code else -1]
+        return self.refused[0 if self.is_code(text) else -1]
 
 
-CODED = ("sign-up", "address", "reauthentication")
+MAILED = ("sign-up", "address", "reauthentication")
+CODED = (*MAILED, "second factor")
 
 
 def alices(world: World) -> dict[str, str]:
@@ -156,8 +196,26 @@ def bobbys(world: World) -> dict[str, str]:
     return world.bobbys
 
 
+def carols(world: World) -> dict[str, str]:
+    return world.carols
+
+
 NEW = {"new_password": "a third and longer passphrase"}
 BY_CODE = {"method": "email_code"}
+BY_RECOVERY_CODE: dict[str, str] = {"method": "recovery_code"}
+
+
+def passkey_field(path: str, takes: str, **more: Any) -> Field:
+    """Return the field with the token of the options that a passkey has answered."""
+    others = more.pop("others", {}) | {"credential": {"id": "AAAA"}}
+    return Field(
+        path=path,
+        name="challenge_token",
+        takes=takes,
+        refused=(CHALLENGE,),
+        others=others,
+        **more,
+    )
 
 
 def code_fields(path: str, takes: str, **more: Any) -> list[Field]:
@@ -180,6 +238,34 @@ FIELDS = [
         others=NEW,
     ),
     Field(path="/undo", name="token", takes="undo", refused=(CHALLENGE,)),
+    *code_fields(
+        "/login/second-factor", "second factor", form=RECOVERY_CODE, others=BY_RECOVERY_CODE
+    ),
+    passkey_field("/login/second-factor", "second factor", others={"method": "passkey"}),
+    passkey_field("/login/passkey", "passkey log-in"),
+    passkey_field("/me/passkeys", "passkey registration", headers=carols),
+    passkey_field(
+        "/me/reauthenticate",
+        "passkey reauthentication",
+        others={"method": "passkey"},
+        headers=carols,
+    ),
+    Field(
+        path="/me/reauthenticate",
+        name="code",
+        refused=(CODE, NO_CODE),
+        form=RECOVERY_CODE,
+        others=BY_RECOVERY_CODE,
+        headers=bobbys,
+    ),
+    Field(
+        path="/me/reauthenticate",
+        name="code",
+        refused=(NO_CODE,),
+        others={"method": "totp"},
+        headers=carols,
+    ),
+    Field(path="/me/totp/confirm", name="code", refused=(NO_CODE,), headers=carols),
     Field(
         path="/login", name="password", refused=(PASSWORD_REFUSED,), others={"username": "Bobby"}
     ),
@@ -211,7 +297,7 @@ FIELDS = [
 DEVICE_FIELDS = {
     ("POST", path, "device_token")
     for path in (
-        *("/login", "/signup", "/signup/email", "/signup/email/verify"),
+        *("/login", "/login/passkey", "/signup", "/signup/email", "/signup/email/verify"),
         *("/password-reset", "/password-reset/confirm"),
     )
 }
@@ -234,6 +320,11 @@ def world(service: Service, client: httpx.Client, mailboxes: Mailboxes) -> World
     # What a factor that is not there yet will do: a user without a password.
     execute(service.database_url, REMOVE_PASSWORDS)
     bobby = sign_up(client, "Bobby", transport="bearer").json()["session"]
+    carol = new_user(client, "Carol")
+    device = browser(service)
+    recovery_codes = add_passkey(client, carol, device)["recovery_codes"]
+    log_in_asked, again_asked = log_in_options(client), reauthentication_options(client, carol)
+    add_asked = registration_options(client, carol)
     request_reset(client, SECOND)
     reset = mailboxes.token(SECOND, "Reset")
     sign_up_token = sign_up_by_email(client, SOMEBODY)
@@ -247,17 +338,32 @@ def world(service: Service, client: httpx.Client, mailboxes: Mailboxes) -> World
         "reauthentication": Secret(again["challenge_token"], mailboxes.code(SECOND, number=2)),
         "reset": Secret(reset),
         "undo": Secret(mailboxes.token(ALICE, "Your address was changed")),
+        "second factor": Secret(
+            second_factor(client, "Carol")["challenge_token"], recovery_codes[0]
+        ),
+        "passkey log-in": signed_secret(log_in_asked, device.get(log_in_asked["options"])),
+        "passkey reauthentication": signed_secret(again_asked, device.get(again_asked["options"])),
+        "passkey registration": signed_secret(
+            add_asked, browser(service).create(add_asked["options"])
+        ),
     }
-    return World(client, session, bearer(bobby["token"]), secrets)
+    return World(client, session, bearer(bobby["token"]), carol, secrets)
+
+
+def signed_secret(asked: dict[str, Any], credential: dict[str, Any]) -> Secret:
+    return Secret(asked["challenge_token"], credential=credential)
 
 
 def state_of(service: Service) -> list[str]:
-    """Return what would show that a request was taken: users, keys, sessions, open challenges."""
+    """Return what would show that a request was taken."""
     rows = [
         """SELECT coalesce(array_agg(u::text ORDER BY id), '{}') FROM "user" AS u""",
         "SELECT coalesce(array_agg(k::text ORDER BY provider, name), '{}') FROM key AS k",
         "SELECT coalesce(array_agg(s::text ORDER BY id), '{}') FROM session AS s",
         "SELECT coalesce(array_agg(id::text ORDER BY id), '{}') FROM challenge",
+        "SELECT coalesce(array_agg(p::text ORDER BY id), '{}') FROM passkey AS p",
+        "SELECT coalesce(array_agg(r::text ORDER BY hash), '{}') FROM recovery_code AS r",
+        "SELECT coalesce(array_agg(c::text ORDER BY nonce), '{}') FROM claimed_nonce AS c",
     ]
     return [row for each in rows for row in fetch_value(service.database_url, each)]
 
@@ -274,9 +380,12 @@ def test_a_secret_is_refused_elsewhere_and_good_where_it_belongs(
         for text in secret.texts:
             refused = problem(each.send(world, text))
             assert refused == each.refusal_of(text), (each.id, text == secret.code)
-        if secret.code and each.name == "challenge_token":
+        if secret.code and each.name == "challenge_token" and each.takes in CODED:
             refused = problem(each.send(world, secret.token, code=secret.code))
-            assert refused == CHALLENGE, each.id
+            assert refused == (CHALLENGE if each.is_code(secret.code) else NO_CODE), each.id
+        if secret.credential and "credential" in each.others:
+            sent = each.send(world, secret.token, credential=secret.credential)
+            assert problem(sent) == CHALLENGE, each.id
     assert state_of(service) == before
     assert KINDS[kind].use(world, secret)
 
@@ -309,7 +418,7 @@ def test_only_the_token_of_a_device_makes_one_known(
     assert KINDS[kind].use(world, secret)
 
 
-@pytest.mark.parametrize("kind", CODED)
+@pytest.mark.parametrize("kind", MAILED)
 def test_a_code_is_good_with_the_token_of_its_own_challenge_only(world: World, kind: str) -> None:
     """Of two challenges for the same purpose, too."""
     secret = world.secrets[kind]

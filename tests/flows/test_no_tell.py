@@ -11,14 +11,18 @@ import pytest
 
 from tests.databases import TestServer, execute, wait_until
 from tests.factories import log_in, sign_up
-from tests.flows.conftest import NEW_PASSWORD, Mailboxes, user_with_address
+from tests.factors.conftest import owner_of
+from tests.flows.conftest import NEW_PASSWORD, Mailboxes, opened, user_with_address
 from tests.mail.conftest import mail_environment, plain_url
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service, wait_for, wait_until_measured
 from tests.smtp_server import SMTPServer
 
 KNOWN, UNVERIFIED, UNKNOWN = "known@example.org", "unverified@example.org", "nobody@example.org"
-PEOPLE = ["Known", KNOWN, "Nameonly", "Unverified", UNVERIFIED, "Nobody", UNKNOWN, "no name", "a@"]
+PEOPLE = [
+    *("Known", KNOWN, "Nameonly", "Factored", "Unverified", UNVERIFIED),
+    *("Nobody", UNKNOWN, "no name", "a@"),
+]
 
 HOME = "192.0.2.1"
 
@@ -47,9 +51,11 @@ def service(postgresql: TestServer, services: ServicePool, module_smtp: SMTPServ
 
 @pytest.fixture
 def people(service: Service, mailboxes: Mailboxes) -> None:
-    """Make a user with a name and an address, one with a name, one with an unverified address."""
+    """Make users: with a name and an address, a name, an app, and an unverified address."""
     with service.client() as client:
         user_with_address(client, mailboxes, KNOWN, "Known")
+        session = opened(sign_up(client, "Factored", transport="bearer"))
+        owner_of(client, service.database_url, session, "Factored")
         for name in ("Nameonly", "Unverified"):
             sign_up(client, name, transport="bearer")
     execute(

@@ -12,6 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 WHOLE = ("service/auth", "service/api/security")
 STATEMENTS = (
     *("session*.py", "users.py", "keys.py", "rate_limits.py", "log_in_attempts.py"),
+    *("factors/*.py", "ways_in.py"),
     *("challenges.py", "emails.py", "password_resets.py", "devices.py", "username_holds.py"),
 )
 

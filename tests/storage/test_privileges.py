@@ -9,13 +9,17 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
+import pyotp
 import pytest
 
 from service.storage.privileges import PRIVILEGES
+from tests.authenticator import Authenticator
 from tests.cli.running import run
 from tests.databases import TestServer, execute, fetch, fetch_value
 from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
-from tests.services import running
+from tests.mail.conftest import mail_environment, plain_url
+from tests.services import running, wait_for
+from tests.smtp_server import SMTPServer, serving
 
 NEW_PASSWORD = "an entirely different one"
 
@@ -59,14 +63,35 @@ def header_of(response: httpx.Response) -> dict[str, str]:
     return bearer(response.json()["session"]["token"])
 
 
+def production(smtp: SMTPServer) -> dict[str, str]:
+    return mail_environment(
+        plain_url(smtp),
+        OSTIARY_ENV="production",
+        OSTIARY_COOKIE_HOST_PREFIX="false",
+        OSTIARY_PASSKEY_RP_ID="example.com",
+    )
+
+
+def add_passkey(client: httpx.Client, session: dict[str, str]) -> None:
+    asked = client.post("/me/passkeys/options", headers=session).json()
+    made = Authenticator(origin="https://example.com").create(asked["options"])
+    body = {"challenge_token": asked["challenge_token"], "credential": made}
+    response = client.post("/me/passkeys", json=body, headers=session)
+    assert response.status_code == 201, response.text
+
+
 def test_the_privileges_are_sufficient(
     restricted_url: str, database_url: str, tmp_path: Path
 ) -> None:
-    environment = {"OSTIARY_ENV": "production", "OSTIARY_COOKIE_HOST_PREFIX": "false"}
     with (
-        running(restricted_url, tmp_path / "service.log", environment) as service,
+        serving(SMTPServer()) as smtp,
+        running(restricted_url, tmp_path / "service.log", production(smtp)) as service,
         service.client() as client,
     ):
+        reset = {"identifier": "Alice"}
+        assert client.post("/password-reset", json=reset).status_code == 202
+        requests = "SELECT count(*) FROM reset_request"
+        wait_for(lambda: fetch_value(database_url, requests) == 0, "the request is answered")
         mine = header_of(sign_up(client, transport="bearer"))
         assert client.get("/readyz").status_code == 200
         age_sessions(database_url, days=2)
@@ -84,6 +109,21 @@ def test_the_privileges_are_sufficient(
         assert client.get("/me/export", headers=mine).status_code == 200
         renamed = client.put("/me/username", json={"username": "Alicia"}, headers=mine)
         assert renamed.status_code == 200
+        set_up = client.post("/me/totp", headers=mine)
+        code = {"code": pyotp.TOTP(set_up.json()["secret"]).now()}
+        assert client.post("/me/totp/confirm", json=code, headers=mine).status_code == 200
+        assert client.post("/me/totp/confirm", json=code, headers=mine).status_code == 409
+        challenge = log_in(client, "Alicia", password=NEW_PASSWORD).json()["challenge_token"]
+        wrong = {"challenge_token": challenge, "method": "totp"} | code
+        assert client.post("/login/second-factor", json=wrong).json()["code"] == "invalid_code"
+        assert client.post("/me/recovery-codes", headers=mine).status_code == 201
+        add_passkey(client, mine)
+        assert client.delete("/me/totp", headers=mine).status_code == 204
+        (passkey,) = client.get("/me/passkeys", headers=mine).json()["passkeys"]
+        path = f"/me/passkeys/{passkey['id']}"
+        named = client.patch(path, json={"name": "A telephone"}, headers=mine)
+        assert named.status_code == 200
+        assert client.delete(path, headers=mine).status_code == 204
         leave = {"password": NEW_PASSWORD}
         assert client.request("DELETE", "/me", json=leave, headers=mine).status_code == 204
         # The name of the deleted user is held.

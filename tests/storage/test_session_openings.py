@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 import service
 from service.model.devices import DeviceHash
+from service.model.proofs import Proof
 from service.model.request_context import Device
-from service.model.sessions import InsertedSession, Method, SecretHash
+from service.model.sessions import FACTOR_METHODS, InsertedSession, Method, SecretHash
 from service.model.users import Key, PasswordHash, User
 from service.settings.sessions import SessionSettings
 from service.storage.database import Database
@@ -53,6 +54,8 @@ async def log_in(
     password_hash: PasswordHash = CURRENT,
     *,
     security_version: int = 0,
+    method: Method = Method.PASSWORD,
+    by_password: bool = True,
     max_counted: int = 0,
     settles: Sequence[Charge] = (),
 ) -> InsertedSession | None:
@@ -64,18 +67,24 @@ async def log_in(
         email_verified_at=None,
         created_at=datetime.now(UTC),
     )
+    key = Key(
+        provider="username",
+        name="alice",
+        user=user,
+        security_version=security_version,
+        has_factor=False,
+        password_hash=password_hash,
+    )
     return await open_session(
         connection,
         session_id=UUID(int=3),
         secret_hash=SecretHash(b"secret"),
-        key=Key(
-            provider="username",
-            name="alice",
+        proof=Proof(
             user=user,
             security_version=security_version,
-            password_hash=password_hash,
+            method=method,
+            key=key if by_password else None,
         ),
-        method=Method.PASSWORD,
         device=Device(),
         settings=SessionSettings(),
         presented_device=None,
@@ -92,6 +101,70 @@ async def test_a_session_is_opened_for_the_one_key_that_was_proven(database: Dat
     assert opened is not None
     assert opened.session.user_id == ALICE
     assert opened.replaced == []
+
+
+FACTORS = {
+    "app": "INSERT INTO totp (user_id, secret_id, confirmed_at) VALUES ($1, $1, now())",
+    "passkey": """
+        INSERT INTO passkey (id, user_id, credential_id, public_key, sign_count, rp_id, name,
+                             is_backup_eligible, is_backed_up)
+        VALUES ($1, $1, 'id', 'key', 0, 'another.example', '', false, false)
+    """,
+}
+PENDING_APP = "INSERT INTO totp (user_id, secret_id) VALUES ($1, $1)"
+NO_FACTORS = [each for each in Method if each not in FACTOR_METHODS]
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("by_password", [True, False])
+@pytest.mark.parametrize("method", NO_FACTORS)
+async def test_whoever_has_a_factor_has_no_session_without_one(
+    database: Database, database_url: str, factor: str, by_password: bool, method: Method
+) -> None:
+    execute(database_url, FACTORS[factor], ALICE)
+    async with database.direct() as connection:
+        assert await log_in(connection, method=method, by_password=by_password) is None
+    assert fetch_value(database_url, "SELECT count(*) FROM session") == 0
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+@pytest.mark.parametrize("by_password", [True, False])
+@pytest.mark.parametrize("method", sorted(FACTOR_METHODS))
+async def test_a_factor_opens_the_session_of_its_user(
+    database: Database, database_url: str, factor: str, by_password: bool, method: Method
+) -> None:
+    execute(database_url, FACTORS[factor], ALICE)
+    async with database.direct() as connection:
+        opened = await log_in(connection, method=method, by_password=by_password)
+    assert opened is not None
+    assert opened.session.user_id == ALICE
+
+
+async def test_a_factor_of_another_user_and_an_app_that_waits_are_none(
+    database: Database, database_url: str
+) -> None:
+    for statement in FACTORS.values():
+        execute(database_url, statement, BOBBY)
+    execute(database_url, PENDING_APP, ALICE)
+    async with database.direct() as connection:
+        assert await log_in(connection) is not None
+
+
+@pytest.mark.parametrize("by_password", [True, False])
+async def test_no_proof_of_before_a_change_opens_a_session(
+    database: Database, by_password: bool
+) -> None:
+    async with database.direct() as connection:
+        assert await log_in(connection, security_version=1, by_password=by_password) is None
+
+
+async def test_a_proof_without_a_password_needs_no_key(
+    database: Database, database_url: str
+) -> None:
+    execute(database_url, "DELETE FROM key")
+    async with database.direct() as connection:
+        assert await log_in(connection, method=Method.PASSKEY, by_password=False) is not None
+        assert await log_in(connection, by_password=True) is None
 
 
 async def test_earlier_sessions_are_counted_if_they_are_live_and_the_users(

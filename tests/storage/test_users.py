@@ -28,6 +28,7 @@ ALICES_KEY = Key(
     provider="username",
     name="a",
     user=ALICE,
+    has_factor=False,
     password_hash=PasswordHash("hash", "scheme"),
 )
 # In the table they are in the opposite of the order in which they are locked.

@@ -91,7 +91,28 @@ INVALID_CREDENTIALS = ProblemType(
     status=401,
     title="Invalid credentials",
     detail=errors.InvalidCredentials.message,
-    when="the user name, the address or the password is wrong; the response does not reveal which",
+    when="the user name, the address, the password or what a passkey has signed is wrong; the "
+    "response does not reveal which",
+    headers=CHALLENGE,
+)
+SECOND_FACTOR_REQUIRED = ProblemType(
+    code=errors.SecondFactorRequired.code,
+    raised_as=errors.SecondFactorRequired,
+    status=401,
+    title="Second factor required",
+    detail="Complete the log-in by one of `methods`: `POST /login/second-factor`.",
+    when="the first proof was right, and the user has a factor: no session is open, and `POST "
+    "/login/second-factor` with `challenge_token` opens it",
+    headers=CHALLENGE,
+)
+UNKNOWN_PASSKEY = ProblemType(
+    code=errors.UnknownPasskey.code,
+    raised_as=errors.UnknownPasskey,
+    status=401,
+    title="Unknown passkey",
+    detail=errors.UnknownPasskey.message,
+    when="no user has a passkey with that credential id: `signalUnknownCredential` may be called; "
+    "for whatever else is wrong with a passkey it is `invalid_credentials`",
     headers=CHALLENGE,
 )
 NOT_AUTHENTICATED = ProblemType(
@@ -151,14 +172,14 @@ PREFLIGHT_REJECTED = ProblemType(
     "see `OSTIARY_CORS_ALLOWED_HEADERS`",
 )
 NOT_FOUND = ProblemType(
-    code=errors.NoSuchSession.code,
-    raised_as=errors.NoSuchSession,
+    code=errors.NoSuchResource.code,
+    raised_as=errors.NoSuchResource,
     covers_status=True,
     status=404,
     title="Not found",
     detail="There is no such resource.",
-    when="there is no such path, the user has no such resource, or the service sends no mail and "
-    "the request needs it",
+    when="there is no such path, the user has no such resource, or the service has no mail, or no "
+    "passkeys, and the request needs them",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     code="method_not_allowed",
@@ -198,8 +219,25 @@ LAST_WAY_IN = ProblemType(
     raised_as=errors.LastWayIn,
     status=409,
     title="Last way in",
-    detail="Without the address you could no longer log in: set a user name first.",
-    when="the user has no user name, and could not log in without the address",
+    detail="Add another way to log in first: without this one, too few would be left.",
+    when="without the address, the passkey or the password the user could no longer log in, or, "
+    "without a password, would depend on a single passkey",
+)
+NO_FACTOR = ProblemType(
+    code=errors.NoFactor.code,
+    raised_as=errors.NoFactor,
+    status=409,
+    title="No factor",
+    detail="You have no such factor: set one up first.",
+    when="the user has no such factor, or no authenticator app waits to be confirmed",
+)
+ALREADY_SET_UP = ProblemType(
+    code=errors.AlreadySetUp.code,
+    raised_as=errors.AlreadySetUp,
+    status=409,
+    title="Already set up",
+    detail="It is already set up: to replace it, remove it first.",
+    when="the user has an authenticator app already, or the passkey is there already",
 )
 ALREADY_AUTHENTICATED = ProblemType(
     code=errors.AlreadyAuthenticated.code,

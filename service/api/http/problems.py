@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import structlog
@@ -22,7 +23,13 @@ from service.api.http.problem_types import (
 )
 from service.api.http.response_headers import request_id_of, with_head
 from service.api.http.state import state_of
-from service.auth.errors import FieldError, RateLimited, ReauthenticationRequired, ValidationFailed
+from service.auth.errors import (
+    FieldError,
+    RateLimited,
+    ReauthenticationRequired,
+    SecondFactorRequired,
+    ValidationFailed,
+)
 from service.metrics import PROBLEMS
 
 MEDIA_TYPE = "application/problem+json"
@@ -52,8 +59,23 @@ class Problem(Struct, frozen=True, kw_only=True):
         list[str] | UnsetType,
         Meta(
             description="By which methods the user can reauthenticate, with the code "
-            "`reauthentication_required`."
+            "`reauthentication_required`, or complete the log-in, with `second_factor_required`."
         ),
+    ] = UNSET
+    challenge_token: Annotated[
+        str | UnsetType,
+        Meta(description="What `POST /login/second-factor` needs: `second_factor_required` only."),
+    ] = UNSET
+    passkey_options: Annotated[
+        dict[str, Any] | UnsetType,
+        Meta(
+            description="Options for `navigator.credentials.get`, if `passkey` is one of "
+            "`methods`: `second_factor_required` only."
+        ),
+    ] = UNSET
+    expires_at: Annotated[
+        datetime | UnsetType,
+        Meta(description="When `challenge_token` expires: `second_factor_required` only."),
     ] = UNSET
 
 
@@ -74,13 +96,29 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> JSONR
             code=kind.code,
             detail=detail_of(error, kind),
             request_id=request_id,
-            errors=error.errors if isinstance(error, ValidationFailed) else UNSET,
-            methods=[*error.methods] if isinstance(error, ReauthenticationRequired) else UNSET,
+            **members_of(error),
         ),
         status_code=kind.status,
         media_type=MEDIA_TYPE,
         headers=headers_of(error, kind) | (CLOSE if has_unread_body(request) else {}),
     )
+
+
+def members_of(error: Exception) -> dict[str, Any]:
+    """Return the members that only the problems of some exceptions have."""
+    match error:
+        case ValidationFailed():
+            return {"errors": error.errors}
+        case ReauthenticationRequired():
+            return {"methods": [*error.methods]}
+        case SecondFactorRequired():
+            return {
+                "methods": [*error.methods],
+                "challenge_token": error.challenge_token,
+                "passkey_options": error.passkey_options or UNSET,
+                "expires_at": error.expires_at,
+            }
+    return {}
 
 
 def record_refusal(request: Request[Any, Any, Any], kind: ProblemType, error: Exception) -> None:
@@ -104,7 +142,7 @@ def detail_of(error: Exception, kind: ProblemType) -> str:
 
 def problem_type_of(error: Exception) -> ProblemType:
     """Return the problem type of an exception, raised by the service or by Litestar."""
-    kind = _BY_EXCEPTION.get(type(error))
+    kind = next(filter(None, map(_BY_EXCEPTION.get, type(error).__mro__)), None)
     if kind is None and isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code)
     return kind or INTERNAL_ERROR

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from litestar.types import Scope
 from msgspec import Struct
 
 from service.api.http.session_cookie import SessionCookie
 from service.auth.tokens import Token
+from service.model.sessions import Transport
 
 # Each token of a request is looked up. Browsers that are not deceived send one.
 MAX_TOKENS = 16
-
-
-class Transport(StrEnum):
-    """How a token travels."""
-
-    COOKIE = "cookie"
-    BEARER = "bearer"
 
 
 class Credential(Struct, frozen=True):

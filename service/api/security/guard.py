@@ -11,8 +11,9 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
 from service.api.http.state import state_of
-from service.api.security.credentials import Transport, credential_of
+from service.api.security.credentials import credential_of
 from service.auth.sessions import LiveSession
+from service.model.sessions import Transport
 
 
 class Authentication(Struct, frozen=True):

@@ -1,0 +1,1 @@
+"""Factors: the statements on authenticator apps, passkeys and recovery codes."""

@@ -1,0 +1,49 @@
+"""Ways in: the statement that finds by what a user could log in."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import Struct
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service.model.users import Provider
+from service.storage.tables import key, passkey
+
+
+class FoundWaysIn(Struct, frozen=True, kw_only=True):
+    """Whether a user has a password with a name, how many passkeys, and a verified address."""
+
+    has_password: bool
+    passkeys: int
+    has_verified_address: bool
+
+
+_KEYS = select(key.c.name).where(
+    key.c.user_id == bindparam("owner_id"),
+    key.c.provider.in_([Provider.USERNAME, Provider.EMAIL]),
+)
+FIND_WAYS_IN = select(
+    _KEYS.where(key.c.password_hash.is_not(None)).exists().label("has_password"),
+    select(func.count())
+    .where(passkey.c.user_id == bindparam("owner_id"), passkey.c.rp_id == bindparam("rp_id"))
+    .scalar_subquery()
+    .label("passkeys"),
+    _KEYS.where(key.c.provider == Provider.EMAIL, key.c.verified_at.is_not(None))
+    .exists()
+    .label("has_verified_address"),
+)
+
+
+async def find_ways_in(
+    connection: AsyncConnection, user_id: UUID, rp_id: str | None
+) -> FoundWaysIn:
+    """Return by what a user could log in; the passkeys are those of a relying party."""
+    parameters = {"owner_id": user_id, "rp_id": rp_id or ""}
+    row = (await connection.execute(FIND_WAYS_IN, parameters)).one()
+    return FoundWaysIn(
+        has_password=row.has_password,
+        passkeys=row.passkeys,
+        has_verified_address=row.has_verified_address,
+    )
