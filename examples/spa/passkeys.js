@@ -61,6 +61,22 @@ async function perform(ask) {
   }
 }
 
+/**
+ * Make a passkey and add it, in all tabs one at a time. An authenticator that is told of a list from
+ * before may delete the new passkey: see `betweenRegistrations`.
+ */
+export async function inRegistration(register) {
+  const { locks } = navigator;
+  return locks ? await locks.request("registration", register) : await register();
+}
+
+/** Call `run` with whether no tab makes a passkey, nor begins to, until it has ended. */
+export async function betweenRegistrations(run) {
+  const { locks } = navigator;
+  if (!locks) return await run(true);
+  return await locks.request("registration", { ifAvailable: true }, (lock) => run(lock !== null));
+}
+
 /** Tell authenticators which passkeys still count, so that they offer no other. */
 export async function signalAccepted({ rp_id, user_handle, all_accepted_credential_ids }) {
   if (user_handle === null) return;

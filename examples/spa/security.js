@@ -1,6 +1,12 @@
 // Factors: the authenticator app, passkeys, recovery codes; and an account without a password.
 
-import { canUsePasskeys, createPasskey, signalAccepted } from "./passkeys.js";
+import {
+  betweenRegistrations,
+  canUsePasskeys,
+  createPasskey,
+  inRegistration,
+  signalAccepted,
+} from "./passkeys.js";
 import { Problem, call } from "./service.js";
 import { withStepUp } from "./step-up.js";
 import {
@@ -20,7 +26,7 @@ export async function showSecurity() {
   showApp(factors.totp);
   showRecoveryCodes(factors);
   element("passkeys").hidden = passkeys === null;
-  if (passkeys !== null) await showPasskeys(passkeys);
+  if (passkeys !== null) showPasskeys(passkeys);
   return passkeys;
 }
 
@@ -78,9 +84,14 @@ onClick(element("remove-app"), async () => {
   element("app-title").focus();
 });
 
+/** List the passkeys, and tell authenticators: but not while one is made, which would not be listed. */
 async function listPasskeys() {
   try {
-    return await call("GET", "/me/passkeys");
+    return await betweenRegistrations(async (isBetween) => {
+      const listed = await call("GET", "/me/passkeys");
+      if (isBetween) await signalAccepted(listed);
+      return listed;
+    });
   } catch (problem) {
     // In production a service without OSTIARY_PASSKEY_RP_ID has no passkeys.
     if (problem instanceof Problem && problem.code === "not_found") return null;
@@ -88,12 +99,11 @@ async function listPasskeys() {
   }
 }
 
-async function showPasskeys(listed) {
+function showPasskeys(listed) {
   element("passkey-rows").replaceChildren(...listed.passkeys.map(passkeyRow));
   element("passkey-table").hidden = listed.passkeys.length === 0;
   element("add-passkey").hidden = !canUsePasskeys;
   element("no-passkeys-here").hidden = canUsePasskeys;
-  await signalAccepted(listed);
 }
 
 function passkeyRow({ id, name, created_at, last_used_at, backed_up }) {
@@ -107,9 +117,11 @@ function passkeyRow({ id, name, created_at, last_used_at, backed_up }) {
 
 onSubmit(element("add-passkey"), async ({ name }) => {
   const { challenge_token, options } = await withStepUp(() => call("POST", "/me/passkeys/options"));
-  const credential = await createPasskey(options);
-  const body = { challenge_token, credential, ...(name && { name }) };
-  const { passkey, recovery_codes } = await withStepUp(() => call("POST", "/me/passkeys", body));
+  const { passkey, recovery_codes } = await inRegistration(async () => {
+    const credential = await createPasskey(options);
+    const body = { challenge_token, credential, ...(name && { name }) };
+    return await withStepUp(() => call("POST", "/me/passkeys", body));
+  });
   element("add-passkey").reset();
   await showChanged(`The passkey “${passkey.name}” was added.`);
   showNewCodes(recovery_codes, "passkeys-title");

@@ -23,9 +23,9 @@ CONTROLLERS = (
     PasswordResetController,
     MeController,
     EmailController,
+    UndoController,
     FactorController,
     PasskeyController,
-    UndoController,
     SessionController,
     HealthController,
 )

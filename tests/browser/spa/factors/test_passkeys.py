@@ -33,6 +33,10 @@ def with_passkey(page: Page, authenticator: Authenticator, name: str = "Laptop")
 
 
 def log_in_by_button(page: Page, authenticator: Authenticator) -> None:
+    """Press the button, where no autofill waits that would answer first."""
+    page.add_init_script("PublicKeyCredential.isConditionalMediationAvailable = async () => false")
+    page.reload()
+    expect(page.locator("#log-in-username")).to_be_focused()
     authenticator.touch(touches=True)
     press(page, "Log in with a passkey")
 
