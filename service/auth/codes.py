@@ -20,7 +20,6 @@ from service.model.challenges import Purpose
 
 DIGITS = 8
 
-_FORM = re.compile(rf"[0-9]{{{DIGITS}}}")
 _SEPARATORS = re.compile(r"[ -]")
 
 
@@ -32,13 +31,21 @@ class Code(str):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a code. Raises `InvalidField` for what cannot be one: that spends no try."""
-        digits = _SEPARATORS.sub("", text)
-        if _FORM.fullmatch(digits) is None:
-            raise InvalidField(FieldCode.NOT_ALLOWED, f"A code has {DIGITS} digits.")
-        return cls(digits)
+        return cls(digits_of(text, DIGITS))
 
     def __repr__(self) -> str:
         return "Code(…)"
+
+
+def digits_of(text: str, number: int) -> str:
+    """Return the digits of a code as it was typed. Raises `InvalidField` unless there are so many.
+
+    Only ASCII digits count.
+    """
+    digits = _SEPARATORS.sub("", text)
+    if re.fullmatch(rf"[0-9]{{{number}}}", digits) is None:
+        raise InvalidField(FieldCode.NOT_ALLOWED, f"A code has {number} digits.")
+    return digits
 
 
 def code_of(keyring: Keyring, key_id: str, challenge_id: UUID, purpose: Purpose) -> Code:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,6 +15,7 @@ from service.auth.factors.recovery_codes import RecoveryCode
 from service.auth.factors.totp import TOTPCode, base32_of, generator_of, new_secret
 from service.auth.secret_keys import KeyPurpose, Keyring
 from service.auth.sessions import LiveSession, lock_user_of
+from service.model.factors import TOTP
 from service.model.request_context import RequestContext
 from service.model.sealed_secrets import SealedSecret
 from service.model.sessions import Method
@@ -84,9 +85,9 @@ class AuthenticatorApps:
         try:
             async with self._database.transaction() as connection:
                 await lock_user_of(connection, live)
-                await self._require_pending(connection, live)
+                app = await self._pending(connection, user_id)
                 device = await session_storage.find_device(connection, session_id)
-                is_right = await self._proofs.uses_pending_code(connection, user_id, code, device)
+                is_right = await self._proofs.uses_code(connection, user_id, app, code, device)
                 if is_right:
                     addition = await self._changes.begin_addition(
                         connection, live, Method.TOTP, context
@@ -116,8 +117,9 @@ class AuthenticatorApps:
             )
 
     @staticmethod
-    async def _require_pending(connection: AsyncConnection, live: LiveSession) -> None:
-        """Raise `NoFactor` unless an app of the user waits to be confirmed."""
-        found = await storage.find_totp(connection, live.user.id)
+    async def _pending(connection: AsyncConnection, user_id: UUID) -> TOTP:
+        """Return the app of a user that waits to be confirmed. Raises `NoFactor`."""
+        found = await storage.find_totp(connection, user_id)
         if found is None or found.confirmed_at is not None:
             raise NoFactor
+        return found

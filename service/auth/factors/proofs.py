@@ -72,8 +72,7 @@ class FactorProofs:
         """
         match answer:
             case TOTPCode():
-                known = await storage.known_device(connection, user_id, device)
-                return await self._refusal_of_code(connection, user_id, answer, known)
+                return await self._refusal_of_code(connection, user_id, answer, device)
             case RecoveryCode():
                 return await self._refusal_of_recovery_code(connection, user_id, answer, context)
             case PasskeyAnswer():
@@ -88,19 +87,6 @@ class FactorProofs:
             return None
         return await recovery_code_storage.count_recovery_codes(connection, user_id)
 
-    async def uses_pending_code(
-        self, connection: AsyncConnection, user_id: UUID, code: TOTPCode, device: DeviceHash | None
-    ) -> bool:
-        """Return whether a code is that of an app that has yet to be confirmed.
-
-        Wrong ones count as any other. Raises `RateLimited`.
-        """
-        found = await storage.find_totp(connection, user_id)
-        if found is None or found.confirmed_at is not None:
-            return False
-        known = await storage.known_device(connection, user_id, device)
-        return await self._uses_code(connection, user_id, found, code, known)
-
     async def _refusal_of_code(
         self,
         connection: AsyncConnection,
@@ -111,10 +97,10 @@ class FactorProofs:
         found = await storage.find_totp(connection, user_id)
         if found is None or found.confirmed_at is None:
             return InvalidCode()
-        is_right = await self._uses_code(connection, user_id, found, code, device)
+        is_right = await self.uses_code(connection, user_id, found, code, device)
         return None if is_right else InvalidCode()
 
-    async def _uses_code(
+    async def uses_code(
         self,
         connection: AsyncConnection,
         user_id: UUID,
@@ -122,13 +108,18 @@ class FactorProofs:
         code: TOTPCode,
         device: DeviceHash | None,
     ) -> bool:
-        """Return whether a code is right and was not used before; it is used up, or counted."""
-        await self._require_tries(connection, user_id, device)
+        """Return whether a code of an app is right and was not used before.
+
+        Then it is used up; any other one is counted. ``device`` is what was presented. Raises
+        `RateLimited`.
+        """
+        known = await storage.known_device(connection, user_id, device)
+        await self._require_tries(connection, user_id, known)
         secret = self._secret_of(found)
         step = None if secret is None else step_of(secret, code, found.now)
         if step is not None and await storage.use_step(connection, user_id, step):
             return True
-        await storage.add_failure(connection, user_id, device)
+        await storage.add_failure(connection, user_id, known)
         return False
 
     async def _require_tries(

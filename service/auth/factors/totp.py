@@ -7,7 +7,6 @@ afterwards.
 
 from __future__ import annotations
 
-import re
 import secrets
 from base64 import b32encode
 from hmac import compare_digest
@@ -15,7 +14,7 @@ from typing import Self
 
 import pyotp
 
-from service.auth.errors import FieldCode, InvalidField
+from service.auth.codes import digits_of
 
 DIGITS = 6
 PERIOD = 30
@@ -26,9 +25,6 @@ SECRET_BYTES = 20
 # Steps from the present one.
 ACCEPTED = (0, -1, 1)
 
-_FORM = re.compile(rf"[0-9]{{{DIGITS}}}")
-_SEPARATORS = re.compile(r"[ -]")
-
 
 class TOTPCode(str):
     """A code as it was typed, without spaces and hyphens. Its ``repr`` hides it."""
@@ -38,10 +34,7 @@ class TOTPCode(str):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a code. Raises `InvalidField` for what cannot be one: that spends no try."""
-        digits = _SEPARATORS.sub("", text)
-        if _FORM.fullmatch(digits) is None:
-            raise InvalidField(FieldCode.NOT_ALLOWED, f"A code has {DIGITS} digits.")
-        return cls(digits)
+        return cls(digits_of(text, DIGITS))
 
     def __repr__(self) -> str:
         return "TOTPCode(…)"
