@@ -190,7 +190,7 @@ class Accounts:
     async def rename(self, live: LiveSession, username: Username, context: RequestContext) -> User:
         """Change the user name; the former one logs nobody in from now on. Returns the user.
 
-        Raises `UsernameTaken`, also for a name that somebody else gave up a while ago,
+        Raises `UsernameTaken`, also for a name that is held because another user gave it up,
         `RateLimited`, and `NotAuthenticated` if the session ended meanwhile.
         """
         await self._rate_limiter.admit_change(live.session, context)

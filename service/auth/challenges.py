@@ -97,9 +97,9 @@ class Challenges:
     ) -> Made:
         """Insert a challenge, in the transaction that puts its mail into the outbox.
 
-        Whoever has the token answers by a code or a factor; a link needs none. A decoy cannot be
-        told from another one, but no code answers it: for an address that is taken, and for a mail
-        that was not sent since its recipient had too many.
+        The token is needed to answer by a code or a factor, but not by a link. A decoy looks like
+        any other challenge, but no code answers it: for an address that is taken, and for a mail
+        that was not sent because its recipient had too many.
         """
         kind = KINDS[purpose]
         challenge_id, secret = uuid4(), secrets.token_bytes(SECRET_BYTES)

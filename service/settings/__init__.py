@@ -96,9 +96,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     cleanup_interval: Annotated[
         Duration,
         Meta(
-            description="How often expired sessions, devices, challenges, rate limits and holds on "
-            "user names, and old dead letters, are deleted, users are told of log-ins that no "
-            "second factor has completed, and the time of verifying a password is measured."
+            description="The interval at which expired sessions, devices, challenges, rate limits "
+            "and holds on user names, and old dead letters, are deleted; users are notified of "
+            "log-ins that no second factor has completed; and the time of verifying a password is "
+            "measured."
         ),
     ] = Duration.parse("10m")
     usernames: UsernameSettings = UsernameSettings()

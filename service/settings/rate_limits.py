@@ -67,10 +67,10 @@ class RateLimitSettings(Struct, frozen=True, kw_only=True):
     mail_requests_per_address: Annotated[
         Rate,
         Meta(
-            description="Requests from one address at which the service mails something, such as "
+            description="Requests from one address that cause the service to send a mail, such as "
             "a link to reset a password (for IPv6: from one /64; a /56 has twice, a /48 three "
             "times as many). Each user has as many of their own, in all sessions and on all known "
-            "devices, and as many changes of the user name and exports, which are told by mail. "
-            "`0`: no limit."
+            "devices, and as many changes of the user name and exports, of which the user is "
+            "notified by mail. `0`: no limit."
         ),
     ] = Rate.parse("20/1h")

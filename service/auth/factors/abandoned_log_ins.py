@@ -1,8 +1,8 @@
 """Abandoned log-ins: the password was right, and no factor came.
 
-Whoever knows the password and has no factor leaves such a log-in behind, whether they tried a code
-or not. The user is told once the time for the answer is over: not of one that was begun anew and
-completed from the same address, and at most once a day for each IP address.
+A person who knows the password but has no factor leaves such a log-in, with or without wrong codes.
+The user is notified when its challenge has expired, unless the user has opened another session from
+the same IP address since; at most once a day for each IP address.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Addition(Struct, frozen=True, kw_only=True):
 
 
 class FactorChanges:
-    """Changes of factors, and who is told of them by ``notices``."""
+    """Changes of factors, of which ``notices`` notifies the users."""
 
     def __init__(self, notices: Notices) -> None:
         self._notices = notices
@@ -142,8 +142,8 @@ class FactorChanges:
 async def remove_factors_since(connection: AsyncConnection, user_id: UUID, since: datetime) -> None:
     """Remove the factors and recovery codes of a user that are not older than ``since``.
 
-    Whoever added them did so with what is worth nothing any more. With the last factor all recovery
-    codes go.
+    The person who added them may not be the user. With the last factor all recovery codes are
+    removed.
     """
     if await totp_storage.remove_totp(connection, user_id, since=since):
         await totp_storage.remove_secrets(connection, user_id, KeyPurpose.TOTP_SECRET)
