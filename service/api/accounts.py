@@ -20,6 +20,7 @@ from service.api.http.json_body import (
 from service.api.http.json_response import JSONResponse
 from service.api.http.litestar_workarounds import FastRoute, options_response
 from service.api.http.problem_types import (
+    ACCOUNT_DISABLED,
     ALREADY_AUTHENTICATED,
     DATABASE_UNAVAILABLE,
     INVALID_CREDENTIALS,
@@ -117,6 +118,7 @@ class AccountController(Controller):
         responses=problem_responses(
             *BODY_PROBLEMS,
             INVALID_CREDENTIALS,
+            ACCOUNT_DISABLED,
             SECOND_FACTOR_REQUIRED,
             RATE_LIMITED,
             OVERLOADED,

@@ -46,6 +46,8 @@ _USER = User(
     username="Alice",
     email="alice@example.com",
     email_verified_at=_LOGGED_IN_AT - timedelta(days=199),
+    roles=["editor"],
+    metadata={"plan": "team"},
     created_at=_LOGGED_IN_AT - timedelta(days=200),
 )
 _SESSION = Session(

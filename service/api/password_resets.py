@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 from service.api.devices import presented_device
 from service.api.http.json_body import StrictJSON, require_json_body
 from service.api.http.problem_types import (
+    ACCOUNT_DISABLED,
     DATABASE_UNAVAILABLE,
     INVALID_CHALLENGE,
     NOT_FOUND,
@@ -82,6 +83,7 @@ class PasswordResetController(Controller):
             *BODY_PROBLEMS,
             INVALID_CHALLENGE,
             SECOND_FACTOR_REQUIRED,
+            ACCOUNT_DISABLED,
             OVERLOADED,
             DATABASE_UNAVAILABLE,
         ),

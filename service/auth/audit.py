@@ -88,12 +88,20 @@ def record(
     if event in ENDING:
         SESSIONS_ENDED.add(event.value, number=int(details.get("ended", 1)))
     address = context.device.address
+    if context.service_token_id is not None:
+        details["service_token_id"] = str(context.service_token_id)
     log.info(
         event.value,
         user_id=None if user_id is None else str(user_id),
         session_id=None if session_id is None else str(session_id),
         address=None if address is None else str(address),
         request_id=context.request_id,
-        by="operator" if context is OPERATOR else "user",
+        by=_actor(context),
         **details,
     )
+
+
+def _actor(context: RequestContext) -> str:
+    if context is OPERATOR:
+        return "operator"
+    return "user" if context.service_token_id is None else "program"

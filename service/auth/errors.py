@@ -9,10 +9,12 @@ from typing import Annotated, Any, ClassVar, Self
 
 from msgspec import Meta, Struct
 
+from service.model.service_tokens import Scope
 from service.model.sessions import Method
 from service.storage.errors import DatabaseUnavailable, SchemaBehind
 
 __all__ = [
+    "AccountDisabled",
     "AlreadyAuthenticated",
     "AlreadySetUp",
     "AuthError",
@@ -22,10 +24,12 @@ __all__ = [
     "FieldCode",
     "FieldError",
     "HashingUnavailable",
+    "InsufficientScope",
     "InvalidChallenge",
     "InvalidCode",
     "InvalidCredentials",
     "InvalidField",
+    "InvalidInvitation",
     "KeyInUse",
     "KeyTaken",
     "LastKey",
@@ -39,12 +43,14 @@ __all__ = [
     "NoSuchUser",
     "NotAuthenticated",
     "Overloaded",
+    "PreconditionFailed",
     "RateLimited",
     "ReauthenticationRequired",
     "SchemaBehind",
     "SecondFactorRequired",
     "SecretKeyMissing",
     "SecretUnreadable",
+    "SignUpClosed",
     "UnknownPasskey",
     "UsernameTaken",
     "ValidationFailed",
@@ -132,6 +138,45 @@ class InvalidCredentials(AuthError):
 
     code = "invalid_credentials"
     message = "Incorrect username or password"
+
+
+class AccountDisabled(AuthError):
+    """The user, who gave all proofs that a log-in asks for, is disabled."""
+
+    code = "account_disabled"
+    message = "This account is disabled."
+
+
+class SignUpClosed(AuthError):
+    """Nobody signs up by themselves: the operator creates users, or invites them."""
+
+    code = "sign_up_closed"
+    message = "Sign-up is closed."
+
+
+class InvalidInvitation(AuthError):
+    """The invitation is missing, unknown, expired, used, withdrawn or for another address."""
+
+    code = "invalid_invitation"
+    message = "The invitation is not valid."
+
+
+class InsufficientScope(AuthError):
+    """The service token lacks the scope that the request needs."""
+
+    code = "insufficient_scope"
+    message = "The service token lacks a scope."
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(f"the service token lacks the scope {scope}")
+        self.scope = scope
+
+
+class PreconditionFailed(AuthError):
+    """The user was changed since the version that ``If-Match`` names."""
+
+    code = "precondition_failed"
+    message = "It was changed meanwhile."
 
 
 class NotAuthenticated(AuthError):

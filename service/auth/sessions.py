@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.auth.audit import Event, record
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
+    AccountDisabled,
     AlreadyAuthenticated,
     DatabaseUnavailable,
     InvalidCredentials,
@@ -139,7 +140,7 @@ class Sessions:
         that an earlier request presented. ``settles`` are the charges of the attempt. Raises
         `InvalidCredentials` if the key was removed, its password changed, or the security version
         of the user moved since it was read, and if the user has a factor and the proof is without
-        one; then nothing happens.
+        one, and `AccountDisabled` if the user is disabled; then nothing happens.
         """
         token, new_device = Token.issue(), DeviceToken.issue()
         inserted = await openings.open_session(
@@ -156,6 +157,8 @@ class Sessions:
             settles=settles,
         )
         if inserted is None:
+            if await openings.is_refused_as_disabled(connection, proof):
+                raise AccountDisabled
             raise InvalidCredentials
         opened = OpenedSession(
             session=inserted.session,
@@ -177,7 +180,7 @@ class Sessions:
     ) -> OpenedSession:
         """Open a session of an existing user; those of ``carried`` and beyond the limit end.
 
-        Raises `InvalidCredentials` as `open` does.
+        Raises `InvalidCredentials` and `AccountDisabled` as `open` does.
         """
         async with self._database.direct() as connection:
             opened, inserted = await self.open(

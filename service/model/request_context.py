@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
+from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,10 +20,14 @@ class Device(Struct, frozen=True, kw_only=True):
 
 
 class RequestContext(Struct, frozen=True, kw_only=True):
-    """The device and the id of a request, for rate limits and the audit trail."""
+    """The device and the id of a request, for rate limits and the audit trail.
+
+    ``service_token_id`` is that of the program which sent it, if one did.
+    """
 
     device: Device = Device()
     request_id: str | None = None
+    service_token_id: UUID | None = None
 
     def with_device_name(self, name: str) -> RequestContext:
         """Return the same context with the name that the client gave its device, if it did."""

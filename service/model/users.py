@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -48,6 +48,12 @@ class User(Struct, frozen=True, kw_only=True):
             "the user only logs in with it."
         ),
     ]
+    roles: Annotated[
+        list[str], Meta(description="What the application lets the user do; the operator sets it.")
+    ] = []
+    metadata: Annotated[
+        dict[str, Any], Meta(description="What the application keeps of the user: a JSON object.")
+    ] = {}
     created_at: Annotated[datetime, Meta(description="When the user signed up.")]
 
 

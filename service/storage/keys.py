@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import (
     Boolean,
     Select,
     Text,
     bindparam,
     case,
+    cast,
     delete,
     func,
     insert,
@@ -33,6 +35,8 @@ from service.storage.factors.existing import has_factor
 from service.storage.tables import key, user
 
 UNIQUE_VIOLATION = "23505"
+
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 _username_key = key.alias("username_key")
 
@@ -71,6 +75,8 @@ USER_COLUMNS = (
     DISPLAY_NAME.label("username"),
     ADDRESS.c.display_name.label("email"),
     ADDRESS.c.verified_at.label("email_verified_at"),
+    user.c.roles.label("user_roles"),
+    cast(user.c.metadata, Text).label("user_metadata"),
     user.c.created_at.label("user_created_at"),
 )
 
@@ -401,5 +407,12 @@ def user_of_row(row: Any) -> User:
         username=row.username,
         email=row.email,
         email_verified_at=row.email_verified_at,
+        roles=row.user_roles,
+        metadata=decode_metadata(row.user_metadata),
         created_at=row.user_created_at,
     )
+
+
+def decode_metadata(text: str) -> dict[str, Any]:
+    """Convert the column ``metadata``. Most users have none, which takes no decoding."""
+    return {} if text == "{}" else _decode_object(text)

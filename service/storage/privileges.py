@@ -11,14 +11,18 @@ from service.storage.tables import (
     challenge,
     claimed_nonce,
     device,
+    invitation,
     key,
     mail,
     passkey,
     rate_limit,
     recovery_code,
     reset_request,
+    restore,
     sealed_secret,
+    service_token,
     session,
+    signing_key,
     totp,
     totp_failure,
     user,
@@ -27,8 +31,8 @@ from service.storage.tables import (
 
 # Only what the statements of this package need: no DDL, no other columns.
 PRIVILEGES = {
-    user.name: "SELECT, INSERT, DELETE, "
-    "UPDATE (security_version, security_changed_at, passkey_handle)",
+    user.name: "SELECT, INSERT, DELETE, UPDATE (security_version, security_changed_at, "
+    "passkey_handle, roles, metadata, disabled_at, disabled_reason, version)",
     key.name: "SELECT, INSERT, DELETE, UPDATE (name, display_name, password_hash, password_scheme)",
     username_hold.name: "SELECT, INSERT, DELETE, UPDATE (user_id, freed_at)",
     session.name: "SELECT, INSERT, DELETE, UPDATE "
@@ -47,6 +51,10 @@ PRIVILEGES = {
     reset_request.name: "SELECT, INSERT, DELETE, UPDATE (created_at)",
     mail.name: "SELECT, INSERT, DELETE, "
     "UPDATE (attempts, error, expires_at, next_attempt_at, failed_at)",
+    service_token.name: "SELECT, INSERT, DELETE, UPDATE (scopes, last_used_at, suspended_at)",
+    invitation.name: "SELECT, INSERT, DELETE",
+    signing_key.name: "SELECT, INSERT, DELETE, UPDATE (signs_until, revoked_at)",
+    restore.name: "SELECT, INSERT, DELETE",
     "alembic_version": "SELECT",
 }
 

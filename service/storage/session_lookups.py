@@ -27,7 +27,7 @@ from service.storage.batching import Batcher, BatcherClosed
 from service.storage.connection import Connection, close_in_background, connect
 from service.storage.direct import compiled
 from service.storage.errors import DatabaseUnavailable, reason_of, translating_errors
-from service.storage.keys import ADDRESS, USER_COLUMNS
+from service.storage.keys import ADDRESS, USER_COLUMNS, decode_metadata
 from service.storage.sessions import NOW, SESSION_COLUMNS, decode_methods
 from service.storage.tables import session, user
 
@@ -46,7 +46,7 @@ _LIVE_SESSIONS = (
         *USER_COLUMNS,
     )
     .select_from(session.join(user).outerjoin(ADDRESS, true()))
-    .where(session.c.idle_expires_at > NOW)
+    .where(session.c.idle_expires_at > NOW, user.c.disabled_at.is_(None))
 )
 
 FIND_LIVE_SESSION = _LIVE_SESSIONS.where(session.c.id == bindparam("session_id"))
@@ -202,6 +202,8 @@ def found_session(row: Iterable[Any]) -> FoundSession:
         username,
         email,
         email_verified_at,
+        roles,
+        metadata,
         user_created_at,
     ) = row
     return FoundSession(
@@ -221,6 +223,8 @@ def found_session(row: Iterable[Any]) -> FoundSession:
             username=username,
             email=email,
             email_verified_at=email_verified_at,
+            roles=roles,
+            metadata=decode_metadata(metadata),
             created_at=user_created_at,
         ),
         state=SessionState.ACTIVE if is_active else SessionState.IDLE,

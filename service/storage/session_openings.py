@@ -71,6 +71,7 @@ _issued_device = (
 
 # Whoever has a factor was proven by one, whether it works today or not.
 _STILL_PROVEN = (
+    user.c.disabled_at.is_(None),
     user.c.id == bindparam("owner_id"),
     user.c.security_version == bindparam("security_version"),
     or_(bindparam("by_factor", type_=Boolean), not_(has_factor(user.c.id))),
@@ -202,8 +203,8 @@ async def open_session(  # noqa: PLR0913
     sessions of the user are counted. The device is known from now on as ``presented_device``, if
     that was issued, or as ``new_device``; the user's oldest beyond `MAX_DEVICES` is forgotten. The
     charges of an attempt are settled. Returns ``None``, and does nothing, if the key no longer
-    exists or has another password hash, if the security version of the user has moved, or if they
-    have a factor and the proof is without one.
+    exists or has another password hash, if the security version of the user has moved, if they have
+    a factor and the proof is without one, or if they are disabled.
     """
     key = proof.key
     statement = _OPEN_WITHOUT_PASSWORD if key is None else _OPEN_WITH_PASSWORD
@@ -242,6 +243,27 @@ async def open_session(  # noqa: PLR0913
         ],
         earlier=rows[0].earlier,
     )
+
+
+IS_REFUSED_AS_DISABLED = select(
+    select(user.c.id)
+    .where(
+        user.c.id == bindparam("owner_id"),
+        user.c.disabled_at.is_not(None),
+        or_(bindparam("by_factor", type_=Boolean), not_(has_factor(user.c.id))),
+    )
+    .exists()
+    .label("is_refused")
+)
+_IS_REFUSED_AS_DISABLED = DirectStatement(IS_REFUSED_AS_DISABLED)
+
+
+async def is_refused_as_disabled(connection: AnyConnection, proof: Proof) -> bool:
+    """Return whether a user is disabled who gave everything that a log-in asks for."""
+    parameters = {"owner_id": proof.user.id, "by_factor": proof.has_factor}
+    (row,) = await _IS_REFUSED_AS_DISABLED.all(connection, parameters)
+    refused: bool = row.is_refused
+    return refused
 
 
 def _key_parameters(key: Key) -> dict[str, str | None]:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.dialects.postgresql import INET, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
 
 metadata = MetaData(
     naming_convention={
@@ -51,6 +51,12 @@ user = Table(
     Column("security_changed_at", TIMESTAMP),
     # By which authenticators know the user; it outlives their passkeys.
     Column("passkey_handle", LargeBinary),
+    Column("roles", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("metadata", JSONB, nullable=False, server_default="{}"),
+    Column("disabled_at", TIMESTAMP),
+    Column("disabled_reason", Text),
+    # It moves with every change of what the admin API shows, for optimistic locking.
+    Column("version", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("id", postgresql_include=["created_at"]),
 )
 
@@ -288,4 +294,58 @@ mail = Table(
     Column("next_attempt_at", TIMESTAMP, nullable=False, server_default=func.now()),
     Column("failed_at", TIMESTAMP),
     Index(None, "next_attempt_at", postgresql_where=text("failed_at IS NULL")),
+)
+
+# What other programs hold. ``secret_hash`` is the SHA-256 of the secret. A suspended one waits to
+# be confirmed: the database was restored, perhaps to before it was revoked.
+service_token = Table(
+    "service_token",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Column("last_used_at", TIMESTAMP),
+    Column("suspended_at", TIMESTAMP),
+)
+
+# Invitations that nobody has signed up with yet; the address, if it is bound to one, in both forms.
+# ``service_token_id`` tells who made it, even when that token is gone.
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("address", Text),
+    Column("display_address", Text),
+    Column("roles", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("service_token_id", Uuid),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Index(None, "created_at", "id"),
+    Index(None, "expires_at"),
+)
+
+# The keys that sign JWTs; the private one is the sealed secret. A key is published from its
+# creation until its last token has expired, and signs from ``signs_from`` to ``signs_until``.
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("secret_id", Uuid, nullable=False),
+    Column("public_key", JSONB, nullable=False),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.now()),
+    Column("signs_from", TIMESTAMP, nullable=False),
+    Column("signs_until", TIMESTAMP),
+    Column("revoked_at", TIMESTAMP),
+)
+
+# When the database was restored from a back-up.
+restore = Table(
+    "restore",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("restored_at", TIMESTAMP, nullable=False, server_default=func.now()),
 )

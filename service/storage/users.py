@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -24,7 +27,13 @@ from service.storage.keys import ADDRESS, USER_COLUMNS, add_key, user_of_row
 from service.storage.tables import key, user
 from service.storage.username_holds import NAME_HASH, holding
 
-ADD_USER = insert(user).values(id=bindparam("id")).returning(user.c.created_at)
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+ADD_USER = (
+    insert(user)
+    .values(id=bindparam("id"), roles=bindparam("roles"), metadata=bindparam("metadata"))
+    .returning(user.c.created_at)
+)
 
 
 async def add_user(  # noqa: PLR0913
@@ -35,10 +44,13 @@ async def add_user(  # noqa: PLR0913
     display_name: str,
     password_hash: PasswordHash | None,
     is_verified: bool = False,
+    roles: Sequence[str] = (),
+    metadata: Mapping[str, Any] = EMPTY,
 ) -> Key:
     """Insert a user and their first key, in a transaction. Raises `KeyExists`."""
     user_id = uuid4()
-    created_at = (await connection.execute(ADD_USER, {"id": user_id})).scalar_one()
+    parameters = {"id": user_id, "roles": [*roles], "metadata": {**metadata}}
+    created_at = (await connection.execute(ADD_USER, parameters)).scalar_one()
     await add_key(
         connection,
         user_id=user_id,
@@ -56,6 +68,8 @@ async def add_user(  # noqa: PLR0913
             username=display_name if provider == Provider.USERNAME else None,
             email=display_name if provider == Provider.EMAIL else None,
             email_verified_at=created_at if is_verified else None,
+            roles=[*roles],
+            metadata={**metadata},
             created_at=created_at,
         ),
         security_version=0,
@@ -132,6 +146,16 @@ MOVE_SECURITY_VERSION = (
 async def move_security_version(connection: AsyncConnection, user_id: UUID) -> None:
     """Void what was begun before a change of what protects a user, in its transaction."""
     await connection.execute(MOVE_SECURITY_VERSION, {"user_id": user_id})
+
+
+MOVE_VERSION = (
+    update(user).where(user.c.id == bindparam("user_id")).values(version=user.c.version + 1)
+)
+
+
+async def move_version(connection: AsyncConnection, user_id: UUID) -> None:
+    """Count a change of what is shown of a user, in its transaction, for optimistic locking."""
+    await connection.execute(MOVE_VERSION, {"user_id": user_id})
 
 
 # The keys are locked first, as a log-in does, which locks the user in the end, by foreign keys:

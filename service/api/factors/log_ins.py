@@ -17,6 +17,7 @@ from service.api.factors.schemas import (
 )
 from service.api.http.json_body import StrictJSON, require_json_body
 from service.api.http.problem_types import (
+    ACCOUNT_DISABLED,
     DATABASE_UNAVAILABLE,
     INVALID_CHALLENGE,
     INVALID_CODE,
@@ -59,6 +60,7 @@ class FactorLogInController(Controller):
             INVALID_CODE,
             INVALID_CHALLENGE,
             INVALID_CREDENTIALS,
+            ACCOUNT_DISABLED,
             UNKNOWN_PASSKEY,
             RATE_LIMITED,
             DATABASE_UNAVAILABLE,
@@ -113,6 +115,7 @@ class FactorLogInController(Controller):
             *BODY_PROBLEMS,
             INVALID_CHALLENGE,
             INVALID_CREDENTIALS,
+            ACCOUNT_DISABLED,
             UNKNOWN_PASSKEY,
             NOT_FOUND,
             RATE_LIMITED,

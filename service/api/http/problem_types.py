@@ -152,6 +152,39 @@ INVALID_CHALLENGE = ProblemType(
     "session, or got its fifth wrong code; the response does not reveal which",
     headers=CHALLENGE,
 )
+ACCOUNT_DISABLED = ProblemType(
+    code=errors.AccountDisabled.code,
+    raised_as=errors.AccountDisabled,
+    status=403,
+    title="Account disabled",
+    detail=errors.AccountDisabled.message,
+    when="the user was proven by all that a log-in asks for, and is disabled",
+)
+SIGN_UP_CLOSED = ProblemType(
+    code=errors.SignUpClosed.code,
+    raised_as=errors.SignUpClosed,
+    status=403,
+    title="Sign-up closed",
+    detail=errors.SignUpClosed.message,
+    when="nobody signs up by themselves; see `OSTIARY_SIGN_UP`",
+)
+INVALID_INVITATION = ProblemType(
+    code=errors.InvalidInvitation.code,
+    raised_as=errors.InvalidInvitation,
+    status=403,
+    title="Invalid invitation",
+    detail=errors.InvalidInvitation.message,
+    when="the invitation is missing, unknown, expired, used, withdrawn or for another address; the "
+    "response does not reveal which",
+)
+INSUFFICIENT_SCOPE = ProblemType(
+    code=errors.InsufficientScope.code,
+    raised_as=errors.InsufficientScope,
+    status=403,
+    title="Insufficient scope",
+    detail="The service token lacks the scope that this request needs.",
+    when="the service token lacks the scope that the request needs",
+)
 ORIGIN_REJECTED = ProblemType(
     code="origin_rejected",
     raised_as=OriginRejected,
@@ -246,6 +279,14 @@ ALREADY_AUTHENTICATED = ProblemType(
     title="Already authenticated",
     detail="Log out before you sign up.",
     when="sign-up with a live session",
+)
+PRECONDITION_FAILED = ProblemType(
+    code=errors.PreconditionFailed.code,
+    raised_as=errors.PreconditionFailed,
+    status=412,
+    title="Precondition failed",
+    detail="It was changed since the version in `If-Match`: read it again.",
+    when="the user was changed since the version in `If-Match`",
 )
 PAYLOAD_TOO_LARGE = ProblemType(
     code="payload_too_large",
