@@ -36,9 +36,10 @@ metadata = MetaData(
 
 TIMESTAMP = DateTime(timezone=True)
 
-# The indexes of user and key cover what a session look-up reads of them: with millions of users,
-# each page that it need not visit counts. It visits one for ``verified_at``, of a user with an
-# address: a migration that rebuilt the index of key would stop sign-ups meanwhile.
+# The index of key covers what a session look-up reads of a user name: with millions of users, each
+# page that it need not visit counts. It visits one for the roles and the metadata, which are too
+# large for an index, and one for ``verified_at``, of a user with an address: a migration that
+# rebuilt the index of key would stop sign-ups meanwhile.
 # ``security_version`` moves with every change of what protects a user: what was begun before such a
 # change is void.
 user = Table(

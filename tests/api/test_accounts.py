@@ -44,7 +44,10 @@ def test_sign_up_creates_a_user_and_logs_in(client: httpx.Client) -> None:
 def test_sign_up_returns_the_user_and_a_fresh_session(client: httpx.Client) -> None:
     body = sign_up(client, "Alice").json()
     assert body.keys() == {"user", "session"}
-    assert body["user"].keys() == {"id", "username", "email", "email_verified_at", "created_at"}
+    assert body["user"].keys() == {
+        *("id", "username", "email", "email_verified_at", "roles", "metadata", "created_at"),
+    }
+    assert (body["user"]["roles"], body["user"]["metadata"]) == ([], {})
     assert body["user"]["username"] == "Alice"
     assert UUID(body["user"]["id"]).version == 4
     session = body["session"]

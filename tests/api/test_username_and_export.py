@@ -110,6 +110,7 @@ def test_every_column_about_a_user_is_exported_or_is_a_secret_or_derived(
         device.last_seen key.created_at key.display_name key.provider key.verified_at
         session.address session.created_at session.device_name session.id session.idle_expires_at
         session.methods session.renewed_at session.user_agent user.created_at user.id
+        user.roles user.metadata
         totp.created_at totp.confirmed_at totp.last_used_at totp_failure.failed_at
         passkey.id passkey.name passkey.rp_id passkey.credential_id passkey.aaguid
         passkey.transports passkey.sign_count passkey.is_backed_up passkey.created_at
@@ -122,6 +123,7 @@ def test_every_column_about_a_user_is_exported_or_is_a_secret_or_derived(
         device.hash device.user_id key.name key.password_hash key.password_scheme key.user_id
         session.absolute_expires_at session.active_expires_at session.authenticated_at
         session.device_hash session.legacy_cookie session.secret_hash session.user_id
+        user.disabled_at user.disabled_reason user.version
         user.security_version user.security_changed_at user.passkey_handle
         totp.user_id totp.secret_id totp.last_step
         totp_failure.id totp_failure.user_id totp_failure.device_hash
