@@ -85,15 +85,7 @@ async def require_json_body(request: Request[Any, Any, Any]) -> None:
     Raises `UnsupportedMediaType`, `MalformedJSON`, `BodyTimeout` and `InvalidRequest`.
     """
     require_json_type(request)
-    started = monotonic()
-    try:
-        # Granian limits the time of headers only, by decision (emmett-framework/granian#728).
-        async with asyncio.timeout(state_of(request).body_timeout):
-            body = await receive_body(request)
-    except TimeoutError as error:
-        raise BodyTimeout from error
-    postpone_deadline(monotonic() - started)
-    if not body:
+    if not await receive_in_time(request):
         raise MalformedJSON("The body is empty.")
 
 
@@ -106,10 +98,30 @@ async def receive_optional_json_body(request: Request[Any, Any, Any]) -> None:
         await require_json_body(request)
 
 
+async def receive_in_time(request: Request[Any, Any, Any]) -> bytes:
+    """Receive the body. Raises `BodyTimeout` and `InvalidRequest`."""
+    started = monotonic()
+    try:
+        # Granian limits the time of headers only, by decision (emmett-framework/granian#728).
+        async with asyncio.timeout(state_of(request).body_timeout):
+            body = await receive_body(request)
+    except TimeoutError as error:
+        raise BodyTimeout from error
+    postpone_deadline(monotonic() - started)
+    return body
+
+
 def require_json_type(request: Request[Any, Any, Any]) -> None:
-    """Check the headers of a body. Raises `UnsupportedMediaType` and `InvalidRequest`.
+    """Check the headers of a body. Raises `UnsupportedMediaType` and `InvalidRequest`."""
+    if media_type_of(request) != "application/json":
+        raise UnsupportedMediaType
+
+
+def media_type_of(request: Request[Any, Any, Any]) -> str:
+    """Return the media type of a body, in lower case; empty if there is none.
 
     A ``charset`` is ignored: JSON is UTF-8, and has no such parameter (RFC 8259, section 11).
+    Raises `InvalidRequest` for several, and `UnsupportedMediaType` for a content coding.
     """
     media_types = request.headers.getall("content-type", [])
     if len(media_types) > 1:
@@ -117,8 +129,9 @@ def require_json_type(request: Request[Any, Any, Any]) -> None:
         raise InvalidRequest("The request has several `Content-Type` headers.")
     media_type = media_types[0].partition(";")[0] if media_types else ""
     codings = {coding.lower() for coding in request.headers.getall("content-encoding", [])}
-    if media_type.strip().lower() != "application/json" or codings - {"identity"}:
+    if codings - {"identity"}:
         raise UnsupportedMediaType
+    return media_type.strip().lower()
 
 
 def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
