@@ -13,8 +13,12 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Sche
 from litestar.openapi.spec.enums import OpenAPIType
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from service.api.http.errors import UnsupportedMediaType
-from service.api.http.json_body import media_type_of, parse_json_object, receive_in_time
+from service.api.http.json_body import (
+    JSON,
+    parse_json_object,
+    receive_in_time,
+    require_media_type,
+)
 from service.api.http.litestar_workarounds import FastRoute
 from service.api.http.problem_types import (
     MALFORMED_JSON,
@@ -32,7 +36,7 @@ from service.auth.tokens import Token
 from service.model.service_tokens import Scope
 from service.model.sessions import FoundSession
 
-FORM, JSON = "application/x-www-form-urlencoded", "application/json"
+FORM = "application/x-www-form-urlencoded"
 
 # Programs pass on whatever they were sent as a token, and its length is no reason to fail.
 MAX_BODY_SIZE = 2 * 1024 * 1024
@@ -144,9 +148,7 @@ async def token_in_body(request: ProgramRequest) -> str:
 
     Raises `ValidationFailed` unless there is one, and what reading a body raises.
     """
-    media_type = media_type_of(request)
-    if media_type not in {FORM, JSON}:
-        raise UnsupportedMediaType(f"The body must be {FORM} or {JSON}, without a content coding.")
+    media_type = require_media_type(request, FORM, JSON)
     body = await receive_in_time(request)
     try:
         return token_in_form(body) if media_type == FORM else token_in_json(body)
