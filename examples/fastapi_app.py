@@ -1,8 +1,8 @@
 """A FastAPI application whose users log in at Ostiary, with the bearer token of their session.
 
-    pip install fastapi httpx uvicorn
-    export OSTIARY_SERVICE_TOKEN=$(ostiary service-token create my-app --scope introspect)
-    uvicorn fastapi_app:app --port 9000
+pip install fastapi httpx uvicorn
+export OSTIARY_SERVICE_TOKEN=$(ostiary service-token create my-app --scope introspect)
+uvicorn fastapi_app:app --port 9000
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ostiary = httpx.AsyncClient(
 )
 
 
-async def current_user(bearer: Annotated[Any, Depends(HTTPBearer())]) -> dict[str, Any]:
+async def current_user(bearer: Annotated[Any, Depends(HTTPBearer())]) -> Any:
     answer = await ostiary.post("/introspect", data={"token": bearer.credentials})
     if not answer.raise_for_status().json()["active"]:
         raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
