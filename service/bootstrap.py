@@ -35,6 +35,9 @@ from service.auth.outbox import Outbox
 from service.auth.password_changes import PasswordChanges
 from service.auth.password_removals import PasswordRemovals
 from service.auth.password_resets import PasswordResets
+from service.auth.programs.access_tokens import AccessTokens
+from service.auth.programs.key_rotation import KeyRotation
+from service.auth.programs.signing_keys import SigningKeys
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
 from service.auth.reauthentication import Reauthentication
@@ -88,6 +91,9 @@ class Services(Struct, frozen=True, kw_only=True):
     readiness: Readiness
     keyring: Keyring
     sealed_secrets: SealedSecrets
+    signing_keys: SigningKeys
+    key_rotation: KeyRotation
+    access_tokens: AccessTokens | None
     challenges: Challenges
     outbox: Outbox
 
@@ -140,6 +146,7 @@ async def open_services(
     second_factors = SecondFactors(
         *(database, sessions, challenges, factors, proofs, notices, password_changes, ceremonies)
     )
+    signing_keys, issuer = SigningKeys(database, keyring), settings.jwt.issuer
     passkeys = questions = None
     if relying_party is not None and ceremonies is not None:
         questions = PasskeyQuestions(
@@ -196,6 +203,9 @@ async def open_services(
             readiness=Readiness(probes, hasher, is_draining),
             keyring=keyring,
             sealed_secrets=SealedSecrets(database, keyring),
+            signing_keys=signing_keys,
+            key_rotation=KeyRotation(database, keyring),
+            access_tokens=None if issuer is None else AccessTokens(signing_keys, issuer),
             challenges=challenges,
             outbox=outbox,
         )

@@ -59,6 +59,10 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
                     "passkeys, recovery codes.",
                 ),
                 Tag(name="Sessions", description="The sessions of a user, one for each device."),
+                Tag(
+                    name="Programs",
+                    description="For other programs, which want to know who a user is.",
+                ),
                 Tag(name="Health", description="Checks for load balancers and monitoring."),
             ],
             components=Components(security_schemes=security_schemes(cookie)),

@@ -59,6 +59,7 @@ class Event(StrEnum):
     MAIL_REQUEST_THROTTLED = "mail_request_throttled"
     RESET_LINK_MADE = "reset_link_made"
     USER_DELETED = "user_deleted"
+    SIGNING_KEY_ROTATED = "signing_key_rotated"
 
 
 OPENING = {Event.SIGNED_UP, Event.LOGGED_IN, Event.PASSWORD_RESET}

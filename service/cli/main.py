@@ -17,6 +17,7 @@ from service.cli.secret_key import secret_key
 from service.cli.serve import serve
 from service.cli.sessions import sessions
 from service.cli.settings import settings
+from service.cli.signing_key import signing_key
 from service.cli.user import user
 from service.cli.user_factors import factors
 
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, migrate, cleanup, user, sessions, mail, secret_key, settings),
+    *(serve, migrate, cleanup, user, sessions, mail, secret_key, signing_key, settings),
     *(import_lucia, openapi),
 ):
     main.add_command(command)

@@ -340,6 +340,15 @@ DATABASE_UNAVAILABLE = ProblemType(
     "was changed",
     headers=RETRY_SOON,
 )
+SIGNING_UNAVAILABLE = ProblemType(
+    code=errors.SigningUnavailable.code,
+    raised_as=errors.SigningUnavailable,
+    status=503,
+    title="Signing unavailable",
+    detail="The key that signs access tokens cannot be opened; the operator has to see to it.",
+    when="the key that signs access tokens cannot be opened, for a secret key is missing",
+    headers=RETRY_SOON,
+)
 SCHEMA_BEHIND = ProblemType(
     code=errors.SchemaBehind.code,
     raised_as=errors.SchemaBehind,

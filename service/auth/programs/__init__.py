@@ -1,0 +1,1 @@
+"""What other programs ask: service tokens, access tokens, and the keys that sign them."""
