@@ -98,9 +98,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         Duration,
         Meta(
             description="The interval at which expired sessions, devices, challenges, rate limits "
-            "and holds on user names, and old dead letters, are deleted; users are notified of "
-            "log-ins that no second factor has completed; and the time of verifying a password is "
-            "measured."
+            "and holds on user names, old dead letters and signing keys are deleted; users are "
+            "notified of log-ins that no second factor has completed; and the time of verifying a "
+            "password is measured."
         ),
     ] = Duration.parse("10m")
     usernames: UsernameSettings = UsernameSettings()

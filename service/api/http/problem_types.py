@@ -211,8 +211,8 @@ NOT_FOUND = ProblemType(
     status=404,
     title="Not found",
     detail="There is no such resource.",
-    when="there is no such path, the user has no such resource, or the service has no mail, or no "
-    "passkeys, and the request needs them",
+    when="there is no such path, the user has no such resource, or the service has no mail, no "
+    "passkeys or no access tokens, and the request needs them",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     code="method_not_allowed",

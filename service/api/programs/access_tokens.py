@@ -39,10 +39,7 @@ MAX_AGE = 300
 class IssueAccessTokenRequest(Body, frozen=True, kw_only=True):
     """Request body of POST /me/token."""
 
-    audience: Annotated[
-        Audience,
-        Meta(description="The program that the token is for: one of `OSTIARY_JWT_AUDIENCES`."),
-    ]
+    audience: Audience
 
 
 class IssuedAccessToken(Struct, frozen=True, kw_only=True):
