@@ -15,13 +15,13 @@ from service.auth.programs.amr import amr_of
         (["totp"], ["otp"]),
         (["password", "totp"], ["pwd", "otp", "mfa"]),
         (["password", "recovery_code"], ["pwd", "otp", "mfa"]),
-        (["password", "email_code"], ["pwd", "otp", "mfa"]),
+        (["password", "email_code"], ["pwd", "email"]),
         (["totp", "recovery_code"], ["otp"]),
         (["passkey"], ["pop", "mfa"]),
         (["password", "passkey"], ["pwd", "pop", "mfa"]),
-        (["reset"], []),
-        (["reset", "totp"], ["otp"]),
-        (["of_a_later_version"], []),
+        (["reset"], ["email"]),
+        (["reset", "totp"], ["email", "otp"]),
+        (["of_a_later_version"], ["of_a_later_version"]),
     ],
 )
 def test_methods_are_references_of_rfc_8176(methods: list[str], references: list[str]) -> None:

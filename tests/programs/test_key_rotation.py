@@ -18,7 +18,7 @@ from service.model.signing_keys import SigningKey
 from service.settings.database import DatabaseOptions
 from service.settings.secret_keys import SecretKeys
 from service.storage.database import Database
-from service.storage.signing_keys import SIGNING_KEY_LOCK
+from service.storage.programs.signing_keys import SIGNING_KEY_LOCK
 from tests.cli.running import run
 from tests.databases import fetch_value, held, wait_for_lock_waiters
 from tests.programs.verifying import (

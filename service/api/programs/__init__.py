@@ -1,1 +1,1 @@
-"""The endpoints for other programs."""
+"""The endpoints for other programs, which hold service tokens."""

@@ -1,1 +1,1 @@
-"""What other programs ask: service tokens, access tokens, and the keys that sign them."""
+"""Programs: other services that ask who a user is, or administer users, with service tokens."""

@@ -1,4 +1,4 @@
-"""Authentication method references (``amr``, RFC 8176) of the methods of a session."""
+"""``amr``: how the user of a session was proven, in the terms of RFC 8176."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ from collections.abc import Iterable
 
 from service.model.sessions import Method
 
-PASSWORD = "pwd"  # noqa: S105
-ONE_TIME_CODE = "otp"
-PROOF_OF_POSSESSION = "pop"
-SEVERAL_FACTORS = "mfa"
-
-# A link to reset the password has none: a password or a factor is proven with it.
-REFERENCES: dict[str, str] = {
-    Method.PASSWORD: PASSWORD,
-    Method.TOTP: ONE_TIME_CODE,
-    Method.RECOVERY_CODE: ONE_TIME_CODE,
-    Method.EMAIL_CODE: ONE_TIME_CODE,
-    Method.PASSKEY: PROOF_OF_POSSESSION,
+# RFC 8176 has nothing for a mailbox. A recovery code is a password that works once.
+_VALUES: dict[str, str] = {
+    Method.PASSWORD: "pwd",
+    Method.TOTP: "otp",
+    Method.RECOVERY_CODE: "otp",
+    Method.PASSKEY: "pop",
+    Method.EMAIL_CODE: "email",
+    Method.RESET: "email",
 }
 
 
 def amr_of(methods: Iterable[str]) -> list[str]:
-    """Return the references of the methods that have proven a user, each once.
+    """Return the values for the methods of a session; `mfa` comes last.
 
-    Several factors are a passkey, which verifies its user itself, or two kinds of method.
+    A passkey is more than one factor by itself: it asks for a PIN or a fingerprint. An address is
+    none: who has the mailbox resets the password. A method of a later version keeps its name.
     """
-    references = list(dict.fromkeys(REFERENCES[each] for each in methods if each in REFERENCES))
-    if PROOF_OF_POSSESSION in references or len(references) > 1:
-        references.append(SEVERAL_FACTORS)
-    return references
+    values = list(dict.fromkeys(_VALUES.get(method, method) for method in methods))
+    if "pop" in values or {"pwd", "otp"} <= set(values):
+        values.append("mfa")
+    return values

@@ -12,8 +12,8 @@ from service.auth.errors import RotationUnderWay
 from service.auth.programs.signing_keys import PUBLISHED_AFTER, PUBLISHED_BEFORE, add_signing_key
 from service.auth.secret_keys import Keyring
 from service.model.signing_keys import SigningKey
-from service.storage import signing_keys as storage
 from service.storage.database import Database
+from service.storage.programs import signing_keys as storage
 
 # How long a key is listed after it has signed for the last time, or was revoked.
 LISTED_AFTER = timedelta(days=1)

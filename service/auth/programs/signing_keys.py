@@ -23,8 +23,8 @@ from service.auth.secret_keys import KeyPurpose, Keyring
 from service.model.sealed_secrets import SealedSecret
 from service.model.signing_keys import Signer, Signing, SigningKey
 from service.storage import sealed_secrets as secret_storage
-from service.storage import signing_keys as storage
 from service.storage.database import Database
+from service.storage.programs import signing_keys as storage
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
