@@ -33,6 +33,7 @@ from service.auth.factors.passkey_names import PasskeyName
 from service.auth.factors.totp import TOTPCode
 from service.auth.identifiers import Identifier
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
+from service.auth.programs.access_tokens import Audience, AudiencePolicy
 from service.auth.programs.service_tokens import ServiceTokens
 from service.auth.reserved_usernames import UsernamePolicy
 from service.auth.uniform_timing import measure_verify_times
@@ -157,6 +158,7 @@ def field_parsers(settings: Settings) -> FieldParsers:
         TOTPCode: TOTPCode.parse,
         PasskeyName: PasskeyName.parse,
         EmailAddress: EmailAddress.parse,
+        Audience: AudiencePolicy(settings.jwt.audiences).accept,
     }
 
 

@@ -35,8 +35,11 @@ from service.auth.outbox import Outbox
 from service.auth.password_changes import PasswordChanges
 from service.auth.password_removals import PasswordRemovals
 from service.auth.password_resets import PasswordResets
+from service.auth.programs.access_tokens import AccessTokens
+from service.auth.programs.key_rotation import KeyRotation
 from service.auth.programs.service_token_admin import ServiceTokenAdmin
 from service.auth.programs.service_tokens import ServiceTokens
+from service.auth.programs.signing_keys import SigningKeys
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
 from service.auth.reauthentication import Reauthentication
@@ -91,6 +94,9 @@ class Services(Struct, frozen=True, kw_only=True):
     readiness: Readiness
     keyring: Keyring
     sealed_secrets: SealedSecrets
+    signing_keys: SigningKeys
+    key_rotation: KeyRotation
+    access_tokens: AccessTokens | None
     challenges: Challenges
     outbox: Outbox
     service_tokens: ServiceTokens
@@ -146,6 +152,7 @@ async def open_services(
     second_factors = SecondFactors(
         *(database, sessions, challenges, factors, proofs, notices, password_changes, ceremonies)
     )
+    signing_keys, issuer = SigningKeys(database, keyring), settings.jwt.issuer
     passkeys = questions = None
     if relying_party is not None and ceremonies is not None:
         questions = PasskeyQuestions(
@@ -202,6 +209,9 @@ async def open_services(
             readiness=Readiness(probes, hasher, is_draining),
             keyring=keyring,
             sealed_secrets=SealedSecrets(database, keyring),
+            signing_keys=signing_keys,
+            key_rotation=KeyRotation(database, keyring),
+            access_tokens=None if issuer is None else AccessTokens(signing_keys, issuer),
             challenges=challenges,
             outbox=outbox,
             service_tokens=ServiceTokens(database, service_token_lookups),

@@ -48,12 +48,14 @@ __all__ = [
     "PreconditionFailed",
     "RateLimited",
     "ReauthenticationRequired",
+    "RotationUnderWay",
     "SchemaBehind",
     "SecondFactorRequired",
     "SecretKeyMissing",
     "SecretUnreadable",
     "ServiceTokenNameTaken",
     "SignUpClosed",
+    "SigningUnavailable",
     "TooManyServiceTokens",
     "UnknownPasskey",
     "UsernameTaken",
@@ -437,3 +439,17 @@ class KeyInUse(AuthError):
 
     code = "key_in_use"
     message = "The key is in OSTIARY_SECRET_KEYS: `ostiary secret-key reseal` moves its secrets."
+
+
+class SigningUnavailable(AuthError):
+    """No access token can be signed: the signing key cannot be opened; the log says why."""
+
+    code = "signing_unavailable"
+    message = "The signing key cannot be opened."
+
+
+class RotationUnderWay(AuthError):
+    """There is a signing key already that is published, and does not sign yet."""
+
+    code = "rotation_under_way"
+    message = "A key waits to sign already: `ostiary signing-key list` says from when."

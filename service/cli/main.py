@@ -18,6 +18,7 @@ from service.cli.serve import serve
 from service.cli.service_token import service_token
 from service.cli.sessions import sessions
 from service.cli.settings import settings
+from service.cli.signing_key import signing_key
 from service.cli.user import user
 from service.cli.user_factors import factors
 
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, migrate, cleanup, user, sessions, mail, secret_key, settings),
+    *(serve, migrate, cleanup, user, sessions, mail, secret_key, signing_key, settings),
     service_token,
     *(import_lucia, openapi),
 ):

@@ -14,6 +14,7 @@ from service.settings.cookies import CookieSettings
 from service.settings.database import DatabaseOptions
 from service.settings.devices import DeviceSettings
 from service.settings.http import HTTPSettings
+from service.settings.jwt import JWTSettings
 from service.settings.logs import LogSettings
 from service.settings.mail import MailSettings
 from service.settings.metrics import MetricsSettings
@@ -97,9 +98,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         Duration,
         Meta(
             description="The interval at which expired sessions, devices, challenges, rate limits "
-            "and holds on user names, and old dead letters, are deleted; users are notified of "
-            "log-ins that no second factor has completed; and the time of verifying a password is "
-            "measured."
+            "and holds on user names, old dead letters and signing keys are deleted; users are "
+            "notified of log-ins that no second factor has completed; and the time of verifying a "
+            "password is measured."
         ),
     ] = Duration.parse("10m")
     usernames: UsernameSettings = UsernameSettings()
@@ -110,6 +111,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     totp: TOTPSettings = TOTPSettings()
     passkeys: PasskeySettings = PasskeySettings()
     mail: MailSettings = MailSettings()
+    jwt: JWTSettings = JWTSettings()
     database: DatabaseOptions = DatabaseOptions()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()

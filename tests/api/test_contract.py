@@ -15,6 +15,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from service.cli.openapi import DOCUMENT
 from tests.factories import JSON_VALUES, PASSWORD, bearer, sign_up
+from tests.programs.verifying import ACCESS_TOKENS
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 
@@ -42,7 +43,7 @@ PLACEHOLDER = bearer("placeholder")
 
 @pytest.fixture
 def service(services: ServicePool) -> Service:
-    return services.service(NO_LIMITS)
+    return services.service(NO_LIMITS | ACCESS_TOKENS)
 
 
 @schema.auth(refresh_interval=None)
@@ -113,6 +114,7 @@ ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
         "challenge_token": STRINGS | st.just("A" * 64),
         "token": STRINGS | st.just("A" * 64),
         "identifier": STRINGS,
+        "audience": STRINGS | st.just("billing"),
         "method": JSON_VALUES
         | st.sampled_from(["password", "email_code", "totp", "recovery_code", "passkey"]),
         "credential": JSON_VALUES | st.dictionaries(st.text(), JSON_VALUES),

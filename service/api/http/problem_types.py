@@ -223,8 +223,8 @@ NOT_FOUND = ProblemType(
     status=404,
     title="Not found",
     detail="There is no such resource.",
-    when="there is no such path, the user has no such resource, or the service has no mail, or no "
-    "passkeys, and the request needs them",
+    when="there is no such path, the user has no such resource, or the service has no mail, no "
+    "passkeys or no access tokens, and the request needs them",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     code="method_not_allowed",
@@ -351,6 +351,15 @@ DATABASE_UNAVAILABLE = ProblemType(
     detail="The database does not answer; it is unknown whether anything was changed.",
     when="the database does not answer in time, or takes no writes; it is unknown whether anything "
     "was changed",
+    headers=RETRY_SOON,
+)
+SIGNING_UNAVAILABLE = ProblemType(
+    code=errors.SigningUnavailable.code,
+    raised_as=errors.SigningUnavailable,
+    status=503,
+    title="Signing unavailable",
+    detail="The key that signs access tokens cannot be opened; the operator has to see to it.",
+    when="the key that signs access tokens cannot be opened, for a secret key is missing",
     headers=RETRY_SOON,
 )
 SCHEMA_BEHIND = ProblemType(
