@@ -93,6 +93,8 @@ _PARAMETERS = Schema(
     },
 )
 
+_EXAMPLE = {"token": "Pyu4wZ1KTm-Ke1wdLj9KW0Xw9cQ3b7sVtWv0cSxZ1i8dN2kqT5uYpHrLgQmEaBfC"}
+
 
 @dataclass
 class IntrospectOperation(Operation):
@@ -100,8 +102,8 @@ class IntrospectOperation(Operation):
 
     def __post_init__(self) -> None:
         """Describe the body."""
-        content = {each: OpenAPIMediaType(schema=_PARAMETERS) for each in (FORM, JSON)}
-        self.request_body = RequestBody(content=content, required=True)
+        body = OpenAPIMediaType(schema=_PARAMETERS, example=_EXAMPLE)
+        self.request_body = RequestBody(content={FORM: body, JSON: body}, required=True)
 
 
 class IntrospectionController(Controller):
