@@ -85,12 +85,8 @@ _PARAMETERS = Schema(
     title="IntrospectRequest",
     type=OpenAPIType.OBJECT,
     required=["token"],
-    properties={
-        "token": Schema(type=OpenAPIType.STRING, description="The token of a session."),
-        "token_type_hint": Schema(
-            type=OpenAPIType.STRING, description="Ignored, as is every other parameter."
-        ),
-    },
+    description="Other parameters are ignored, `token_type_hint` among them.",
+    properties={"token": Schema(type=OpenAPIType.STRING, description="The token of a session.")},
 )
 
 _EXAMPLE = {"token": "Pyu4wZ1KTm-Ke1wdLj9KW0Xw9cQ3b7sVtWv0cSxZ1i8dN2kqT5uYpHrLgQmEaBfC"}
