@@ -26,6 +26,7 @@ from service.api.factors.schemas import (
 )
 from service.api.health import Health
 from service.api.programs.access_tokens import IssuedAccessToken, JSONWebKey, JSONWebKeySet
+from service.api.programs.introspection import introspection_of
 from service.api.schemas import (
     ChallengeSent,
     Ended,
@@ -37,7 +38,15 @@ from service.api.schemas import (
 )
 from service.model.exports import AccountExport, ExportedDevice, ExportedKey
 from service.model.request_context import Device
-from service.model.sessions import ListedSession, Method, Session, SessionState, Transport
+from service.model.sessions import (
+    FoundSession,
+    ListedSession,
+    Method,
+    SecretHash,
+    Session,
+    SessionState,
+    Transport,
+)
 from service.model.users import User
 
 _LOGGED_IN_AT = datetime(2026, 1, 31, 9, 30, 0, 123456, UTC)
@@ -61,6 +70,13 @@ _SESSION = Session(
     absolute_expires_at=_LOGGED_IN_AT + timedelta(days=30),
     authenticated_at=_LOGGED_IN_AT,
     methods={"password": _LOGGED_IN_AT},
+)
+_FOUND = FoundSession(
+    session=_SESSION,
+    user=_USER,
+    state=SessionState.ACTIVE,
+    secret_hash=SecretHash(),
+    legacy_cookie=False,
 )
 _LISTED = ListedSession(
     session=_SESSION,
@@ -225,6 +241,7 @@ def _success_examples() -> dict[str, dict[str, Any]]:
         _EXPORT,
         IssuedAccessToken(token=_ACCESS_TOKEN, expires_at=_LOGGED_IN_AT + timedelta(minutes=1)),
         JSONWebKeySet(keys=[_KEY]),
+        introspection_of(_FOUND),
         Health(),
     )
     return {type(each).__name__: {"example": msgspec.to_builtins(each)} for each in bodies}

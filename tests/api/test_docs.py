@@ -75,26 +75,32 @@ def test_operations_that_need_no_session_say_so() -> None:
     assert open_to_all == {*sign_up, *log_in, *reset, "getHealth", "getReadiness"}
 
 
-def test_all_others_take_a_bearer_token_or_the_cookie() -> None:
+def test_all_others_take_a_bearer_token_or_the_cookie_or_are_for_programs() -> None:
     for _, _, operation in OPERATIONS:
         if operation["security"]:
-            assert operation["security"] == [{"bearer": []}, {"cookie": []}]
+            assert operation["security"] in (
+                [{"bearer": []}, {"cookie": []}],
+                [{"serviceToken": []}, {"serviceTokenBasic": []}],
+            )
 
 
-def test_both_authentication_schemes_say_where_the_token_comes_from() -> None:
+def test_all_authentication_schemes_say_where_the_token_comes_from() -> None:
     schemes = COMMITTED["components"]["securitySchemes"]
-    assert list(schemes) == ["bearer", "cookie"]
+    assert list(schemes) == ["bearer", "cookie", "serviceToken", "serviceTokenBasic"]
+    assert "`ostiary service-token create`" in schemes["serviceToken"]["description"]
     assert "`session.token`" in schemes["bearer"]["description"]
     assert "the browser sends it by itself" in schemes["cookie"]["description"]
 
 
 def test_paths_stand_in_the_order_of_a_life() -> None:
-    """Generators and pages keep the order: sign-up first, health last."""
+    """Generators and pages keep the order: sign-up first, then programs, health last."""
     account = ["/signup", "/login", "/me", "/me/password", "/logout"]
     sessions = ["/sessions", "/sessions/{session_id}"]
     paths = list(COMMITTED["paths"])
     assert paths[:5] == account
-    assert paths[-4:] == [*sessions, "/healthz", "/readyz"]
+    programs = [path for path, _, operation in OPERATIONS if "Programs" in operation["tags"]]
+    last = [*sessions, *dict.fromkeys(programs), "/healthz", "/readyz"]
+    assert paths[-len(last) :] == last
     listed = [operation["operationId"] for _, _, operation in OPERATIONS]
     assert sorted(operation_ids()) == sorted(listed)
 

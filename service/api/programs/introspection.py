@@ -85,13 +85,11 @@ _PARAMETERS = Schema(
     title="IntrospectRequest",
     type=OpenAPIType.OBJECT,
     required=["token"],
-    properties={
-        "token": Schema(type=OpenAPIType.STRING, description="The token of a session."),
-        "token_type_hint": Schema(
-            type=OpenAPIType.STRING, description="Ignored, as is every other parameter."
-        ),
-    },
+    description="Other parameters are ignored, `token_type_hint` among them.",
+    properties={"token": Schema(type=OpenAPIType.STRING, description="The token of a session.")},
 )
+
+_EXAMPLE = {"token": "Pyu4wZ1KTm-Ke1wdLj9KW0Xw9cQ3b7sVtWv0cSxZ1i8dN2kqT5uYpHrLgQmEaBfC"}
 
 
 @dataclass
@@ -100,8 +98,8 @@ class IntrospectOperation(Operation):
 
     def __post_init__(self) -> None:
         """Describe the body."""
-        content = {each: OpenAPIMediaType(schema=_PARAMETERS) for each in (FORM, JSON)}
-        self.request_body = RequestBody(content=content, required=True)
+        body = OpenAPIMediaType(schema=_PARAMETERS, example=_EXAMPLE)
+        self.request_body = RequestBody(content={FORM: body, JSON: body}, required=True)
 
 
 class IntrospectionController(Controller):
