@@ -62,6 +62,7 @@ class Event(StrEnum):
     SERVICE_TOKEN_CREATED = "service_token_created"  # noqa: S105
     SERVICE_TOKEN_REVOKED = "service_token_revoked"  # noqa: S105
     SERVICE_TOKEN_CONFIRMED = "service_token_confirmed"  # noqa: S105
+    DATABASE_RESTORED = "database_restored"
 
 
 OPENING = {Event.SIGNED_UP, Event.LOGGED_IN, Event.PASSWORD_RESET}

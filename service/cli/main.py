@@ -7,6 +7,7 @@ import copy
 import click
 
 import service
+from service.cli.after_restore import after_restore
 from service.cli.cleanup import cleanup
 from service.cli.failures import ReportingGroup
 from service.cli.import_lucia import import_lucia
@@ -34,7 +35,7 @@ def main() -> None:
 
 for command in (
     *(serve, migrate, cleanup, user, sessions, mail, secret_key, settings),
-    service_token,
+    *(service_token, after_restore),
     *(import_lucia, openapi),
 ):
     main.add_command(command)
