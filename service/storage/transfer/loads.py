@@ -36,6 +36,26 @@ CREATE TEMPORARY TABLE IF NOT EXISTS added_user (number int, id uuid);
 TRUNCATE loaded_user, loaded_key, loaded_totp, loaded_passkey, loaded_recovery_code, added_user;
 """
 
+# What keeps users out, whatever else is in their batch.
+FIND_REFUSED = """
+WITH missing AS (
+    SELECT number, id FROM loaded_user
+    WHERE NOT EXISTS (SELECT FROM "user" WHERE "user".id = loaded_user.id)
+)
+SELECT number, 'was deleted since it was imported' AS reason
+FROM missing JOIN imported ON kind = 'user' AND imported.id = missing.id
+UNION ALL
+SELECT number, concat('another user has its ',
+                      CASE provider WHEN 'email' THEN 'address' ELSE 'name' END,
+                      ', as ', key.display_name)
+FROM missing JOIN loaded_key USING (number) JOIN key USING (provider, name)
+UNION ALL
+SELECT number, 'another user has its passkey'
+FROM missing JOIN loaded_passkey USING (number) JOIN passkey
+  ON passkey.credential_id = loaded_passkey.credential_id OR passkey.id = loaded_passkey.id
+ORDER BY number
+"""
+
 # Of several rows of one user the first counts.
 ADD_USERS = """
 WITH added AS (
@@ -44,17 +64,18 @@ WITH added AS (
     SELECT DISTINCT ON (id) id, coalesce(created_at, now()), roles, metadata, disabled_at,
            disabled_reason, version, security_version, security_changed_at, passkey_handle
     FROM loaded_user
-    WHERE NOT EXISTS (
-        SELECT FROM imported WHERE kind = 'user' AND imported.id = loaded_user.id)
+    WHERE number <> ALL ($1::int[])
     ORDER BY id, number
     ON CONFLICT DO NOTHING
     RETURNING id
 )
 INSERT INTO added_user
-SELECT min(number), id FROM loaded_user JOIN added USING (id) GROUP BY id
+SELECT min(number), id FROM loaded_user JOIN added USING (id)
+WHERE number <> ALL ($1::int[]) GROUP BY id
 """
 
-# The names and passkeys that somebody has already are left out, and found by `NOT_ADDED`.
+# What another user of the batch has already is left out, and found by `FIND_INCOMPLETE`; so is what
+# somebody has taken since `FIND_REFUSED`.
 ADD_PARTS = """
 INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme, verified_at,
                  created_at)
@@ -82,27 +103,21 @@ SELECT user_id, hash, coalesce(created_at, now())
 FROM loaded_recovery_code JOIN added_user USING (number);
 """
 
-NOT_ADDED = """
-SELECT number, 'was deleted since it was imported' AS reason
-FROM loaded_user LEFT JOIN "user" USING (id)
-WHERE "user".id IS NULL
-UNION ALL
-SELECT number, concat('another user has its ',
-                      CASE provider WHEN 'email' THEN 'address' ELSE 'name' END,
-                      ', as ' || key.display_name)
-FROM loaded_key JOIN added_user USING (number) LEFT JOIN key USING (provider, name)
-WHERE key.user_id IS DISTINCT FROM loaded_key.user_id
-UNION ALL
-SELECT number, 'another user has its passkey'
-FROM loaded_passkey JOIN added_user USING (number)
+FIND_INCOMPLETE = """
+SELECT number FROM loaded_key JOIN added_user USING (number)
+WHERE NOT EXISTS (
+    SELECT FROM key
+    WHERE key.provider = loaded_key.provider AND key.name = loaded_key.name
+      AND key.user_id = loaded_key.user_id)
+UNION
+SELECT number FROM loaded_passkey JOIN added_user USING (number)
 WHERE NOT EXISTS (
     SELECT FROM passkey
     WHERE passkey.user_id = loaded_passkey.user_id AND passkey.id = loaded_passkey.id
       AND passkey.credential_id = loaded_passkey.credential_id)
-ORDER BY number
 """
 
-REMOVE_REJECTED = """
+REMOVE_INCOMPLETE = """
 DELETE FROM "user" WHERE id IN (SELECT id FROM added_user WHERE number = ANY ($1::int[]))
 """
 
@@ -126,20 +141,59 @@ class LoadedUsers(Struct, frozen=True):
 async def load_users(
     connection: asyncpg.Connection[asyncpg.Record], users: Sequence[tuple[int, LoadedUser]]
 ) -> LoadedUsers:
-    """Load users, with their positions in a batch, in one transaction."""
+    """Load users, with their positions in a batch, in one transaction.
+
+    Of several who want one name, the first has it; unless that one is kept out by another name of
+    theirs: then the others are tried again.
+    """
+    new, refused, left = 0, dict[int, str](), list(users)
     with translating_errors():
         async with connection.transaction():
-            await connection.execute(TABLES)
-            for table, records in _records(users).items():
-                await connection.copy_records_to_table(table, records=records)
-            status = await connection.execute(ADD_USERS)
-            await connection.execute(ADD_PARTS)
-            rejected: dict[int, str] = {}
-            for number, reason in await connection.fetch(NOT_ADDED):
-                rejected.setdefault(number, reason)
-            removed = await connection.execute(REMOVE_REJECTED, list(rejected))
-            await connection.execute(REMEMBER)
-    return LoadedUsers(_rows_of(status) - _rows_of(removed), rejected)
+            while left:
+                await _copy(connection, left)
+                for number, reason in await connection.fetch(FIND_REFUSED):
+                    refused.setdefault(number, reason)
+                added, incomplete = await _add(connection, [*refused])
+                new += added
+                left = [each for each in left if each[0] in incomplete]
+            await _refuse_the_missing(connection, users, refused)
+    return LoadedUsers(new, refused)
+
+
+async def _copy(
+    connection: asyncpg.Connection[asyncpg.Record], users: Sequence[tuple[int, LoadedUser]]
+) -> None:
+    await connection.execute(TABLES)
+    for table, records in _records(users).items():
+        await connection.copy_records_to_table(table, records=records)
+
+
+async def _add(
+    connection: asyncpg.Connection[asyncpg.Record], refused: list[int]
+) -> tuple[int, set[int]]:
+    """Add what was copied but for those refused. Returns how many were, and who is incomplete."""
+    status = await connection.execute(ADD_USERS, refused)
+    await connection.execute(ADD_PARTS)
+    incomplete = {row["number"] for row in await connection.fetch(FIND_INCOMPLETE)}
+    removed = await connection.execute(REMOVE_INCOMPLETE, [*incomplete])
+    await connection.execute(REMEMBER)
+    return _rows_of(status) - _rows_of(removed), incomplete
+
+
+FIND_EXISTING = 'SELECT id FROM "user" WHERE id = ANY ($1::uuid[])'
+
+
+async def _refuse_the_missing(
+    connection: asyncpg.Connection[asyncpg.Record],
+    users: Sequence[tuple[int, LoadedUser]],
+    refused: dict[int, str],
+) -> None:
+    """Add to ``refused`` who is neither there nor refused: a second row of a user who was."""
+    found = await connection.fetch(FIND_EXISTING, [user.id for _, user in users])
+    existing = {row["id"] for row in found}
+    for number, user in users:
+        if user.id not in existing:
+            refused.setdefault(number, "an earlier row with its id was rejected")
 
 
 def _rows_of(status: str) -> int:
