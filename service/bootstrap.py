@@ -43,6 +43,7 @@ from service.auth.programs.signing_keys import SigningKeys
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
 from service.auth.reauthentication import Reauthentication
+from service.auth.restores import Restores
 from service.auth.sealed_secrets import SealedSecrets
 from service.auth.secret_keys import Keyring
 from service.auth.sessions import Sessions
@@ -101,6 +102,7 @@ class Services(Struct, frozen=True, kw_only=True):
     outbox: Outbox
     service_tokens: ServiceTokens
     service_token_admin: ServiceTokenAdmin
+    restores: Restores
 
 
 def never() -> bool:
@@ -166,6 +168,7 @@ async def open_services(
                 *(database, sessions, questions, passkey_answers, rate_limiter, notices)
             ),
         )
+    user_admin = UserAdmin(database, hasher, challenges, password_changes, notices)
     try:
         yield Services(
             database=database,
@@ -205,7 +208,7 @@ async def open_services(
             ),
             undo=Undo(database, challenges, outbox, notices),
             keys=Keys(database),
-            user_admin=UserAdmin(database, hasher, challenges, password_changes, notices),
+            user_admin=user_admin,
             readiness=Readiness(probes, hasher, is_draining),
             keyring=keyring,
             sealed_secrets=SealedSecrets(database, keyring),
@@ -216,6 +219,7 @@ async def open_services(
             outbox=outbox,
             service_tokens=ServiceTokens(database, service_token_lookups),
             service_token_admin=ServiceTokenAdmin(database),
+            restores=Restores(database, user_admin),
         )
     finally:
         await hasher.close()

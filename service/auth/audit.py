@@ -63,6 +63,9 @@ class Event(StrEnum):
     SERVICE_TOKEN_REVOKED = "service_token_revoked"  # noqa: S105
     SERVICE_TOKEN_CONFIRMED = "service_token_confirmed"  # noqa: S105
     SIGNING_KEY_ROTATED = "signing_key_rotated"
+    DATABASE_RESTORED = "database_restored"
+    USERS_EXPORTED = "users_exported"
+    USERS_IMPORTED = "users_imported"
 
 
 OPENING = {Event.SIGNED_UP, Event.LOGGED_IN, Event.PASSWORD_RESET}

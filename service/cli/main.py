@@ -7,9 +7,12 @@ import copy
 import click
 
 import service
+from service.cli.after_restore import after_restore
 from service.cli.cleanup import cleanup
+from service.cli.export import export
 from service.cli.failures import ReportingGroup
 from service.cli.import_lucia import import_lucia
+from service.cli.import_users import import_users
 from service.cli.mail import mail
 from service.cli.migrate import migrate
 from service.cli.openapi import openapi
@@ -35,8 +38,8 @@ def main() -> None:
 
 for command in (
     *(serve, migrate, cleanup, user, sessions, mail, secret_key, signing_key, settings),
-    service_token,
-    *(import_lucia, openapi),
+    *(service_token, after_restore),
+    *(export, import_users, import_lucia, openapi),
 ):
     main.add_command(command)
 
