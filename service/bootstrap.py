@@ -40,6 +40,7 @@ from service.auth.programs.key_rotation import KeyRotation
 from service.auth.programs.service_token_admin import ServiceTokenAdmin
 from service.auth.programs.service_tokens import ServiceTokens
 from service.auth.programs.signing_keys import SigningKeys
+from service.auth.programs.verification import Verification
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
 from service.auth.reauthentication import Reauthentication
@@ -103,6 +104,7 @@ class Services(Struct, frozen=True, kw_only=True):
     service_tokens: ServiceTokens
     service_token_admin: ServiceTokenAdmin
     restores: Restores
+    verification: Verification
 
 
 def never() -> bool:
@@ -220,6 +222,7 @@ async def open_services(
             service_tokens=ServiceTokens(database, service_token_lookups),
             service_token_admin=ServiceTokenAdmin(database),
             restores=Restores(database, user_admin),
+            verification=Verification(sessions, step_up),
         )
     finally:
         await hasher.close()

@@ -28,6 +28,7 @@ from service.settings.sessions import SessionSettings
 from service.settings.totp import TOTPSettings
 from service.settings.usernames import UsernameSettings
 from service.settings.values import Duration, Environment, LogFormat
+from service.settings.verify import VerifySettings
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -112,6 +113,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     passkeys: PasskeySettings = PasskeySettings()
     mail: MailSettings = MailSettings()
     jwt: JWTSettings = JWTSettings()
+    verify: VerifySettings = VerifySettings()
     database: DatabaseOptions = DatabaseOptions()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -23,6 +23,7 @@ from service.settings.secret_keys import SecretKeys
 from service.settings.service_links import service_links
 from service.settings.smtp_url import SMTPServer
 from service.settings.values import Delay, Duration, HeaderNames, Networks, Rate, SameSite, Words
+from service.settings.verify_policies import VerifyPolicies
 
 PREFIX = "OSTIARY_"
 
@@ -34,7 +35,7 @@ MAX_DRAIN_PERIOD = Duration.parse("1h")
 
 _PARSED_TYPES = {
     *(Delay, Duration, HeaderNames, HostNames, LinkURL, Mailbox, Networks, Origins, Rate),
-    *(PasskeyOrigins, SecretKeys, SMTPServer, Words, Issuer, Audiences),
+    *(PasskeyOrigins, SecretKeys, SMTPServer, VerifyPolicies, Words, Issuer, Audiences),
 }
 _EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 

@@ -180,6 +180,7 @@ def headers_of(error: Exception, kind: ProblemType) -> dict[str, str]:
     return kind.headers
 
 
-def step_up_challenge(max_age: int) -> str:
-    """Return the challenge that asks for a recent proof of the user (RFC 9470, section 3)."""
-    return f'Bearer error="insufficient_user_authentication", max_age="{max_age}"'
+def step_up_challenge(max_age: int | None) -> str:
+    """Return the challenge that asks for a better proof of the user (RFC 9470, section 3)."""
+    challenge = 'Bearer error="insufficient_user_authentication"'
+    return challenge if max_age is None else f'{challenge}, max_age="{max_age}"'
