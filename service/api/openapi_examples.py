@@ -75,6 +75,7 @@ _FOUND = FoundSession(
     session=_SESSION,
     user=_USER,
     state=SessionState.ACTIVE,
+    found_at=_LOGGED_IN_AT,
     secret_hash=SecretHash(),
     legacy_cookie=False,
 )
