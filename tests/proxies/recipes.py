@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protect-your-app.md"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "nginx"
 HOST = "app.example.com"
 
 NGINX = """
@@ -65,18 +67,20 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
-    """A proxy, Debian's package of it if there is one, and how it is started."""
+    """A proxy, Debian's package of it if there is one, and how it is started.
+
+    ``source`` returns what users copy.
+    """
 
     name: str
+    program: str
     package: str | None
+    source: Callable[[], str]
     command: Callable[[str, Place, str], Sequence[str]]
 
     def text(self, place: Place, replaced: Mapping[str, str]) -> str:
-        """Return the recipe of the document; ``replaced`` are texts that a user changes in it."""
-        section = DOCUMENT.read_text(encoding="utf-8").partition(f"\n## {self.name}\n")[2]
-        found = re.search(r"```\w+\n(.*?)```", section, re.DOTALL)
-        assert found is not None
-        text = found[1]
+        """Return the recipe; ``replaced`` are texts that a user changes in it."""
+        text = self.source()
         texts = {
             "127.0.0.1:8000": f"127.0.0.1:{place.service}",
             "127.0.0.1:3000": f"127.0.0.1:{place.application}",
@@ -90,6 +94,22 @@ class Recipe(Struct, frozen=True, kw_only=True):
         for old, new in texts.items():
             text = text.replace(old, new)
         return text
+
+
+def documented(name: str) -> str:
+    """Return the recipe for a proxy in the document."""
+    section = DOCUMENT.read_text(encoding="utf-8").partition(f"\n## {name}\n")[2]
+    found = re.search(r"```\w+\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def example() -> str:
+    """Return the example of nginx, with the files that it includes."""
+    text = (EXAMPLE / "app.conf").read_text(encoding="utf-8")
+    for name in ("ostiary.conf", "ostiary-request.conf"):
+        text = text.replace(f"include {name};", (EXAMPLE / name).read_text(encoding="utf-8"))
+    return text
 
 
 def nginx_command(program: str, place: Place, text: str) -> Sequence[str]:
@@ -120,12 +140,26 @@ def envoy_command(program: str, place: Place, text: str) -> Sequence[str]:
     return [program, "-c", str(path), "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
 
 
-NGINX_RECIPE = Recipe(name="nginx", package="nginx-light", command=nginx_command)
-CADDY_RECIPE = Recipe(name="Caddy", package="caddy", command=caddy_command)
-TRAEFIK_RECIPE = Recipe(name="Traefik", package=None, command=traefik_command)
-ENVOY_RECIPE = Recipe(name="Envoy", package=None, command=envoy_command)
+def _documented(
+    name: str, package: str | None, command: Callable[[str, Place, str], Sequence[str]]
+) -> Recipe:
+    source = partial(documented, name)
+    return Recipe(name=name, program=name.lower(), package=package, source=source, command=command)
 
-RECIPES = (NGINX_RECIPE, CADDY_RECIPE, TRAEFIK_RECIPE, ENVOY_RECIPE)
+
+NGINX_RECIPE = _documented("nginx", "nginx-light", nginx_command)
+CADDY_RECIPE = _documented("Caddy", "caddy", caddy_command)
+TRAEFIK_RECIPE = _documented("Traefik", None, traefik_command)
+ENVOY_RECIPE = _documented("Envoy", None, envoy_command)
+NGINX_EXAMPLE = Recipe(
+    name="the example of nginx",
+    program="nginx",
+    package="nginx-light",
+    source=example,
+    command=nginx_command,
+)
+
+RECIPES = (NGINX_RECIPE, CADDY_RECIPE, TRAEFIK_RECIPE, ENVOY_RECIPE, NGINX_EXAMPLE)
 
 
 def policies() -> str:

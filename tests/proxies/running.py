@@ -66,7 +66,7 @@ class Proxies:
 
 def program_of(recipe: Recipe) -> str:
     """Return the path of a proxy; skip the test if it is not there, and Debian has no package."""
-    program = shutil.which(recipe.name.lower()) or f"/usr/sbin/{recipe.name.lower()}"
+    program = shutil.which(recipe.program) or f"/usr/sbin/{recipe.program}"
     if not Path(program).exists():
         if recipe.package is None:
             pytest.skip(f"{recipe.name} is not installed, and Debian has no package of it")
