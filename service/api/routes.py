@@ -28,9 +28,9 @@ CONTROLLERS = (
     UndoController,
     FactorController,
     PasskeyController,
+    AccessTokenController,
     SessionController,
     IntrospectionController,
-    AccessTokenController,
     HealthController,
 )
 
