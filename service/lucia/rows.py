@@ -8,7 +8,7 @@ milliseconds since 1970).
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -19,7 +19,7 @@ from service.model.sessions import SecretHash
 from service.model.users import PasswordHash
 from service.transfer.names import name_of
 from service.transfer.rejections import RowRejected
-from service.transfer.user_ids import KEY_NAMESPACE, user_id_of
+from service.transfer.user_ids import key_id_of, user_id_of
 
 # The end of the year 9999, the last that both Python and PostgreSQL have.
 MAX_TIME = 253_402_300_799_000
@@ -76,7 +76,7 @@ def key_of(key_id: str, hashed_password: str | None, lucia_user_id: str) -> Impo
     if hashed_password is not None and not is_verifiable(hashed_password):
         raise RowRejected("its password hash has an unknown form, or costs too much to verify")
     return ImportedKey(
-        id=uuid5(KEY_NAMESPACE, key_id),
+        id=key_id_of(provider, text),
         provider=provider,
         name=name.name,
         display_name=name.display_name,

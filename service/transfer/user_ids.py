@@ -18,3 +18,8 @@ def user_id_of(foreign_id: str) -> UUID:
         return UUID(foreign_id)
     except ValueError:
         return uuid5(USER_NAMESPACE, foreign_id)
+
+
+def key_id_of(provider: str, name: str) -> UUID:
+    """Return the id by which a later import knows a key."""
+    return uuid5(KEY_NAMESPACE, f"{provider}:{name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ from service.transfer.format import KeyRow, UserRow
 from service.transfer.names import name_of
 from service.transfer.rejections import RowRejected
 from service.transfer.strict_json import parse_object
-from service.transfer.user_ids import KEY_NAMESPACE, user_id_of
+from service.transfer.user_ids import key_id_of, user_id_of
 
 StructT = TypeVar("StructT", bound=Struct)
 
@@ -138,7 +138,7 @@ class UserRows:
                 )
             text, scheme = parsed.text, parsed.scheme
         key = LoadedKey(
-            id=uuid5(KEY_NAMESPACE, f"{row.provider}:{row.name}"),
+            id=key_id_of(row.provider, row.name),
             provider=row.provider,
             name=name.name,
             user_id=user_id,
