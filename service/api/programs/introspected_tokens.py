@@ -11,11 +11,11 @@ from litestar.types import Receive, Scope
 from msgspec import Struct
 
 from service.api.http.errors import BodyTimeout, InvalidRequest, UnsupportedMediaType
-from service.api.http.json_body import JSON, parse_json_object
+from service.api.http.json_body import parse_json_object
 from service.auth.errors import FieldCode, InvalidField, ValidationFailed
 from service.model.deadline import postpone_deadline
 
-FORM = "application/x-www-form-urlencoded"
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 
 # Programs pass on whatever they were sent as a token, and its length is no reason to fail.
 MAX_BODY_SIZE = 2 * 1024 * 1024

@@ -8,7 +8,6 @@ from litestar import Controller, post
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
-from service.api.http.json_body import JSON
 from service.api.http.problem_types import (
     MALFORMED_JSON,
     PAYLOAD_TOO_LARGE,
@@ -17,7 +16,7 @@ from service.api.http.problem_types import (
     VALIDATION_FAILED,
 )
 from service.api.http.responses import PROGRAM_PROBLEMS, PROGRAM_SECURITY, problem_responses
-from service.api.programs.introspected_tokens import FORM
+from service.api.programs.introspected_tokens import FORM, JSON
 from service.api.programs.introspection import INACTIVE, PATH, Introspection
 
 _PARAMETERS = Schema(
