@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -19,7 +22,7 @@ from cost import NO_MAINTENANCE, positive, process_of
 from cpu_time import CpuTimes, Part
 from load import require_none, require_wrk, wrk
 from machine import machine
-from servers import ROOT, execute, postgresql
+from servers import ROOT, environment, execute, postgresql
 
 BASELINE = "GET /me"
 PARTS = (Part.SERVICE, Part.POSTGRESQL)
@@ -29,19 +32,24 @@ Cost = Mapping[Part, float]
 
 @dataclass(frozen=True)
 class Load:
-    """Requests of one kind: each with the token of a user, and with further headers."""
+    """Requests of one kind: each with the token of a user, and with further headers.
+
+    ``introspects`` is how a program sends it, as a form or as JSON, in place of the user.
+    """
 
     name: str
     path: str
     transport: str = "cookie"
     headers: Mapping[str, str] = field(default_factory=dict)
+    introspects: str | None = None
 
-    def send(self, url: str, tokens: Path) -> int:
+    def send(self, url: str, tokens: Path, service_token: str) -> int:
         """Send requests for a second; return how many were answered."""
-        fields = [f"{name}: {value}" for name, value in self.headers.items()]
-        numbers = wrk(
-            "me.lua", url + self.path, GET_CONNECTIONS, 1, str(tokens), self.transport, *fields
-        )
+        script, arguments = "me.lua", [self.transport]
+        arguments += [f"{name}: {value}" for name, value in self.headers.items()]
+        if self.introspects is not None:
+            script, arguments = "introspect.lua", [self.introspects, service_token]
+        numbers = wrk(script, url + self.path, GET_CONNECTIONS, 1, str(tokens), *arguments)
         requests, *_, refused, broken = numbers
         require_none(refused + broken, f"requests to {self.path} failed")
         return requests
@@ -59,6 +67,8 @@ LOADS = (
     Load(BASELINE, "/me"),
     Load("GET /verify", "/verify", headers={"X-Forwarded-Method": "GET"}),
     Load("GET /verify, headers of a proxy", "/verify", headers=FORWARDED),
+    Load("POST /introspect, form", "/introspect", introspects="form"),
+    Load("POST /introspect, JSON", "/introspect", introspects="json"),
 )
 
 
@@ -72,28 +82,45 @@ def measure(rounds: int, seconds: int) -> dict[str, list[Cost]]:
             candidate = Candidate("this", ROOT, server.url("programs"), directory / "tokens")
             candidate.set_up()
             asyncio.run(execute(candidate.url, "VACUUM (ANALYZE)"))
+            token = service_token(candidate)
             for _ in range(rounds):
                 with candidate.serving() as (service, url):
-                    turns = take_turns(url, candidate.tokens, service, process_of(server), seconds)
+                    sends = [partial(each.send, url, candidate.tokens, token) for each in LOADS]
+                    turns = take_turns(sends, service, process_of(server), seconds)
                 for load, costs in turns.items():
                     found[load].append({p: median(cost[p] for cost in costs) for p in PARTS})
     return found
 
 
 def take_turns(
-    url: str, tokens: Path, service: int, postmaster: int, seconds: int
+    sends: Sequence[Callable[[], int]], service: int, postmaster: int, seconds: int
 ) -> dict[str, list[Cost]]:
     """Send each load for a second, ``seconds`` times, forwards and backwards in turn."""
     costs: dict[str, list[Cost]] = {load.name: [] for load in LOADS}
-    for load in LOADS:
-        load.send(url, tokens)
+    for send in sends:
+        send()
+    named = list(zip(LOADS, sends, strict=True))
     for turn in range(seconds):
-        for load in LOADS if turn % 2 == 0 else reversed(LOADS):
+        for load, send in named if turn % 2 == 0 else reversed(named):
             before = CpuTimes(service, postmaster)
-            requests = load.send(url, tokens)
+            requests = send()
             spent = CpuTimes(service, postmaster).since(before)
             costs[load.name].append({part: spent[part] / requests * 1e6 for part in PARTS})
     return costs
+
+
+def service_token(candidate: Candidate) -> str:
+    """Create a service token that introspects; return its text."""
+    command = ["service-token", "create", "bench", "--scope", "introspect"]
+    created = subprocess.run(
+        [sys.executable, "-m", "service", *command],
+        cwd=candidate.checkout,
+        env=environment(candidate.url, candidate.checkout),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return created.stdout.splitlines()[0]
 
 
 def table(found: Mapping[str, Sequence[Cost]]) -> str:

@@ -25,6 +25,7 @@ from service.api.http.response_headers import ResponseHeaders
 from service.api.http.session_cookie import SessionCookie
 from service.api.http.state import APIState, FieldParsers
 from service.api.openapi import openapi_document
+from service.api.programs.introspection import introspect
 from service.api.programs.verify import Verify
 from service.api.routes import CONTROLLERS
 from service.auth.cleanup import clean_up
@@ -78,7 +79,9 @@ def create_app(
         varies=bool(settings.http.allowed_origins),
         is_draining=is_draining,
     )
-    entrance = Entrance(app, Verify(settings.verify), settings, headers)
+    entrance = Entrance(
+        app, settings, headers, verify=Verify(settings.verify), introspect=introspect
+    )
     app.asgi_handler = entrance
     if settings.metrics.port is not None or settings.log.requests:
         app.asgi_handler = Instrumentation(entrance, logs_requests=settings.log.requests)

@@ -14,7 +14,7 @@ from service.api.health import HealthController
 from service.api.me import MeController
 from service.api.password_resets import PasswordResetController
 from service.api.programs.access_tokens import AccessTokenController
-from service.api.programs.introspection import IntrospectionController
+from service.api.programs.introspection_document import IntrospectionDocument
 from service.api.programs.verify_document import VerifyDocument
 from service.api.sessions import SessionController
 from service.api.undo import UndoController
@@ -31,12 +31,11 @@ CONTROLLERS = (
     PasskeyController,
     AccessTokenController,
     SessionController,
-    IntrospectionController,
     HealthController,
 )
 
-# What is described: `/verify` is answered beside Litestar.
-DESCRIBED = (*CONTROLLERS[:-1], VerifyDocument, HealthController)
+# What is described: `/introspect` and `/verify` are answered beside Litestar.
+DESCRIBED = (*CONTROLLERS[:-1], IntrospectionDocument, VerifyDocument, HealthController)
 
 
 def operation_ids() -> list[str]:

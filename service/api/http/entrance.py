@@ -25,6 +25,7 @@ from service.api.http.unread_bodies import WITHOUT_BODY, UnreadBody
 from service.model.deadline import start_deadline
 from service.settings import Settings
 
+INTROSPECTION_PATH = b"/introspect"
 # Requests to this path, and to all below it, are about requests to other applications.
 VERIFY_PATH = b"/verify"
 _BELOW_VERIFY_PATH = VERIFY_PATH + b"/"
@@ -47,11 +48,21 @@ class Entrance:
     """An ASGI application before that of Litestar."""
 
     def __init__(
-        self, app: Litestar, verify: ASGIApp, settings: Settings, headers: ResponseHeaders
+        self,
+        app: Litestar,
+        settings: Settings,
+        headers: ResponseHeaders,
+        *,
+        verify: ASGIApp,
+        introspect: ASGIApp,
     ) -> None:
-        """``verify`` answers the requests to `VERIFY_PATH`."""
+        """``verify`` answers the requests to `VERIFY_PATH`, ``introspect`` those to its own path.
+
+        Both see to bodies that they do not read.
+        """
         self._app = app.asgi_handler
         self._verify = verify
+        self._introspect = introspect
         self._headers = headers
         self._seconds = settings.server.request_timeout
         self._paths = frozenset(
@@ -74,7 +85,8 @@ class Entrance:
         if path == VERIFY_PATH or path.startswith(_BELOW_VERIFY_PATH):
             await self._let_verify(scope, receive, without_body(send) if method == "HEAD" else send)
             return
-        if method not in WITHOUT_BODY:
+        app = self._introspect if path == INTROSPECTION_PATH else self._app
+        if app is self._app and method not in WITHOUT_BODY:
             body = UnreadBody(scope, receive, send)
             receive, send = body.receive, body.send
         if method == "HEAD":
@@ -90,8 +102,11 @@ class Entrance:
         except Exception as error:  # noqa: BLE001
             answer = problem_response(Request(scope, receive, send), error)
         if answer is None:
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
         else:
+            if app is self._introspect:
+                body = UnreadBody(scope, receive, send)
+                receive, send = body.receive, body.send
             request: Request[Any, Any, Any] = Request(scope, receive, send)
             await answer.to_asgi_response(app=None, request=request)(scope, receive, send)
 

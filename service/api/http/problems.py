@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import structlog
 from litestar import Request
 from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.types import Receive, Scope, Send
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.content_length import content_length
@@ -108,6 +109,13 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> JSONR
         media_type=MEDIA_TYPE,
         headers=headers_of(error, kind) | (CLOSE if has_unread_body(request) else {}),
     )
+
+
+async def send_problem(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the response of an exception, where there is no route of Litestar's to do so."""
+    request: Request[Any, Any, Any] = Request(scope, receive, send)
+    response = problem_response(request, error)
+    await response.to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
 def members_of(error: Exception) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 from litestar.types import Scope as ASGIScope
 
-from service.api.http.state import state_of
+from service.api.http.state import APIState, state_of
 from service.auth.errors import InsufficientScope
 from service.auth.programs.presented_tokens import PresentedToken
 from service.model.service_tokens import Scope, ServiceToken
@@ -36,13 +36,17 @@ def require_scope(scope: Scope) -> Guard:
     async def require_service_token(
         connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
     ) -> None:
-        service_tokens = state_of(connection).services.service_tokens
-        token = await service_tokens.authenticate(presented_token(connection.scope))
-        connection.scope["auth"] = token
-        if scope not in token.scopes:
-            raise InsufficientScope(scope)
+        await authorise(connection.scope, state_of(connection), scope)
 
     return require_service_token
+
+
+async def authorise(request: ASGIScope, state: APIState, scope: Scope) -> None:
+    """Do what the guard does, for what is no route of Litestar's."""
+    token = await state.services.service_tokens.authenticate(presented_token(request))
+    request["auth"] = token
+    if scope not in token.scopes:
+        raise InsufficientScope(scope)
 
 
 def presented_token(scope: ASGIScope) -> PresentedToken | None:
