@@ -33,6 +33,7 @@ from service.auth.factors.passkey_names import PasskeyName
 from service.auth.factors.totp import TOTPCode
 from service.auth.identifiers import Identifier
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
+from service.auth.programs.service_tokens import ServiceTokens
 from service.auth.reserved_usernames import UsernamePolicy
 from service.auth.uniform_timing import measure_verify_times
 from service.auth.usernames import Username
@@ -41,6 +42,8 @@ from service.bootstrap import Services, never, open_services
 from service.mail.configured import mail_sender
 from service.settings import Settings
 from service.settings.http import HSTS_OFF
+
+MINUTE = 60.0
 
 
 def create_app(
@@ -98,6 +101,7 @@ async def running_background_tasks(services: Services, settings: Settings) -> As
         for name, task in tasks.items()
     ]
     running.append(asyncio.create_task(answering_resets(services, settings)))
+    running.append(asyncio.create_task(recording_uses(services.service_tokens)))
     sender = mail_sender(services.database, services.keyring, settings)
     if sender is not None:
         interval = settings.mail.mail_poll_interval
@@ -115,6 +119,11 @@ async def answering_resets(services: Services, settings: Settings) -> None:
     """Mail the links to reset passwords that are requested, until cancelled."""
     resets, interval = services.password_resets, settings.mail.mail_poll_interval
     await run_periodically("mail_reset_links", resets.answer_requests, interval, resets.wait)
+
+
+async def recording_uses(tokens: ServiceTokens) -> None:
+    """Record when service tokens were used, until cancelled."""
+    await run_periodically("record_service_token_uses", tokens.record_uses, MINUTE, tokens.wait)
 
 
 def api_state(settings: Settings, services: Services) -> APIState:

@@ -35,6 +35,8 @@ from service.auth.outbox import Outbox
 from service.auth.password_changes import PasswordChanges
 from service.auth.password_removals import PasswordRemovals
 from service.auth.password_resets import PasswordResets
+from service.auth.programs.service_token_admin import ServiceTokenAdmin
+from service.auth.programs.service_tokens import ServiceTokens
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
 from service.auth.reauthentication import Reauthentication
@@ -49,6 +51,7 @@ from service.auth.ways_in import WaysIn
 from service.settings import Settings
 from service.settings.secret_key_file import development_secret_keys
 from service.storage.database import Database
+from service.storage.programs.service_token_lookups import ServiceTokenLookups
 from service.storage.session_lookups import SessionLookups
 
 
@@ -90,6 +93,8 @@ class Services(Struct, frozen=True, kw_only=True):
     sealed_secrets: SealedSecrets
     challenges: Challenges
     outbox: Outbox
+    service_tokens: ServiceTokens
+    service_token_admin: ServiceTokenAdmin
 
 
 def never() -> bool:
@@ -108,6 +113,7 @@ async def open_services(
     keyring = Keyring(settings.secret_keys or development_secret_keys(settings.data_dir))
     database = Database(database_url, settings.database)
     lookups = SessionLookups(database_url, settings.database)
+    service_token_lookups = ServiceTokenLookups(database_url, settings.database)
     probes = Database(database_url, replace(settings.database, pool_size=1))
     hasher = Hasher(settings.argon2, settings.hashing, processes=settings.hash_processes)
     sessions = Sessions(database, lookups, settings.sessions, settings.sessions_per_user)
@@ -198,9 +204,12 @@ async def open_services(
             sealed_secrets=SealedSecrets(database, keyring),
             challenges=challenges,
             outbox=outbox,
+            service_tokens=ServiceTokens(database, service_token_lookups),
+            service_token_admin=ServiceTokenAdmin(database),
         )
     finally:
         await hasher.close()
         await lookups.close()
+        await service_token_lookups.close()
         await database.close()
         await probes.close()

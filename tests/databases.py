@@ -278,7 +278,8 @@ WHERE datname = current_database()
 ERASE = """
 BEGIN;
 LOCK TABLE reset_request, "user", key, session, device, rate_limit, imported, username_hold,
-    sealed_secret, challenge, claimed_nonce, mail IN EXCLUSIVE MODE;
+    sealed_secret, challenge, claimed_nonce, mail, service_token, invitation, signing_key, restore
+    IN EXCLUSIVE MODE;
 DELETE FROM "user";
 DELETE FROM sealed_secret;
 DELETE FROM challenge;
@@ -288,6 +289,10 @@ DELETE FROM mail;
 DELETE FROM rate_limit;
 DELETE FROM imported;
 DELETE FROM username_hold;
+DELETE FROM service_token;
+DELETE FROM invitation;
+DELETE FROM signing_key;
+DELETE FROM restore;
 COMMIT;
 """
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 from hypothesis import strategies as st
 
+from service.auth.programs.presented_tokens import PresentedToken
 from tests.databases import execute, fetch
 
 PASSWORD = "correct horse battery staple"
@@ -35,6 +36,30 @@ def sign_up(client: httpx.Client, username: str = "Alice", **fields: Any) -> htt
 
 def log_in(client: httpx.Client, username: str = "Alice", **fields: Any) -> httpx.Response:
     return client.post("/login", json={"username": username, "password": PASSWORD, **fields})
+
+
+def service_token(database_url: str, *scopes: str, **columns: Any) -> str:
+    """Insert a service token with these scopes, valid for a day unless ``columns`` say otherwise.
+
+    Returns its text.
+    """
+    token = PresentedToken.issue()
+    values: dict[str, Any] = {
+        "id": token.id,
+        "name": f"t{token.id.hex}",
+        "secret_hash": token.secret_hash,
+        "scopes": list(scopes),
+        "expires_at": datetime.now(UTC) + timedelta(days=1),
+        **columns,
+    }
+    places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+    names = ", ".join(values)
+    execute(
+        database_url,
+        f"INSERT INTO service_token ({names}) VALUES ({places})",
+        *values.values(),
+    )
+    return token.text
 
 
 def token_of(response: httpx.Response) -> str:

@@ -59,6 +59,11 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
                     "passkeys, recovery codes.",
                 ),
                 Tag(name="Sessions", description="The sessions of a user, one for each device."),
+                Tag(
+                    name="Programs",
+                    description="For other programs, which hold service tokens. No page of a "
+                    "browser can read the responses (no CORS).",
+                ),
                 Tag(name="Health", description="Checks for load balancers and monitoring."),
             ],
             components=Components(security_schemes=security_schemes(cookie)),
@@ -75,7 +80,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
 
 
 def security_schemes(cookie: str) -> dict[str, SecurityScheme | Reference]:
-    """Return the two ways to send a token. ``cookie`` is the name of the session cookie."""
+    """Return the ways to send a token. ``cookie`` is the name of the session cookie."""
     return {
         "bearer": SecurityScheme(
             type="http",
@@ -91,6 +96,18 @@ def security_schemes(cookie: str) -> dict[str, SecurityScheme | Reference]:
             description="For browsers. Sign-up and log-in set the cookie, unless the transport is "
             "`bearer`; log-out clears it. It is `HttpOnly`: the browser sends it by itself and no "
             "script can read it, so there is nothing to enter on the page `/docs`.",
+        ),
+        "serviceToken": SecurityScheme(
+            type="http",
+            scheme="bearer",
+            description="For other programs. `ostiary service-token create` makes the token, which "
+            "begins with `ost_` and permits what its scopes say.",
+        ),
+        "serviceTokenBasic": SecurityScheme(
+            type="http",
+            scheme="basic",
+            description="For programs that know no other way: the service token as the password, "
+            "with any user.",
         ),
     }
 

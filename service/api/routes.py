@@ -13,6 +13,7 @@ from service.api.factors.passkeys import PasskeyController
 from service.api.health import HealthController
 from service.api.me import MeController
 from service.api.password_resets import PasswordResetController
+from service.api.programs.introspection import IntrospectionController
 from service.api.sessions import SessionController
 from service.api.undo import UndoController
 
@@ -27,6 +28,7 @@ CONTROLLERS = (
     FactorController,
     PasskeyController,
     SessionController,
+    IntrospectionController,
     HealthController,
 )
 

@@ -59,6 +59,9 @@ class Event(StrEnum):
     MAIL_REQUEST_THROTTLED = "mail_request_throttled"
     RESET_LINK_MADE = "reset_link_made"
     USER_DELETED = "user_deleted"
+    SERVICE_TOKEN_CREATED = "service_token_created"  # noqa: S105
+    SERVICE_TOKEN_REVOKED = "service_token_revoked"  # noqa: S105
+    SERVICE_TOKEN_CONFIRMED = "service_token_confirmed"  # noqa: S105
 
 
 OPENING = {Event.SIGNED_UP, Event.LOGGED_IN, Event.PASSWORD_RESET}

@@ -30,6 +30,7 @@ __all__ = [
     "InvalidCredentials",
     "InvalidField",
     "InvalidInvitation",
+    "InvalidServiceToken",
     "KeyInUse",
     "KeyTaken",
     "LastKey",
@@ -39,6 +40,7 @@ __all__ = [
     "NoSuchMail",
     "NoSuchPasskey",
     "NoSuchResource",
+    "NoSuchServiceToken",
     "NoSuchSession",
     "NoSuchUser",
     "NotAuthenticated",
@@ -50,7 +52,9 @@ __all__ = [
     "SecondFactorRequired",
     "SecretKeyMissing",
     "SecretUnreadable",
+    "ServiceTokenNameTaken",
     "SignUpClosed",
+    "TooManyServiceTokens",
     "UnknownPasskey",
     "UsernameTaken",
     "ValidationFailed",
@@ -159,6 +163,13 @@ class InvalidInvitation(AuthError):
 
     code = "invalid_invitation"
     message = "The invitation is not valid."
+
+
+class InvalidServiceToken(AuthError):
+    """The request carries no service token that may be used; clients must not learn why."""
+
+    code = "invalid_service_token"
+    message = "There is no valid service token."
 
 
 class InsufficientScope(AuthError):
@@ -351,6 +362,27 @@ class NoSuchUser(AuthError):
 
     code = "no_such_user"
     message = "There is no user with that name or id."
+
+
+class NoSuchServiceToken(AuthError):
+    """There is no service token with that name or id."""
+
+    code = "no_such_service_token"
+    message = "There is no service token with that name or id."
+
+
+class ServiceTokenNameTaken(AuthError):
+    """There is a service token with that name, perhaps one that has expired."""
+
+    code = "service_token_name_taken"
+    message = "There is a service token with that name: revoke it first, or take another name."
+
+
+class TooManyServiceTokens(AuthError):
+    """There are as many service tokens as there may be."""
+
+    code = "too_many_service_tokens"
+    message = "There are 1,000 service tokens: revoke some first."
 
 
 class HashingUnavailable(AuthError):

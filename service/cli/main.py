@@ -15,6 +15,7 @@ from service.cli.migrate import migrate
 from service.cli.openapi import openapi
 from service.cli.secret_key import secret_key
 from service.cli.serve import serve
+from service.cli.service_token import service_token
 from service.cli.sessions import sessions
 from service.cli.settings import settings
 from service.cli.user import user
@@ -33,6 +34,7 @@ def main() -> None:
 
 for command in (
     *(serve, migrate, cleanup, user, sessions, mail, secret_key, settings),
+    service_token,
     *(import_lucia, openapi),
 ):
     main.add_command(command)

@@ -11,7 +11,7 @@ from service.metrics.kinds import Counter, Gauge, Histogram
 OF_REQUESTS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 OF_HASHES = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 OF_WAITS = (0.0001, 0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0)
-# Sessions.
+# Sessions, or service tokens.
 OF_BATCHES = (1, 2, 4, 8, 16, 32)
 
 WORKERS_STARTED = Counter(
@@ -57,6 +57,16 @@ LOOKUP_BATCH_SIZE = Histogram(
 LOOKUP_SECONDS = Histogram(
     "ostiary_session_lookup_duration_seconds",
     "Time from sending a query that looks sessions up to its result.",
+    bounds=OF_WAITS,
+)
+SERVICE_TOKEN_LOOKUP_BATCH_SIZE = Histogram(
+    "ostiary_service_token_lookup_batch_size",
+    "Number of requests whose service tokens were looked up by one query.",
+    bounds=OF_BATCHES,
+)
+SERVICE_TOKEN_LOOKUP_SECONDS = Histogram(
+    "ostiary_service_token_lookup_duration_seconds",
+    "Time from sending a query that looks service tokens up to its result.",
     bounds=OF_WAITS,
 )
 POOL_WAIT_SECONDS = Histogram(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -35,3 +35,33 @@ class ServiceToken(Struct, frozen=True, kw_only=True):
     expires_at: datetime
     last_used_at: datetime | None
     suspended_at: datetime | None
+
+
+class ServiceTokenHash(bytes):
+    """The SHA-256 of a service token's secret. Its ``repr`` hides it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ServiceTokenHash(…)"
+
+
+class NewServiceToken(Struct, frozen=True, kw_only=True):
+    """A service token that is to be stored."""
+
+    id: UUID
+    name: str
+    secret_hash: ServiceTokenHash
+    scopes: frozenset[Scope]
+    lifetime: timedelta
+
+
+class FoundServiceToken(Struct, frozen=True, kw_only=True):
+    """A service token that was looked up by its id; its secret has yet to be compared.
+
+    ``is_use_recorded``: its last use was recorded less than a minute ago.
+    """
+
+    token: ServiceToken
+    secret_hash: ServiceTokenHash
+    is_use_recorded: bool

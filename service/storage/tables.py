@@ -313,6 +313,7 @@ service_token = Table(
     Column("expires_at", TIMESTAMP, nullable=False),
     Column("last_used_at", TIMESTAMP),
     Column("suspended_at", TIMESTAMP),
+    UniqueConstraint("name", name="service_token_name_key"),
 )
 
 # Invitations that nobody has signed up with yet; the address, if it is bound to one, in both forms.

@@ -6,6 +6,7 @@ Litestar's middleware refuses preflights as text, and sends ``Vary`` with some r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from service.api.http.errors import OriginRejected, PreflightRejected
@@ -17,6 +18,9 @@ METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 EXPOSED = ("Location", "Retry-After", "WWW-Authenticate", "X-Request-ID")
 
 MAX_LOGGED_LENGTH = 255
+
+# What other programs call, but no page: none may read a response, whatever the settings allow.
+OF_PROGRAMS = re.compile(rb"/(?:introspect|admin|verify)(?:/|$)")
 
 # How long a browser may keep the answer to a preflight, in seconds.
 MAX_AGE = 600

@@ -16,7 +16,7 @@ from litestar.types import Message, Receive, Scope, Send
 
 from service.api.http import trace_context
 from service.api.http.client_address import ClientAddresses, ForwardingWarning
-from service.api.http.cors import CORS
+from service.api.http.cors import CORS, OF_PROGRAMS
 from service.api.http.errors import HostRejected, InvalidRequest
 from service.api.http.hosts import AllowedHosts, loggable_host
 from service.api.http.problems import problem_response
@@ -83,7 +83,7 @@ class Entrance:
             await answer.to_asgi_response(app=None, request=request)(scope, receive, send)
 
     def _admit(self, scope: Scope) -> bytes | None:
-        """Check a request. Returns its only ``Origin``.
+        """Check a request. Returns the only ``Origin``, if pages of others may send such requests.
 
         Raises `InvalidRequest`, `HostRejected` and `NotFoundException`.
         """
@@ -96,7 +96,8 @@ class Entrance:
                     origin, origins = value, origins + 1
                 else:
                     rest.add(name)
-        if origins > 1:
+        path = scope["raw_path"]
+        if origins > 1 or (origins and OF_PROGRAMS.match(path)):
             origin = None
         elif origin is not None:
             set_cors_headers(scope, self._cors.headers_for(origin))
@@ -104,7 +105,6 @@ class Entrance:
             self._notice(scope, rest)
         if hosts != 1 or not self._hosts.allow(host):
             refuse_host(scope, host, hosts)
-        path = scope["raw_path"]
         if path not in self._paths and _PATH.fullmatch(path) is None:
             raise NotFoundException
         return origin

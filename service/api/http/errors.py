@@ -12,7 +12,7 @@ class MalformedJSON(Exception):
 
 
 class UnsupportedMediaType(Exception):
-    """The ``Content-Type`` is not ``application/json``, or the body has a ``Content-Encoding``."""
+    """The ``Content-Type`` is none that is read here, or the body has a ``Content-Encoding``."""
 
 
 class BodyTimeout(Exception):

@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.http.response_headers import request_id_of
 from service.metrics import REQUEST_SECONDS, REQUESTS
+from service.model.service_tokens import ServiceToken
 
 LOGGER = "access"
 
@@ -74,6 +75,7 @@ class Instrumentation:
                 status=status,
                 duration=round(seconds, 6),
                 user_id=_user_id_of(scope),
+                service_token_id=_service_token_id_of(scope),
                 request_id=request_id_of(scope),
             )
 
@@ -81,4 +83,12 @@ class Instrumentation:
 def _user_id_of(scope: Scope) -> str | None:
     """Return the user whose session the request was made with, if the route needs one."""
     authentication: Any = scope.get("auth")
-    return None if authentication is None else str(authentication.live.user.id)
+    if authentication is None or isinstance(authentication, ServiceToken):
+        return None
+    return str(authentication.live.user.id)
+
+
+def _service_token_id_of(scope: Scope) -> str | None:
+    """Return the service token that the request was made with, if the route needs one."""
+    token: Any = scope.get("auth")
+    return str(token.id) if isinstance(token, ServiceToken) else None

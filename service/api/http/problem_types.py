@@ -152,6 +152,17 @@ INVALID_CHALLENGE = ProblemType(
     "session, or got its fifth wrong code; the response does not reveal which",
     headers=CHALLENGE,
 )
+INVALID_SERVICE_TOKEN = ProblemType(
+    code=errors.InvalidServiceToken.code,
+    raised_as=errors.InvalidServiceToken,
+    is_logged=True,
+    status=401,
+    title="Invalid service token",
+    detail=errors.InvalidServiceToken.message,
+    when="the request of a program has no service token, or one that is malformed, unknown, "
+    "revoked, expired or suspended; the response does not reveal which, the log does",
+    headers=CHALLENGE,
+)
 ACCOUNT_DISABLED = ProblemType(
     code=errors.AccountDisabled.code,
     raised_as=errors.AccountDisabled,
@@ -180,6 +191,7 @@ INVALID_INVITATION = ProblemType(
 INSUFFICIENT_SCOPE = ProblemType(
     code=errors.InsufficientScope.code,
     raised_as=errors.InsufficientScope,
+    is_logged=True,
     status=403,
     title="Insufficient scope",
     detail="The service token lacks the scope that this request needs.",
@@ -302,7 +314,8 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     status=415,
     title="Unsupported media type",
     detail="The body must be application/json, without a content coding.",
-    when="the body is not `application/json`, or is compressed",
+    when="the body is neither `application/json` nor, where that is accepted, a form; or it is "
+    "compressed",
 )
 RATE_LIMITED = ProblemType(
     code=errors.RateLimited.code,

@@ -11,7 +11,12 @@ from litestar.exceptions import HTTPException, MethodNotAllowedException
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.content_length import content_length
-from service.api.http.errors import InvalidRequest, MalformedJSON, Rejected
+from service.api.http.errors import (
+    InvalidRequest,
+    MalformedJSON,
+    Rejected,
+    UnsupportedMediaType,
+)
 from service.api.http.json_response import JSONResponse
 from service.api.http.printable import printable
 from service.api.http.problem_types import (
@@ -25,6 +30,7 @@ from service.api.http.response_headers import request_id_of, with_head
 from service.api.http.state import state_of
 from service.auth.errors import (
     FieldError,
+    InsufficientScope,
     RateLimited,
     ReauthenticationRequired,
     SecondFactorRequired,
@@ -136,7 +142,9 @@ def record_refusal(request: Request[Any, Any, Any], kind: ProblemType, error: Ex
 
 def detail_of(error: Exception, kind: ProblemType) -> str:
     """Return what is wrong with this request, where the exception says it."""
-    is_specific = isinstance(error, InvalidRequest | MalformedJSON | Rejected)
+    is_specific = isinstance(
+        error, InvalidRequest | MalformedJSON | Rejected | UnsupportedMediaType
+    )
     return printable(str(error)) if is_specific and str(error) else kind.detail
 
 
@@ -163,6 +171,10 @@ def headers_of(error: Exception, kind: ProblemType) -> dict[str, str]:
         return {"Retry-After": str(error.retry_after)}
     if isinstance(error, ReauthenticationRequired):
         return {"WWW-Authenticate": step_up_challenge(error.max_age)}
+    if isinstance(error, InsufficientScope):
+        # RFC 6750, section 3.
+        challenge = f'Bearer error="insufficient_scope", scope="{error.scope}"'
+        return {"WWW-Authenticate": challenge}
     if isinstance(error, MethodNotAllowedException):
         return {"Allow": with_head((error.headers or {}).get("allow", ""))}
     return kind.headers

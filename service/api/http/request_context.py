@@ -12,6 +12,7 @@ from service.api.http.printable import printable
 from service.api.http.response_headers import request_id_of
 from service.api.http.state import state_of
 from service.model.request_context import Device, RequestContext
+from service.model.service_tokens import ServiceToken
 
 MAX_USER_AGENT_LENGTH = 512
 
@@ -26,7 +27,13 @@ async def provide_request_context(request: Request[Any, Any, Any]) -> RequestCon
         user_agent=user_agent and printable(user_agent)[:MAX_USER_AGENT_LENGTH],
         address=state_of(request).client_addresses.of(request.scope),
     )
-    return RequestContext(device=device, request_id=request_id_of(request.scope))
+    # A guard has set it: guards run before dependencies are provided.
+    program: Any = request.scope.get("auth")
+    return RequestContext(
+        device=device,
+        request_id=request_id_of(request.scope),
+        service_token_id=program.id if isinstance(program, ServiceToken) else None,
+    )
 
 
 DEPENDENCIES = {"context": Provide(provide_request_context)}

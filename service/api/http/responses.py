@@ -10,8 +10,11 @@ from litestar.openapi.spec import Example
 from service.api.http.litestar_workarounds import documented_header
 from service.api.http.problem_types import (
     BAD_REQUEST,
+    DATABASE_UNAVAILABLE,
     HOST_REJECTED,
+    INSUFFICIENT_SCOPE,
     INTERNAL_ERROR,
+    INVALID_SERVICE_TOKEN,
     MALFORMED_JSON,
     ORIGIN_REJECTED,
     PAYLOAD_TOO_LARGE,
@@ -42,6 +45,9 @@ BODY_PROBLEMS = (
 )
 
 SESSION_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
+
+PROGRAM_SECURITY: list[dict[str, list[str]]] = [{"serviceToken": []}, {"serviceTokenBasic": []}]
+PROGRAM_PROBLEMS = (INVALID_SERVICE_TOKEN, INSUFFICIENT_SCOPE, DATABASE_UNAVAILABLE)
 
 SETS_COOKIE = documented_header(
     "Set-Cookie",

@@ -30,6 +30,7 @@ def upgrade() -> None:
         sa.Column("last_used_at", MOMENT),
         sa.Column("suspended_at", MOMENT),
         sa.PrimaryKeyConstraint("id", name="service_token_pkey"),
+        sa.UniqueConstraint("name", name="service_token_name_key"),
     )
     op.create_table(
         "invitation",

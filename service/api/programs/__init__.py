@@ -1,0 +1,1 @@
+"""The endpoints for other programs, which hold service tokens."""

@@ -1,0 +1,1 @@
+"""Programs: the statements on what other programs hold."""
