@@ -9,6 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service.auth.accounts import Accounts
+from service.auth.admin.invitations import Invitations
+from service.auth.admissions import Admissions
 from service.auth.challenges import Challenges
 from service.auth.email_sign_ups import EmailSignUps
 from service.auth.emails import Emails
@@ -88,6 +90,7 @@ class Services(Struct, frozen=True, kw_only=True):
     undo: Undo
     keys: Keys
     user_admin: UserAdmin
+    invitations: Invitations
     readiness: Readiness
     keyring: Keyring
     sealed_secrets: SealedSecrets
@@ -132,6 +135,7 @@ async def open_services(
         timeout=settings.hashing.queue_timeout,
         device_lifetime=settings.devices.lifetime,
     )
+    admissions = Admissions(database, settings.sign_ups.sign_up)
     username_holds = UsernameHolds(settings.usernames.username_hold)
     step_up = StepUp(
         *(database, factors, settings.reauthentication_period),
@@ -164,8 +168,8 @@ async def open_services(
             database=database,
             hasher=hasher,
             accounts=Accounts(
-                *(database, hasher, sessions, rate_limiter, username_holds, password_changes),
-                *(second_factors, notices),
+                *(database, hasher, sessions, admissions, rate_limiter, username_holds),
+                *(password_changes, second_factors, notices),
             ),
             sessions=sessions,
             step_up=step_up,
@@ -189,8 +193,8 @@ async def open_services(
                 *(database, challenges, outbox, notices, rate_limiter, mail_limits, ways_in)
             ),
             email_sign_ups=EmailSignUps(
-                *(database, hasher, sessions, challenges, outbox, rate_limiter, mail_limits),
-                username_holds,
+                *(database, hasher, sessions, admissions, challenges, outbox, rate_limiter),
+                *(mail_limits, username_holds),
             ),
             password_resets=PasswordResets(
                 *(database, hasher, sessions, challenges, outbox, password_changes),
@@ -199,6 +203,9 @@ async def open_services(
             undo=Undo(database, challenges, outbox, notices),
             keys=Keys(database),
             user_admin=UserAdmin(database, hasher, challenges, password_changes, notices),
+            invitations=Invitations(
+                *(database, keyring, outbox, mail_limits, settings.invitation_url)
+            ),
             readiness=Readiness(probes, hasher, is_draining),
             keyring=keyring,
             sealed_secrets=SealedSecrets(database, keyring),

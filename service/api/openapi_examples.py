@@ -13,6 +13,11 @@ from uuid import UUID
 
 import msgspec
 
+from service.api.admin.invitation_schemas import (
+    CreatedInvitation,
+    InvitationInfo,
+    InvitationPage,
+)
 from service.api.factors.schemas import (
     Factors,
     ListedPasskeys,
@@ -89,6 +94,15 @@ _EXPORT = AccountExport(
     passkeys=[],
     recovery_codes_left=0,
     challenges=[],
+)
+
+_INVITATION = InvitationInfo(
+    id=UUID("7c9e6679-7425-40de-944b-e07fc1f90ae7"),
+    email="bob@example.com",
+    roles=["editor"],
+    service_token_id=UUID("1b4e28ba-2fa1-41d2-883f-0016d3cca427"),
+    created_at=_LOGGED_IN_AT,
+    expires_at=_LOGGED_IN_AT + timedelta(days=7),
 )
 
 _CREDENTIAL_ID = "cGFzc2tleSBvZiBBbGljZQ"
@@ -169,6 +183,7 @@ def _request_examples() -> dict[str, dict[str, Any]]:
             "credential": _NEW_CREDENTIAL,
             "name": _PASSKEY.name,
         },
+        "CreateInvitationRequest": {"email": "bob@example.com", "roles": ["editor"]},
         "RenamePasskeyRequest": {"name": "Alice's telephone"},
     }
     return {
@@ -211,6 +226,8 @@ def _success_examples() -> dict[str, dict[str, Any]]:
             },
             expires_at=_LOGGED_IN_AT + timedelta(minutes=10),
         ),
+        CreatedInvitation(invitation=_INVITATION, mailed=True),
+        InvitationPage(invitations=[_INVITATION], next=None),
         _EXPORT,
         Health(),
     )

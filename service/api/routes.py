@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar.handlers import HTTPRouteHandler
 
 from service.api.accounts import AccountController
+from service.api.admin.invitations import InvitationController
 from service.api.email_sign_ups import EmailSignUpController
 from service.api.emails import EmailController
 from service.api.factors.log_ins import FactorLogInController
@@ -28,6 +29,7 @@ CONTROLLERS = (
     FactorController,
     PasskeyController,
     SessionController,
+    InvitationController,
     IntrospectionController,
     HealthController,
 )

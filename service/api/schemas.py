@@ -67,6 +67,16 @@ ChallengeToken = Annotated[
 ]
 LinkToken = Annotated[str, Meta(description="The token of the link that was mailed.")]
 
+# Text that is the token of no invitation is an invalid invitation, not an error of the field.
+PresentedInvitation = Annotated[
+    str,
+    Meta(
+        description="The token of an invitation, out of its link. It is needed where sign-up is by "
+        "invitation only; elsewhere it counts, too, if it is sent. It is used up when the user is "
+        "created, and only then."
+    ),
+]
+
 # Text that is no device token is that of an unknown device, not an error.
 PresentedDeviceToken = Annotated[
     str,
@@ -82,6 +92,7 @@ class SignUpRequest(Body, frozen=True, kw_only=True):
 
     username: Username
     password: NewPassword
+    invitation: PresentedInvitation = ""
     transport: Transport = Transport.COOKIE
     device_name: DeviceName = UNNAMED_DEVICE
     device_token: PresentedDeviceToken = ""
@@ -120,6 +131,7 @@ class SignUpByEmailRequest(Body, frozen=True, kw_only=True):
     """Request body of POST /signup/email."""
 
     email: EmailAddress
+    invitation: PresentedInvitation = ""
     device_token: PresentedDeviceToken = ""
 
 
@@ -130,6 +142,7 @@ class VerifySignUpRequest(Body, frozen=True, kw_only=True):
     code: Code
     password: NewPassword
     username: Username | UnsetType = UNSET
+    invitation: PresentedInvitation = ""
     transport: Transport = Transport.COOKIE
     device_name: DeviceName = UNNAMED_DEVICE
     device_token: PresentedDeviceToken = ""

@@ -62,6 +62,9 @@ class Event(StrEnum):
     SERVICE_TOKEN_CREATED = "service_token_created"  # noqa: S105
     SERVICE_TOKEN_REVOKED = "service_token_revoked"  # noqa: S105
     SERVICE_TOKEN_CONFIRMED = "service_token_confirmed"  # noqa: S105
+    INVITATION_CREATED = "invitation_created"
+    INVITATION_WITHDRAWN = "invitation_withdrawn"
+    INVITATION_ACCEPTED = "invitation_accepted"
 
 
 OPENING = {Event.SIGNED_UP, Event.LOGGED_IN, Event.PASSWORD_RESET}

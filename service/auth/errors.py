@@ -36,6 +36,7 @@ __all__ = [
     "LastKey",
     "LastWayIn",
     "NoFactor",
+    "NoSuchInvitation",
     "NoSuchKey",
     "NoSuchMail",
     "NoSuchPasskey",
@@ -54,6 +55,7 @@ __all__ = [
     "SecretUnreadable",
     "ServiceTokenNameTaken",
     "SignUpClosed",
+    "TooManyInvitations",
     "TooManyServiceTokens",
     "UnknownPasskey",
     "UsernameTaken",
@@ -170,6 +172,13 @@ class InvalidServiceToken(AuthError):
 
     code = "invalid_service_token"
     message = "There is no valid service token."
+
+
+class TooManyInvitations(AuthError):
+    """So many invitations wait to be accepted that no other is made."""
+
+    code = "too_many_invitations"
+    message = "Too many invitations are outstanding."
 
 
 class InsufficientScope(AuthError):
@@ -320,6 +329,12 @@ class NoSuchPasskey(NoSuchResource):
     """The user has no passkey with that id."""
 
     message = "The user has no passkey with that id."
+
+
+class NoSuchInvitation(NoSuchResource):
+    """There is no outstanding invitation with that id."""
+
+    message = "There is no outstanding invitation with that id."
 
 
 class NoSuchKey(AuthError):

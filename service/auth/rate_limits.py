@@ -36,6 +36,7 @@ from service.auth.errors import (
     DatabaseUnavailable,
     InvalidChallenge,
     InvalidCredentials,
+    InvalidInvitation,
     Overloaded,
     RateLimited,
     SecondFactorRequired,
@@ -236,7 +237,8 @@ class RateLimiter:
     async def sign_up_attempt(self, context: RequestContext) -> AsyncIterator[None]:
         """Admit a sign-up in the body of the context; it is refunded if the body fails.
 
-        Raises `RateLimited`, which is recorded.
+        But not for an invalid invitation, which may be a guess. Raises `RateLimited`, which is
+        recorded.
         """
         buckets = [
             bucket_of(self._limits.sign_ups_per_address, "sign-up from", network, times=times)
@@ -251,6 +253,8 @@ class RateLimiter:
             raise
         try:
             yield
+        except InvalidInvitation:
+            raise
         except Exception:
             await self._refund(attempt)
             raise

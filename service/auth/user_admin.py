@@ -14,6 +14,7 @@ from service.auth.identifiers import Identifier
 from service.auth.notices import Notices
 from service.auth.password_changes import PasswordChanges
 from service.auth.passwords import NewCredentials, NewPassword, username_in_password
+from service.model.admissions import by_operator
 from service.model.challenges import Purpose, Subject
 from service.model.mail import MailKind
 from service.model.sessions import ListedSession
@@ -51,7 +52,7 @@ class UserAdmin:
         """Create a user without a session. Raises `UsernameTaken`."""
         password_hash = await self._hasher.hash(credentials.password)
         async with self._database.transaction() as connection:
-            key = await add_user(connection, credentials.username, password_hash)
+            key = await add_user(connection, by_operator(), credentials.username, password_hash)
         record(Event.SIGNED_UP, OPERATOR, user_id=key.user.id)
         return key.user
 

@@ -10,6 +10,7 @@ import service
 from service.cli.cleanup import cleanup
 from service.cli.failures import ReportingGroup
 from service.cli.import_lucia import import_lucia
+from service.cli.invitation import invitation
 from service.cli.mail import mail
 from service.cli.migrate import migrate
 from service.cli.openapi import openapi
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, migrate, cleanup, user, sessions, mail, secret_key, settings),
+    *(serve, migrate, cleanup, user, sessions, invitation, mail, secret_key, settings),
     service_token,
     *(import_lucia, openapi),
 ):

@@ -41,5 +41,6 @@ def mail_sender(database: Database, keyring: Keyring, settings: Settings) -> Sen
             Purpose.PASSWORD_RESET: mail.reset_url or RESET_URL,
             Purpose.UNDO: mail.undo_url or UNDO_URL,
         },
+        invitation_url=settings.invitation_url,
     )
     return Sender(database, writer, transport)

@@ -223,8 +223,8 @@ NOT_FOUND = ProblemType(
     status=404,
     title="Not found",
     detail="There is no such resource.",
-    when="there is no such path, the user has no such resource, or the service has no mail, or no "
-    "passkeys, and the request needs them",
+    when="there is no such path or resource, the user has no such resource, or the service has no "
+    "mail, or no passkeys, and the request needs them",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     code="method_not_allowed",
@@ -258,6 +258,14 @@ EMAIL_TAKEN = ProblemType(
     title="E-mail address taken",
     detail=errors.EmailTaken.message,
     when="another user has verified that address",
+)
+TOO_MANY_INVITATIONS = ProblemType(
+    code=errors.TooManyInvitations.code,
+    raised_as=errors.TooManyInvitations,
+    status=409,
+    title="Too many invitations",
+    detail="Too many invitations are outstanding: withdraw some, or wait until they expire.",
+    when="10,000 invitations are outstanding",
 )
 LAST_WAY_IN = ProblemType(
     code=errors.LastWayIn.code,
