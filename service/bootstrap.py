@@ -9,13 +9,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service.auth.accounts import Accounts
+from service.auth.admin.changes import UserChanges
+from service.auth.admin.factors import FactorAdmin
 from service.auth.admin.invitations import Invitations
+from service.auth.admin.new_users import NewUsers
+from service.auth.admin.pages import UserPages
+from service.auth.admin.reset_links import ResetLinks
+from service.auth.admin.sessions import SessionAdmin
+from service.auth.admin.users import UserAdmin
 from service.auth.admissions import Admissions
 from service.auth.challenges import Challenges
 from service.auth.email_sign_ups import EmailSignUps
 from service.auth.emails import Emails
 from service.auth.factors.abandoned_log_ins import AbandonedLogIns
-from service.auth.factors.admin import FactorAdmin
 from service.auth.factors.authenticator_apps import AuthenticatorApps
 from service.auth.factors.ceremonies import Ceremonies
 from service.auth.factors.changes import FactorChanges
@@ -47,7 +53,6 @@ from service.auth.secret_keys import Keyring
 from service.auth.sessions import Sessions
 from service.auth.step_up import StepUp
 from service.auth.undo import Undo
-from service.auth.user_admin import UserAdmin
 from service.auth.username_holds import UsernameHolds
 from service.auth.ways_in import WaysIn
 from service.settings import Settings
@@ -90,6 +95,11 @@ class Services(Struct, frozen=True, kw_only=True):
     undo: Undo
     keys: Keys
     user_admin: UserAdmin
+    user_changes: UserChanges
+    user_pages: UserPages
+    new_users: NewUsers
+    session_admin: SessionAdmin
+    reset_links: ResetLinks
     invitations: Invitations
     readiness: Readiness
     keyring: Keyring
@@ -202,7 +212,12 @@ async def open_services(
             ),
             undo=Undo(database, challenges, outbox, notices),
             keys=Keys(database),
-            user_admin=UserAdmin(database, hasher, challenges, password_changes, notices),
+            user_admin=UserAdmin(database, hasher, password_changes, notices),
+            user_changes=UserChanges(database, challenges, username_holds, notices),
+            user_pages=UserPages(database),
+            new_users=NewUsers(database, hasher, settings.argon2),
+            session_admin=SessionAdmin(database, sessions),
+            reset_links=ResetLinks(database, challenges, outbox, notices),
             invitations=Invitations(
                 *(database, keyring, outbox, mail_limits, settings.invitation_url)
             ),

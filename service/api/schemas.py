@@ -317,7 +317,10 @@ class ListedSessionInfo(Struct, frozen=True, kw_only=True):
     """A session in the list of its user's sessions. ``current`` marks that of the request."""
 
     id: SessionId
-    current: Annotated[bool, Meta(description="Whether it is the session of the request.")]
+    current: Annotated[
+        bool | UnsetType,
+        Meta(description="Whether it is the session of the request; a program's has none."),
+    ] = UNSET
     state: State
     device_name: Annotated[
         str | None, Meta(description="The name that the client gave to the device, if it did.")
@@ -440,12 +443,12 @@ def reauthentication_options(options: Options) -> ReauthenticationOptions:
     )
 
 
-def listed_session_info(listed: ListedSession, *, current: UUID) -> ListedSessionInfo:
-    """Return a session as it is listed for its user; ``current`` is the id of the request's."""
+def listed_session_info(listed: ListedSession, *, current: UUID | None) -> ListedSessionInfo:
+    """Return a session as it is listed; ``current`` is the id of the request's, if it has one."""
     session, device = listed.session, listed.device
     return ListedSessionInfo(
         id=session.id,
-        current=session.id == current,
+        current=UNSET if current is None else session.id == current,
         state=listed.state,
         device_name=device.name,
         user_agent=device.user_agent,

@@ -94,7 +94,7 @@ class Accounts:
             key = await add_user(connection, admission, credentials.username, password_hash)
             await self._username_holds.require_free(connection, credentials.username)
             opened, _ = await self._sessions.open(
-                connection, Proof.by_password(key), context.device, presented=device
+                connection, Proof.by_password(key), context, presented=device
             )
         session_id = opened.session.id
         record_sign_up(admission, context, user_id=key.user.id, session_id=session_id)
@@ -212,6 +212,7 @@ class Accounts:
             except key_storage.KeyExists as error:
                 raise UsernameTaken from error
             await self._username_holds.require_free(connection, username, live.user.id)
+            await storage.move_version(connection, live.user.id)
             kind = MailKind.USERNAME_CHANGED
             await self._notices.put(connection, kind, live.user.id, context)
         record(Event.USERNAME_CHANGED, context, user_id=live.user.id, session_id=live.session.id)

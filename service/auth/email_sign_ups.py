@@ -136,7 +136,7 @@ class EmailSignUps:
             admission = await self._admissions.admit(connection, invited, address.name)
             key = await self._add_user(connection, admission, address, password_hash, username)
             opened, _ = await self._sessions.open(
-                connection, Proof.by_password(key), context.device, presented=device
+                connection, Proof.by_password(key), context, presented=device
             )
         session_id = opened.session.id
         record_sign_up(admission, context, user_id=key.user.id, session_id=session_id)

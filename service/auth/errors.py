@@ -36,6 +36,7 @@ __all__ = [
     "LastKey",
     "LastWayIn",
     "NoFactor",
+    "NoSuchFactor",
     "NoSuchInvitation",
     "NoSuchKey",
     "NoSuchMail",
@@ -337,6 +338,12 @@ class NoSuchInvitation(NoSuchResource):
     message = "There is no outstanding invitation with that id."
 
 
+class NoSuchFactor(NoSuchResource):
+    """A user has no such factor."""
+
+    message = "The user has no such factor."
+
+
 class NoSuchKey(AuthError):
     """The user has no key of that provider and name."""
 
@@ -372,10 +379,9 @@ class NoSuchMail(AuthError):
     message = "There is no dead letter with that id."
 
 
-class NoSuchUser(AuthError):
+class NoSuchUser(NoSuchResource):
     """There is no user with that name or id."""
 
-    code = "no_such_user"
     message = "There is no user with that name or id."
 
 

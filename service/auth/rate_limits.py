@@ -33,6 +33,7 @@ from service.auth.audit import Event, record
 from service.auth.buckets import bucket_of, networks_of
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
+    AccountDisabled,
     DatabaseUnavailable,
     InvalidChallenge,
     InvalidCredentials,
@@ -350,7 +351,7 @@ class RateLimiter:
             else:
                 await self._settle_failure(attempt.charges, failures)
             raise
-        except SecondFactorRequired:
+        except (SecondFactorRequired, AccountDisabled):
             await self._settle(attempt.success)
             raise
         except Exception:

@@ -20,7 +20,9 @@ from service.cli.service_token import service_token
 from service.cli.sessions import sessions
 from service.cli.settings import settings
 from service.cli.user import user
+from service.cli.user_changes import disable, enable, metadata, roles
 from service.cli.user_factors import factors
+from service.cli.user_list import list_command
 
 
 @click.group(cls=ReportingGroup)
@@ -40,7 +42,8 @@ for command in (
 ):
     main.add_command(command)
 
-user.add_command(factors)
+for command in (list_command, disable, enable, roles, metadata, factors):
+    user.add_command(command)
 
 # The name of `ostiary cleanup` in development versions before 0.1.0.
 sweep = copy.copy(cleanup)

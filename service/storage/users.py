@@ -120,6 +120,14 @@ async def lock_user(connection: AsyncConnection, user_id: UUID) -> bool:
     return (await connection.execute(LOCK_USER, {"user_id": user_id})).first() is not None
 
 
+LOCK_ENABLED_USER = LOCK_USER.where(user.c.disabled_at.is_(None))
+
+
+async def lock_enabled_user(connection: AsyncConnection, user_id: UUID) -> bool:
+    """Lock a user, as `lock_user` does. Returns whether there is one who is not disabled."""
+    return (await connection.execute(LOCK_ENABLED_USER, {"user_id": user_id})).first() is not None
+
+
 LOCK_SECURITY_VERSION = (
     select(user.c.security_version)
     .where(user.c.id == bindparam("user_id"))

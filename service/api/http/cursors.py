@@ -29,8 +29,13 @@ def parse_cursor(text: str) -> tuple[datetime, UUID]:
         raw = urlsafe_b64decode(text.encode("ascii"))
         return _EPOCH + int.from_bytes(raw[:8]) * _MICROSECOND, UUID(bytes=raw[8:])
     except (ValueError, OverflowError) as error:
-        invalid = InvalidField(FieldCode.NOT_ALLOWED, "Cursor must be the `next` of another page.")
-        raise ValidationFailed([invalid.of("cursor")]) from error
+        raise invalid_cursor() from error
+
+
+def invalid_cursor() -> ValidationFailed:
+    """Return what to raise for a cursor that no page had."""
+    invalid = InvalidField(FieldCode.NOT_ALLOWED, "Cursor must be the `next` of another page.")
+    return ValidationFailed([invalid.of("cursor")])
 
 
 def require_one_cursor(request: Request[Any, Any, Any]) -> None:

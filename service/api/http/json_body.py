@@ -34,6 +34,7 @@ from service.model.deadline import postpone_deadline
 from service.settings.permitted import permitted
 
 JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
 
 # Digits of an integer that are converted. Python's own limit is 4,300; it can be configured.
 MAX_DIGITS = 640
@@ -87,6 +88,13 @@ async def require_json_body(request: Request[Any, Any, Any]) -> None:
     Raises `UnsupportedMediaType`, `MalformedJSON`, `BodyTimeout` and `InvalidRequest`.
     """
     require_json_type(request)
+    if not await receive_in_time(request):
+        raise MalformedJSON("The body is empty.")
+
+
+async def require_merge_patch(request: Request[Any, Any, Any]) -> None:
+    """Receive a body that may be declared as a merge patch (RFC 7396), as `require_json_body`."""
+    require_media_type(request, JSON, MERGE_PATCH)
     if not await receive_in_time(request):
         raise MalformedJSON("The body is empty.")
 

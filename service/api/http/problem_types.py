@@ -292,6 +292,14 @@ ALREADY_SET_UP = ProblemType(
     detail="It is already set up: to replace it, remove it first.",
     when="the user has an authenticator app already, or the passkey is there already",
 )
+NO_KEY_FOR_PASSWORD = ProblemType(
+    code=errors.NoKeyForPassword.code,
+    raised_as=errors.NoKeyForPassword,
+    status=409,
+    title="No key for a password",
+    detail=errors.NoKeyForPassword.message,
+    when="a program asks for a reset link of a user who has neither user name nor address",
+)
 ALREADY_AUTHENTICATED = ProblemType(
     code=errors.AlreadyAuthenticated.code,
     raised_as=errors.AlreadyAuthenticated,

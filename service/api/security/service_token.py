@@ -45,6 +45,12 @@ def require_scope(scope: Scope) -> Guard:
     return require_service_token
 
 
+def require_further_scope(request: ProgramRequest, scope: Scope) -> None:
+    """Raise `InsufficientScope` if a program lacks the scope for a part of its request."""
+    if scope not in request.auth.scopes:
+        raise InsufficientScope(scope)
+
+
 def presented_token(scope: ASGIScope) -> PresentedToken | None:
     """Return the service token that a request presents; none of several (RFC 9110, 5.3)."""
     values = [value for name, value in scope["headers"] if name == b"authorization"]

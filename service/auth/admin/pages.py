@@ -1,0 +1,93 @@
+"""Pages of users, for other programs: the newest first, or by the beginning of a name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from unicodedata import normalize
+from uuid import UUID
+
+from service.auth.audit import Event, record
+from service.auth.email_addresses import LOWER_CASE, name_of_address
+from service.auth.errors import FieldCode, InvalidField
+from service.auth.usernames import MAX_UNPREPARED_LENGTH, NOT_STORABLE, comparison_form
+from service.model.request_context import RequestContext
+from service.model.user_records import UserRecord
+from service.model.users import Provider
+from service.storage.admin import pages as storage
+from service.storage.admin.pages import FoundByName, NamePrefix
+from service.storage.database import Database
+
+PAGE_LENGTH = 1000
+
+
+class UserPages:
+    """Pages of the users in ``database``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def newest(
+        self,
+        max_users: int,
+        older_than: tuple[datetime, UUID] | None,
+        context: RequestContext,
+    ) -> list[UserRecord]:
+        """Return a page of users, newest first.
+
+        ``older_than`` is the creation time and id of the last user of the page before.
+        """
+        page = await self._database.with_retry(storage.list_newest, max_users, older_than)
+        record(Event.USERS_LISTED, context, number=len(page))
+        return page
+
+    async def by_name(
+        self, sought: NamePrefix, max_users: int, after: str | None, context: RequestContext
+    ) -> list[FoundByName]:
+        """Return a page of users whose names begin alike, in the order of these names.
+
+        ``after`` is the name by which the last user of the page before was found.
+        """
+        page = await self._database.with_retry(storage.list_by_name, sought, max_users, after)
+        record(Event.USERS_LISTED, context, number=len(page))
+        return page
+
+    async def iterate(self, sought: NamePrefix) -> AsyncIterator[UserRecord]:
+        """Iterate over the users whose names begin alike, in their order, a page at a time."""
+        after = None
+        while True:
+            listed = storage.list_by_name
+            page = await self._database.with_retry(listed, sought, PAGE_LENGTH, after)
+            for each in page:
+                yield each.record
+            if len(page) < PAGE_LENGTH:
+                return
+            after = page[-1].name
+
+
+def username_prefix(text: str) -> NamePrefix:
+    """Prepare the beginning of a user name, as a log-in prepares a whole one.
+
+    Raises `InvalidField`.
+    """
+    _require_storable(text)
+    return NamePrefix(provider=Provider.USERNAME, prefix=comparison_form(text))
+
+
+def address_prefix(text: str) -> NamePrefix:
+    """Prepare the beginning of an address. Only a whole domain has A-labels.
+
+    Raises `InvalidField`.
+    """
+    _require_storable(text)
+    prefix = name_of_address(text) or normalize("NFC", text).translate(LOWER_CASE)
+    return NamePrefix(provider=Provider.EMAIL, prefix=prefix)
+
+
+def _require_storable(text: str) -> None:
+    if len(text) > MAX_UNPREPARED_LENGTH:
+        raise InvalidField(
+            FieldCode.TOO_LONG, f"It must be at most {MAX_UNPREPARED_LENGTH} characters long."
+        )
+    if NOT_STORABLE.search(text):
+        raise InvalidField(FieldCode.NOT_ALLOWED, "It must not contain U+0000.")
