@@ -74,6 +74,9 @@ bench-load: $(VENV)/development.installed  ## Measure log-ins on a busy machine 
 bench-mail: $(VENV)/development.installed  ## Measure whether requests for mail tell by their time who exists: 3 minutes
 	$(BIN)/python benchmarks/mail_requests.py
 
+bench-admin: $(VENV)/development.installed  ## Measure pages of the admin API with ten million users: half an hour, 15 GB of disk
+	$(BIN)/python benchmarks/admin_pages.py
+
 lint: $(VENV)/development.installed  ## Check style, types, layers and the OpenAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

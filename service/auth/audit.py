@@ -69,6 +69,7 @@ class Event(StrEnum):
     USER_ENABLED = "user_enabled"
     DISABLED_USER_REFUSED = "disabled_user_refused"
     USER_DELETED = "user_deleted"
+    SCOPE_REFUSED = "scope_refused"
     SERVICE_TOKEN_CREATED = "service_token_created"  # noqa: S105
     SERVICE_TOKEN_REVOKED = "service_token_revoked"  # noqa: S105
     SERVICE_TOKEN_CONFIRMED = "service_token_confirmed"  # noqa: S105

@@ -123,10 +123,16 @@ async def connection_to(
 
     Raises `DatabaseUnavailable`.
     """
+    async with _connected(url, options) as connection, connection.begin():
+        yield connection
+
+
+@asynccontextmanager
+async def _connected(url: str, options: DatabaseOptions) -> AsyncIterator[AsyncConnection]:
     engine = create_engine(url, options, poolclass=NullPool)
     try:
         with translating_errors():
-            async with engine.begin() as connection:
+            async with engine.connect() as connection:
                 yield connection
     finally:
         await engine.dispose()
@@ -162,38 +168,46 @@ async def _step_patiently(
 async def _step(
     url: str, target: str | None, options: DatabaseOptions, patience: LockPatience
 ) -> Migration:
-    """Run the next migration on the way to ``target``, if there is one."""
-    async with connection_to(url, options) as connection:
-        await _lock(connection, options.statement_timeout)
-        step = await connection.run_sync(_next_step, target)
-        if step.before == step.after:
-            return step
-        if indexes := await connection.run_sync(_indexes_of, step):
-            await connection.execute(STAY_IDLE)
-            await build_indexes(url, options, indexes, wait=patience.index_timeout)
-        await connection.execute(text(f"SET LOCAL lock_timeout = {patience.timeout * 1000:.0f}"))
-        await connection.run_sync(_run, step)
-    return step
+    """Run the next migration on the way to ``target``, if there is one, once no other machine does.
+
+    It is asked again and again, each time in a transaction of its own: the machine that builds an
+    index waits for all transactions that had a snapshot meanwhile, and one that waited for the lock
+    would wait for that machine. Raises `DatabaseUnavailable` when the time of a statement is over.
+    """
+    deadline = monotonic() + options.statement_timeout
+    async with _connected(url, options) as connection:
+        while monotonic() < deadline:
+            async with connection.begin():
+                if (await connection.execute(TRY_LOCK, {"lock": MIGRATION_LOCK})).scalar_one():
+                    return await _step_alone(connection, target, url, options, patience)
+            await asyncio.sleep(LOCK_PAUSE)
+    raise DatabaseUnavailable("another machine migrates the database")
 
 
 TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+
 # The server would end a transaction that does nothing while indexes are built. The statement also
 # takes the place of the query before it, whose snapshot would be kept until the next statement.
 STAY_IDLE = text("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
-async def _lock(connection: AsyncConnection, seconds: float) -> None:
-    """Wait until no other machine migrates. Raises `DatabaseUnavailable` after so many seconds.
-
-    A statement that waited would have a snapshot, for whose end the other machine waits when it
-    builds an index: each would wait for the other.
-    """
-    deadline = monotonic() + seconds
-    while not (await connection.execute(TRY_LOCK, {"lock": MIGRATION_LOCK})).scalar_one():
-        if monotonic() > deadline:
-            raise DatabaseUnavailable("another machine migrates the database")
+async def _step_alone(
+    connection: AsyncConnection,
+    target: str | None,
+    url: str,
+    options: DatabaseOptions,
+    patience: LockPatience,
+) -> Migration:
+    """Run the next migration in a transaction that has the lock; build its indexes before."""
+    step = await connection.run_sync(_next_step, target)
+    if step.before == step.after:
+        return step
+    if indexes := await connection.run_sync(_indexes_of, step):
         await connection.execute(STAY_IDLE)
-        await asyncio.sleep(LOCK_PAUSE)
+        await build_indexes(url, options, indexes, wait=patience.index_timeout)
+    await connection.execute(text(f"SET LOCAL lock_timeout = {patience.timeout * 1000:.0f}"))
+    await connection.run_sync(_run, step)
+    return step
 
 
 def _next_step(connection: Connection, target: str | None) -> Migration:

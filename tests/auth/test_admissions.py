@@ -103,7 +103,7 @@ def test_only_the_rule_and_operators_make_admissions() -> None:
     }
     assert found == {
         ("auth/admissions.py", "Admission"),
-        ("auth/user_admin.py", "by_operator"),
+        ("auth/admin/new_users.py", "by_operator"),
         ("model/admissions.py", "Admission"),
         ("model/admissions.py", "by_operator"),
     }

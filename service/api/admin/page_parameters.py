@@ -82,7 +82,7 @@ class PageParameters(Struct, frozen=True, kw_only=True):
         named = found[: self.limit]
         is_last = len(found) <= self.limit
         following = None if is_last else name_cursor_after(named[-1].name)
-        return [each.record for each in named], following
+        return [each.record for each in named if each.is_first], following
 
 
 def name_cursor_after(name: str) -> str:

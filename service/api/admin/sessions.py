@@ -32,7 +32,7 @@ class UserSessionController(Controller):
 
     @HTTPRouteHandler("/", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False)
     # The name has to sort first: see `options_response`.
-    async def a_list_of_methods(self, user_id: str) -> Response[None]:
+    async def a_list_of_methods(self, user_id: UserId) -> Response[None]:
         """Answer OPTIONS /admin/users/{id}/sessions."""
         return options_response("DELETE", "GET")
 

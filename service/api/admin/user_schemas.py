@@ -163,7 +163,7 @@ class AdministeredUser(Struct, frozen=True, kw_only=True):
 class UserPage(Struct, frozen=True, kw_only=True):
     """Users. ``next`` is the ``cursor`` of the next page, if there is one."""
 
-    users: Annotated[list[AdministeredUser], Meta(description="As many as were asked for.")]
+    users: Annotated[list[AdministeredUser], Meta(description="At most as many as were asked for.")]
     next: Annotated[
         str | None, Meta(description="`cursor` of the next page; null on the last one.")
     ]

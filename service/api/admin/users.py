@@ -73,7 +73,7 @@ class UserController(Controller):
     @HTTPRouteHandler(
         "/{user_id:str}", http_method=HttpMethod.OPTIONS, status_code=204, include_in_schema=False
     )
-    async def a_list_of_methods_of_one(self, user_id: str) -> Response[None]:
+    async def a_list_of_methods_of_one(self, user_id: UserId) -> Response[None]:
         """Answer OPTIONS /admin/users/{id}."""
         return options_response("DELETE", "GET", "PATCH")
 

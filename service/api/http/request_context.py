@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from litestar import Request
+from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
 
@@ -22,16 +23,20 @@ ProvidedContext: TypeAlias = NamedDependency[SkipValidation[RequestContext]]
 
 async def provide_request_context(request: Request[Any, Any, Any]) -> RequestContext:
     """Return the context of a request, as Litestar's dependency ``context``."""
-    user_agent = request.headers.get("user-agent")
+    return context_of(request)
+
+
+def context_of(connection: ASGIConnection[Any, Any, Any, Any]) -> RequestContext:
+    """Return the context of a request, with the service token that a guard has set."""
+    user_agent = connection.headers.get("user-agent")
     device = Device(
         user_agent=user_agent and printable(user_agent)[:MAX_USER_AGENT_LENGTH],
-        address=state_of(request).client_addresses.of(request.scope),
+        address=state_of(connection).client_addresses.of(connection.scope),
     )
-    # A guard has set it: guards run before dependencies are provided.
-    program: Any = request.scope.get("auth")
+    program: Any = connection.scope.get("auth")
     return RequestContext(
         device=device,
-        request_id=request_id_of(request.scope),
+        request_id=request_id_of(connection.scope),
         service_token_id=program.id if isinstance(program, ServiceToken) else None,
     )
 

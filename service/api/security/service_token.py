@@ -18,7 +18,9 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 from litestar.types import Scope as ASGIScope
 
+from service.api.http.request_context import context_of
 from service.api.http.state import state_of
+from service.auth.audit import Event, record
 from service.auth.errors import InsufficientScope
 from service.auth.programs.presented_tokens import PresentedToken
 from service.model.service_tokens import Scope, ServiceToken
@@ -39,15 +41,19 @@ def require_scope(scope: Scope) -> Guard:
         service_tokens = state_of(connection).services.service_tokens
         token = await service_tokens.authenticate(presented_token(connection.scope))
         connection.scope["auth"] = token
-        if scope not in token.scopes:
-            raise InsufficientScope(scope)
+        require_further_scope(connection, scope)
 
     return require_service_token
 
 
-def require_further_scope(request: ProgramRequest, scope: Scope) -> None:
-    """Raise `InsufficientScope` if a program lacks the scope for a part of its request."""
-    if scope not in request.auth.scopes:
+def require_further_scope(connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> None:
+    """Raise `InsufficientScope` if a program lacks the scope for its request, or a part of it.
+
+    That is recorded, each time.
+    """
+    token: ServiceToken = connection.scope["auth"]
+    if scope not in token.scopes:
+        record(Event.SCOPE_REFUSED, context_of(connection), scope=scope.value)
         raise InsufficientScope(scope)
 
 

@@ -44,7 +44,7 @@ class UserPages:
     async def by_name(
         self, sought: NamePrefix, max_users: int, after: str | None, context: RequestContext
     ) -> list[FoundByName]:
-        """Return a page of users whose names begin alike, in the order of these names.
+        """Return a page of users by names that begin alike, in the order of these names.
 
         ``after`` is the name by which the last user of the page before was found.
         """
@@ -59,7 +59,8 @@ class UserPages:
             listed = storage.list_by_name
             page = await self._database.with_retry(listed, sought, PAGE_LENGTH, after)
             for each in page:
-                yield each.record
+                if each.is_first:
+                    yield each.record
             if len(page) < PAGE_LENGTH:
                 return
             after = page[-1].name

@@ -41,10 +41,15 @@ class NamePrefix(Struct, frozen=True, kw_only=True):
 
 
 class FoundByName(Struct, frozen=True, kw_only=True):
-    """A user, and the name by which they were found: pages are in the order of names."""
+    """A user, and the name by which they were found: pages are in the order of names.
+
+    A user with several names that begin alike, who moved in from elsewhere, is found by each;
+    ``is_first`` marks the first.
+    """
 
     record: UserRecord
     name: str
+    is_first: bool
 
 
 LIST_NEWEST = (
@@ -77,7 +82,10 @@ async def list_newest(
 async def list_by_name(
     connection: AsyncConnection, sought: NamePrefix, max_rows: int, after: str | None
 ) -> list[FoundByName]:
-    """Return a page of users whose names begin like this, in the order of code points."""
+    """Return a page of users whose names begin like this, in the order of code points.
+
+    As many names are read as there may be rows, whoever has them.
+    """
     statement = by_name(sought, is_continued=after is not None)
     parameters: dict[str, Any] = {"max_rows": max_rows, "prefix": sought.prefix}
     if after is not None:
@@ -85,34 +93,47 @@ async def list_by_name(
     if end := end_of(sought.prefix):
         parameters["prefix_end"] = end
     found = await connection.execute(statement, parameters)
-    return [FoundByName(record=record_of_row(row), name=row.name) for row in found]
+    return [
+        FoundByName(record=record_of_row(row), name=row.found_name, is_first=row.is_first)
+        for row in found
+    ]
 
 
 def by_name(sought: NamePrefix, *, is_continued: bool) -> Select[*tuple[Any, ...]]:
     """Return the statement of `list_by_name`.
 
-    A user with several names that begin alike, who moved in from elsewhere, is found by the first.
+    The names are read first, and no more of them than are shown: a condition on their users would
+    make PostgreSQL expect that most names do not count, and read and sort all of them.
     """
-    found, other = key.alias("found"), key.alias("other")
-    name = collate(found.c.name, "C")
+    other = key.alias("other")
     has_end = end_of(sought.prefix) is not None
+    name = collate(key.c.name, "C")
+    names = (
+        select(key.c.user_id, key.c.name)
+        .where(*_begins(key, sought.provider, has_end=has_end))
+        .order_by(name)
+        .limit(bindparam("max_rows"))
+    )
+    if is_continued:
+        names = names.where(name > bindparam("after", type_=Text))
+    found = names.subquery("found")
     first_name = (
         select(func.min(collate(other.c.name, "C")))
         .where(
-            other.c.user_id == found.c.user_id,
-            *_begins(other, sought.provider, has_end=has_end),
+            other.c.user_id == found.c.user_id, *_begins(other, sought.provider, has_end=has_end)
         )
         .correlate(found)
         .scalar_subquery()
     )
-    statement = (
-        select(*RECORD_COLUMNS, found.c.name)
+    return (
+        select(
+            *RECORD_COLUMNS,
+            found.c.name.label("found_name"),
+            (found.c.name == first_name).label("is_first"),
+        )
         .select_from(found.join(user, user.c.id == found.c.user_id).outerjoin(ADDRESS, true()))
-        .where(*_begins(found, sought.provider, has_end=has_end), name == first_name)
-        .order_by(name)
-        .limit(bindparam("max_rows"))
+        .order_by(collate(found.c.name, "C"))
     )
-    return statement.where(name > bindparam("after", type_=Text)) if is_continued else statement
 
 
 def _begins(table: Any, provider: Provider, *, has_end: bool) -> list[ColumnElement[bool]]:
