@@ -12,7 +12,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults test-clients generate-all soak bench bench-quick bench-cost bench-load bench-mail lint lint-openapi format openapi mutate audit sbom lock clean
+.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults test-clients generate-all soak bench bench-quick bench-cost bench-load bench-mail bench-admin lint lint-openapi format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

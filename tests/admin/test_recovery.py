@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from service.model.service_tokens import Scope
 from tests.admin.conftest import UNKNOWN, USERS, Program
 from tests.databases import execute, fetch_value
 from tests.factories import codes, log_in, sign_up
@@ -141,7 +142,7 @@ def test_a_link_is_not_mailed_to_an_address_that_is_not_verified(
 def test_a_link_is_not_mailed_where_there_is_no_mail(services: ServicePool) -> None:
     production = {"OSTIARY_ENV": "production", "OSTIARY_COOKIE_HOST_PREFIX": "false"}
     service = services.service(production)
-    program = Program(service, "users:write", "users:recover")
+    program = Program(service, Scope.USERS_WRITE, Scope.USERS_RECOVER)
     created = program.create(username="Alice", email="a@example.org", email_verified=True)
     path = f"{USERS}/{created.json()['id']}/password-reset"
     assert codes(program.send("POST", path, json={})) == {"deliver": "not_allowed"}

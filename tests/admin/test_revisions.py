@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
@@ -94,7 +95,7 @@ def test_of_two_changes_with_one_etag_one_is_made(program: Program, alice: str) 
     ],
 )
 def test_a_change_that_was_taken_back_is_seen(
-    program: Program, alice: str, there: dict[str, object], back: dict[str, object]
+    program: Program, alice: str, there: dict[str, Any], back: dict[str, Any]
 ) -> None:
     tags = [program.etag(alice)]
     tags += [program.change(alice, **fields).headers["etag"] for fields in (there, back)]
