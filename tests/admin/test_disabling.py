@@ -198,6 +198,20 @@ def test_no_link_is_mailed_to_a_disabled_user_and_nothing_tells(
     assert mailboxes.of(ALICE, "Reset") == []
 
 
+def test_the_right_password_of_a_disabled_user_counts_as_a_log_in(
+    services: ServicePool, client: httpx.Client
+) -> None:
+    """Each takes a hash, as a log-in does."""
+    service = services.service({"OSTIARY_LOG_INS_PER_NAME_AND_ADDRESS": "2/1h"})
+    program = Program(service, *Scope)
+    with service.client() as other:
+        sign_up(other)
+        program.change(user_id_of(service), disabled=True)
+        other.cookies.clear()
+        answers = [problem(log_in(other)) for _ in range(3)]
+    assert answers == [DISABLED, DISABLED, (429, "rate_limited")]
+
+
 def test_the_right_password_of_a_disabled_user_costs_no_attempt(
     services: ServicePool, client: httpx.Client
 ) -> None:
