@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
 
 from service.api.factors.answers import (
     CodeText,
@@ -313,14 +314,10 @@ class Authenticated(Struct, frozen=True, kw_only=True):
     ] = UNSET
 
 
-class ListedSessionInfo(Struct, frozen=True, kw_only=True):
-    """A session in the list of its user's sessions. ``current`` marks that of the request."""
+class UserSessionInfo(Struct, frozen=True, kw_only=True):
+    """A live session of a user."""
 
     id: SessionId
-    current: Annotated[
-        bool | UnsetType,
-        Meta(description="Whether it is the session of the request; a program's has none."),
-    ] = UNSET
     state: State
     device_name: Annotated[
         str | None, Meta(description="The name that the client gave to the device, if it did.")
@@ -340,6 +337,12 @@ class ListedSessionInfo(Struct, frozen=True, kw_only=True):
     active_expires_at: ActiveExpiresAt
     idle_expires_at: IdleExpiresAt
     absolute_expires_at: AbsoluteExpiresAt
+
+
+class ListedSessionInfo(UserSessionInfo, frozen=True, kw_only=True):
+    """A session in the list of its user's sessions. ``current`` marks that of the request."""
+
+    current: Annotated[bool, Meta(description="Whether it is the session of the request.")]
 
 
 class SessionPage(Struct, frozen=True, kw_only=True):
@@ -443,12 +446,17 @@ def reauthentication_options(options: Options) -> ReauthenticationOptions:
     )
 
 
-def listed_session_info(listed: ListedSession, *, current: UUID | None) -> ListedSessionInfo:
-    """Return a session as it is listed; ``current`` is the id of the request's, if it has one."""
+def listed_session_info(listed: ListedSession, *, current: UUID) -> ListedSessionInfo:
+    """Return a session as it is listed for its user; ``current`` is the id of the request's."""
+    is_current = listed.session.id == current
+    return ListedSessionInfo(**asdict(user_session_info(listed)), current=is_current)
+
+
+def user_session_info(listed: ListedSession) -> UserSessionInfo:
+    """Return a session as it is listed for a program."""
     session, device = listed.session, listed.device
-    return ListedSessionInfo(
+    return UserSessionInfo(
         id=session.id,
-        current=UNSET if current is None else session.id == current,
         state=listed.state,
         device_name=device.name,
         user_agent=device.user_agent,

@@ -8,6 +8,7 @@ from litestar import Controller, Response, delete, get
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter
+from msgspec import Meta, Struct
 
 from service.api.admin.user_schemas import parse_user_id
 from service.api.admin.users import PATH, UserId
@@ -17,10 +18,19 @@ from service.api.http.problem_types import NOT_FOUND, VALIDATION_FAILED
 from service.api.http.request_context import ProvidedContext
 from service.api.http.responses import PROGRAM_PROBLEMS, PROGRAM_SECURITY, problem_responses
 from service.api.http.state import state_of
-from service.api.schemas import Ended, SessionPage, listed_session_info
+from service.api.schemas import Ended, UserSessionInfo, user_session_info
 from service.api.security.service_token import ProgramRequest, require_scope
 from service.api.sessions import PAGE_LENGTH, parse_session_id
 from service.model.service_tokens import Scope
+
+
+class UserSessionPage(Struct, frozen=True, kw_only=True):
+    """Sessions, newest first. ``next`` is the ``cursor`` of the next page, if there is one."""
+
+    sessions: Annotated[list[UserSessionInfo], Meta(description="At most 100 sessions.")]
+    next: Annotated[
+        str | None, Meta(description="`cursor` of the next page; null on the last one.")
+    ]
 
 
 class UserSessionController(Controller):
@@ -51,7 +61,7 @@ class UserSessionController(Controller):
         cursor: Annotated[
             str | None, QueryParameter(description="`next` of the page before this one.")
         ] = None,
-    ) -> SessionPage:
+    ) -> UserSessionPage:
         """List the live sessions of a user, newest first, a hundred on a page.
 
         Needs the scope `sessions:read`.
@@ -62,8 +72,8 @@ class UserSessionController(Controller):
         listed = await sessions.read(parse_user_id(user_id), PAGE_LENGTH + 1, older_than, context)
         page = listed[:PAGE_LENGTH]
         last = page[-1].session if len(listed) > PAGE_LENGTH else None
-        return SessionPage(
-            sessions=[listed_session_info(each, current=None) for each in page],
+        return UserSessionPage(
+            sessions=[user_session_info(each) for each in page],
             next=None if last is None else cursor_after(last.created_at, last.id),
         )
 
