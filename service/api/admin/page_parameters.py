@@ -74,15 +74,12 @@ class PageParameters(Struct, frozen=True, kw_only=True):
     ) -> tuple[list[UserRecord], str | None]:
         """Return the page, and the cursor of the next one, if there is one."""
         if self.sought is None:
-            users = await pages.newest(self.limit + 1, self.older_than, context)
-            page = users[: self.limit]
-            is_last = len(users) <= self.limit
-            return page, None if is_last else cursor_after(page[-1].created_at, page[-1].id)
-        found = await pages.by_name(self.sought, self.limit + 1, self.after, context)
-        named = found[: self.limit]
-        is_last = len(found) <= self.limit
-        following = None if is_last else name_cursor_after(named[-1].name)
-        return [each.record for each in named if each.is_first], following
+            page, is_followed = await pages.newest(self.limit, self.older_than, context)
+            following = cursor_after(page[-1].created_at, page[-1].id) if is_followed else None
+            return page, following
+        names, is_followed = await pages.by_name(self.sought, self.limit, self.after, context)
+        following = name_cursor_after(names[-1].name) if is_followed else None
+        return [each.record for each in names if each.is_first], following
 
 
 def name_cursor_after(name: str) -> str:

@@ -69,9 +69,10 @@ class UserSessionController(Controller):
         require_one_cursor(request)
         older_than = None if cursor is None else parse_cursor(cursor)
         sessions = state_of(request).services.session_admin
-        listed = await sessions.read(parse_user_id(user_id), PAGE_LENGTH + 1, older_than, context)
-        page = listed[:PAGE_LENGTH]
-        last = page[-1].session if len(listed) > PAGE_LENGTH else None
+        page, is_followed = await sessions.read(
+            parse_user_id(user_id), PAGE_LENGTH, older_than, context
+        )
+        last = page[-1].session if is_followed else None
         return UserSessionPage(
             sessions=[user_session_info(each) for each in page],
             next=None if last is None else cursor_after(last.created_at, last.id),

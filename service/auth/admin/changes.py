@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.accounts import set_username
@@ -130,7 +131,7 @@ def record_changes(
         record(Event.USERNAME_CHANGED, context, user_id=after.id)
     if before.roles != after.roles:
         record(Event.ROLES_CHANGED, context, user_id=after.id, roles=" ".join(after.roles))
-    if before.metadata != after.metadata:
+    if msgspec.json.encode(before.metadata) != msgspec.json.encode(after.metadata):
         record(Event.METADATA_CHANGED, context, user_id=after.id)
     if after.disabled_at is None and before.disabled_at is not None:
         record(Event.USER_ENABLED, context, user_id=after.id)

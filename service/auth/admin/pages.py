@@ -29,28 +29,30 @@ class UserPages:
 
     async def newest(
         self,
-        max_users: int,
+        limit: int,
         older_than: tuple[datetime, UUID] | None,
         context: RequestContext,
-    ) -> list[UserRecord]:
-        """Return a page of users, newest first.
+    ) -> tuple[list[UserRecord], bool]:
+        """Return a page of users, newest first, and whether another one follows. It is recorded.
 
         ``older_than`` is the creation time and id of the last user of the page before.
         """
-        page = await self._database.with_retry(storage.list_newest, max_users, older_than)
+        found = await self._database.with_retry(storage.list_newest, limit + 1, older_than)
+        page = found[:limit]
         record(Event.USERS_LISTED, context, number=len(page))
-        return page
+        return page, len(found) > limit
 
     async def by_name(
-        self, sought: NamePrefix, max_users: int, after: str | None, context: RequestContext
-    ) -> list[FoundByName]:
-        """Return a page of users by names that begin alike, in the order of these names.
+        self, sought: NamePrefix, limit: int, after: str | None, context: RequestContext
+    ) -> tuple[list[FoundByName], bool]:
+        """Return a page of names that begin alike, with their users, and whether one follows.
 
-        ``after`` is the name by which the last user of the page before was found.
+        ``after`` is the last name of the page before. It is recorded.
         """
-        page = await self._database.with_retry(storage.list_by_name, sought, max_users, after)
-        record(Event.USERS_LISTED, context, number=len(page))
-        return page
+        found = await self._database.with_retry(storage.list_by_name, sought, limit + 1, after)
+        page = found[:limit]
+        record(Event.USERS_LISTED, context, number=sum(each.is_first for each in page))
+        return page, len(found) > limit
 
     async def iterate(self, sought: NamePrefix) -> AsyncIterator[UserRecord]:
         """Iterate over the users whose names begin alike, in their order, a page at a time."""

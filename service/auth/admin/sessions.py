@@ -32,18 +32,19 @@ class SessionAdmin:
     async def read(
         self,
         user_id: UUID,
-        max_sessions: int,
+        limit: int,
         older_than: tuple[datetime, UUID] | None,
         context: RequestContext,
-    ) -> list[ListedSession]:
-        """Return a page of a user's live sessions to a program, newest first. It is recorded.
+    ) -> tuple[list[ListedSession], bool]:
+        """Return a page of a user's live sessions, newest first, and whether another one follows.
 
-        Raises `NoSuchUser`.
+        It is recorded. Raises `NoSuchUser`.
         """
         await self._require_user(user_id)
-        page = await self._sessions.list(user_id, max_sessions, older_than)
+        found = await self._sessions.list(user_id, limit + 1, older_than)
+        page = found[:limit]
         record(Event.SESSIONS_READ, context, user_id=user_id, number=len(page))
-        return page
+        return page, len(found) > limit
 
     async def end_one(self, session_id: UUID, user_id: UUID, context: RequestContext) -> None:
         """End a live session of a user. Raises `NoSuchSession` if there is none."""
