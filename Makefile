@@ -12,7 +12,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-proxies test-faults test-clients generate-all soak bench bench-quick bench-cost bench-load bench-mail bench-programs lint lint-openapi format openapi mutate audit sbom lock clean
+.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-proxies test-faults test-clients generate-all soak bench bench-quick bench-cost bench-load bench-mail bench-programs bench-admin lint lint-openapi format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ bench-programs: $(VENV)/development.installed  ## Measure the CPU time of what o
 
 bench-mail: $(VENV)/development.installed  ## Measure whether requests for mail tell by their time who exists: 3 minutes
 	$(BIN)/python benchmarks/mail_requests.py
+
+bench-admin: $(VENV)/development.installed  ## Measure pages of the admin API with ten million users: half an hour, 15 GB of disk
+	$(BIN)/python benchmarks/admin_pages.py
 
 lint: $(VENV)/development.installed  ## Check style, types, layers and the OpenAPI document
 	$(BIN)/ruff format --check .

@@ -40,10 +40,10 @@ from service.auth.programs.access_tokens import Audience, AudiencePolicy
 from service.auth.programs.service_tokens import ServiceTokens
 from service.auth.reserved_usernames import UsernamePolicy
 from service.auth.uniform_timing import measure_verify_times
-from service.auth.usernames import Username
+from service.auth.usernames import GivenUsername, Username
 from service.background import cancel_and_wait, run_periodically
 from service.bootstrap import Services, never, open_services
-from service.mail.configured import mail_sender
+from service.mail.configured import mail_sender, reset_url_of
 from service.settings import Settings
 from service.settings.http import HSTS_OFF
 
@@ -148,6 +148,7 @@ def api_state(settings: Settings, services: Services) -> APIState:
         # Made when it is first asked for: that takes longer than the start of a worker.
         openapi_document=cache(partial(openapi_document, settings)),
         refusals=Refusals(),
+        reset_url=reset_url_of(settings),
     )
 
 
@@ -155,6 +156,7 @@ def field_parsers(settings: Settings) -> FieldParsers:
     """Return the parsers of the fields of request bodies, by type."""
     return {
         Username: UsernamePolicy(settings.usernames.reserved_usernames).accept,
+        GivenUsername: GivenUsername.parse,
         Identifier: Identifier.parse,
         Password: Password.parse,
         NewPassword: PasswordPolicy(settings.passwords).accept,

@@ -9,11 +9,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from service.auth.accounts import Accounts
+from service.auth.admin.changes import UserChanges
+from service.auth.admin.factors import FactorAdmin
+from service.auth.admin.invitations import Invitations
+from service.auth.admin.new_users import NewUsers
+from service.auth.admin.pages import UserPages
+from service.auth.admin.reset_links import ResetLinks
+from service.auth.admin.sessions import SessionAdmin
+from service.auth.admin.users import UserAdmin
+from service.auth.admissions import Admissions
 from service.auth.challenges import Challenges
 from service.auth.email_sign_ups import EmailSignUps
 from service.auth.emails import Emails
 from service.auth.factors.abandoned_log_ins import AbandonedLogIns
-from service.auth.factors.admin import FactorAdmin
 from service.auth.factors.authenticator_apps import AuthenticatorApps
 from service.auth.factors.ceremonies import Ceremonies
 from service.auth.factors.changes import FactorChanges
@@ -50,7 +58,6 @@ from service.auth.secret_keys import Keyring
 from service.auth.sessions import Sessions
 from service.auth.step_up import StepUp
 from service.auth.undo import Undo
-from service.auth.user_admin import UserAdmin
 from service.auth.username_holds import UsernameHolds
 from service.auth.ways_in import WaysIn
 from service.settings import Settings
@@ -93,6 +100,12 @@ class Services(Struct, frozen=True, kw_only=True):
     undo: Undo
     keys: Keys
     user_admin: UserAdmin
+    user_changes: UserChanges
+    user_pages: UserPages
+    new_users: NewUsers
+    session_admin: SessionAdmin
+    reset_links: ResetLinks
+    invitations: Invitations
     readiness: Readiness
     keyring: Keyring
     sealed_secrets: SealedSecrets
@@ -142,6 +155,7 @@ async def open_services(
         timeout=settings.hashing.queue_timeout,
         device_lifetime=settings.devices.lifetime,
     )
+    admissions = Admissions(database, settings.sign_ups.sign_up)
     username_holds = UsernameHolds(settings.usernames.username_hold)
     step_up = StepUp(
         *(database, factors, settings.reauthentication_period),
@@ -170,14 +184,14 @@ async def open_services(
                 *(database, sessions, questions, passkey_answers, rate_limiter, notices)
             ),
         )
-    user_admin = UserAdmin(database, hasher, challenges, password_changes, notices)
+    session_admin = SessionAdmin(database, sessions)
     try:
         yield Services(
             database=database,
             hasher=hasher,
             accounts=Accounts(
-                *(database, hasher, sessions, rate_limiter, username_holds, password_changes),
-                *(second_factors, notices),
+                *(database, hasher, sessions, admissions, rate_limiter, username_holds),
+                *(password_changes, second_factors, notices),
             ),
             sessions=sessions,
             step_up=step_up,
@@ -201,8 +215,8 @@ async def open_services(
                 *(database, challenges, outbox, notices, rate_limiter, mail_limits, ways_in)
             ),
             email_sign_ups=EmailSignUps(
-                *(database, hasher, sessions, challenges, outbox, rate_limiter, mail_limits),
-                username_holds,
+                *(database, hasher, sessions, admissions, challenges, outbox, rate_limiter),
+                *(mail_limits, username_holds),
             ),
             password_resets=PasswordResets(
                 *(database, hasher, sessions, challenges, outbox, password_changes),
@@ -210,7 +224,15 @@ async def open_services(
             ),
             undo=Undo(database, challenges, outbox, notices),
             keys=Keys(database),
-            user_admin=user_admin,
+            user_admin=UserAdmin(database, hasher, password_changes, notices),
+            user_changes=UserChanges(database, challenges, username_holds, notices),
+            user_pages=UserPages(database),
+            new_users=NewUsers(database, hasher, settings.argon2),
+            session_admin=session_admin,
+            reset_links=ResetLinks(database, challenges, outbox, notices),
+            invitations=Invitations(
+                *(database, keyring, outbox, mail_limits, settings.invitation_url)
+            ),
             readiness=Readiness(probes, hasher, is_draining),
             keyring=keyring,
             sealed_secrets=SealedSecrets(database, keyring),
@@ -221,7 +243,7 @@ async def open_services(
             outbox=outbox,
             service_tokens=ServiceTokens(database, service_token_lookups),
             service_token_admin=ServiceTokenAdmin(database),
-            restores=Restores(database, user_admin),
+            restores=Restores(database, session_admin),
             verification=Verification(sessions, step_up),
         )
     finally:

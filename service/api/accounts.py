@@ -24,6 +24,7 @@ from service.api.http.problem_types import (
     ALREADY_AUTHENTICATED,
     DATABASE_UNAVAILABLE,
     INVALID_CREDENTIALS,
+    INVALID_INVITATION,
     LAST_WAY_IN,
     NOT_AUTHENTICATED,
     ORIGIN_REJECTED,
@@ -31,6 +32,7 @@ from service.api.http.problem_types import (
     RATE_LIMITED,
     REAUTHENTICATION_REQUIRED,
     SECOND_FACTOR_REQUIRED,
+    SIGN_UP_CLOSED,
     USERNAME_TAKEN,
 )
 from service.api.http.request_context import ProvidedContext
@@ -83,6 +85,8 @@ class AccountController(Controller):
         response_description="The user is created and logged in.",
         responses=problem_responses(
             *BODY_PROBLEMS,
+            SIGN_UP_CLOSED,
+            INVALID_INVITATION,
             USERNAME_TAKEN,
             ALREADY_AUTHENTICATED,
             RATE_LIMITED,
@@ -97,6 +101,7 @@ class AccountController(Controller):
         opened = await state_of(request).services.accounts.sign_up(
             data.credentials,
             context=context.with_device_name(data.device_name),
+            invitation=data.invitation,
             carried=carried_tokens(request),
             device=presented_device(request, data.device_token),
         )

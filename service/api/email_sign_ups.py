@@ -18,9 +18,11 @@ from service.api.http.problem_types import (
     EMAIL_TAKEN,
     INVALID_CHALLENGE,
     INVALID_CODE,
+    INVALID_INVITATION,
     NOT_FOUND,
     OVERLOADED,
     RATE_LIMITED,
+    SIGN_UP_CLOSED,
     USERNAME_TAKEN,
 )
 from service.api.http.request_context import ProvidedContext
@@ -61,7 +63,13 @@ class EmailSignUpController(Controller):
         response_description="A code was mailed, or, if a user has the address, that there is an "
         "account.",
         responses=problem_responses(
-            *BODY_PROBLEMS, ALREADY_AUTHENTICATED, NOT_FOUND, RATE_LIMITED, DATABASE_UNAVAILABLE
+            *BODY_PROBLEMS,
+            SIGN_UP_CLOSED,
+            INVALID_INVITATION,
+            ALREADY_AUTHENTICATED,
+            NOT_FOUND,
+            RATE_LIMITED,
+            DATABASE_UNAVAILABLE,
         ),
     )
     async def sign_up_by_email(
@@ -70,10 +78,14 @@ class EmailSignUpController(Controller):
         data: JSONBody[SignUpByEmailRequest],
         context: ProvidedContext,
     ) -> ChallengeSent:
-        """Mail a code to an address. The response does not tell whether a user has it."""
+        """Mail a code to an address. The response does not tell whether a user has it.
+
+        An invitation is only checked here: `POST /signup/email/verify` takes it, too.
+        """
         made = await state_of(request).services.email_sign_ups.request(
             data.email,
             context=context,
+            invitation=data.invitation,
             carried=carried_tokens(request),
             device=presented_device(request, data.device_token),
         )
@@ -91,6 +103,8 @@ class EmailSignUpController(Controller):
         response_description="The user is created, with the address verified, and logged in.",
         responses=problem_responses(
             *BODY_PROBLEMS,
+            SIGN_UP_CLOSED,
+            INVALID_INVITATION,
             INVALID_CODE,
             INVALID_CHALLENGE,
             EMAIL_TAKEN,
@@ -118,6 +132,7 @@ class EmailSignUpController(Controller):
             data.password,
             None if data.username is UNSET else data.username,
             context=context.with_device_name(data.device_name),
+            invitation=data.invitation,
             carried=carried_tokens(request),
             device=presented_device(request, data.device_token),
         )

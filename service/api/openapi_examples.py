@@ -13,6 +13,15 @@ from uuid import UUID
 
 import msgspec
 
+from service.api.admin.factors import UserFactors, UserPasskey
+from service.api.admin.invitation_schemas import (
+    CreatedInvitation,
+    InvitationInfo,
+    InvitationPage,
+)
+from service.api.admin.password_resets import ResetLink
+from service.api.admin.sessions import UserSessionPage
+from service.api.admin.user_schemas import AdministeredUser, UserPage
 from service.api.factors.schemas import (
     Factors,
     ListedPasskeys,
@@ -35,6 +44,7 @@ from service.api.schemas import (
     SessionPage,
     authenticated,
     listed_session_info,
+    user_session_info,
 )
 from service.model.exports import AccountExport, ExportedDevice, ExportedKey
 from service.model.request_context import Device
@@ -109,6 +119,15 @@ _EXPORT = AccountExport(
     challenges=[],
 )
 
+_INVITATION = InvitationInfo(
+    id=UUID("7c9e6679-7425-40de-944b-e07fc1f90ae7"),
+    email="bob@example.com",
+    roles=["editor"],
+    service_token_id=UUID("1b4e28ba-2fa1-41d2-883f-0016d3cca427"),
+    created_at=_LOGGED_IN_AT,
+    expires_at=_LOGGED_IN_AT + timedelta(days=7),
+)
+
 _CREDENTIAL_ID = "cGFzc2tleSBvZiBBbGljZQ"
 _PASSKEY = PasskeyInfo(
     id=UUID("0b5d2d0e-8f6c-4a43-9d1e-7a6b5c4d3e2f"),
@@ -117,6 +136,26 @@ _PASSKEY = PasskeyInfo(
     backed_up=True,
     created_at=_LOGGED_IN_AT,
     last_used_at=None,
+)
+_KNOWN_PASSKEY = UserPasskey(
+    id=_PASSKEY.id,
+    name=_PASSKEY.name,
+    rp_id="example.com",
+    backed_up=True,
+    created_at=_LOGGED_IN_AT,
+    last_used_at=None,
+)
+_ADMINISTERED = AdministeredUser(
+    id=_USER.id,
+    username=_USER.username,
+    email=_USER.email,
+    email_verified_at=_USER.email_verified_at,
+    roles=_USER.roles,
+    metadata=_USER.metadata,
+    disabled=False,
+    disabled_at=None,
+    disabled_reason=None,
+    created_at=_USER.created_at,
 )
 _SIGNALS: dict[str, Any] = {
     "rp_id": "example.com",
@@ -197,6 +236,16 @@ def _request_examples() -> dict[str, dict[str, Any]]:
             "name": _PASSKEY.name,
         },
         "IssueAccessTokenRequest": {"audience": "billing"},
+        "CreateUserRequest": {
+            "username": "Carol",
+            "email": "carol@example.com",
+            "email_verified": True,
+            "roles": ["editor"],
+            "metadata": {"plan": "team"},
+        },
+        "ChangeUserRequest": {"roles": ["editor", "owner"], "metadata": {"plan": None}},
+        "ResetUserPasswordRequest": {"deliver": "return"},
+        "CreateInvitationRequest": {"email": "bob@example.com", "roles": ["editor"]},
         "RenamePasskeyRequest": {"name": "Alice's telephone"},
     }
     return {
@@ -239,6 +288,22 @@ def _success_examples() -> dict[str, dict[str, Any]]:
             },
             expires_at=_LOGGED_IN_AT + timedelta(minutes=10),
         ),
+        _ADMINISTERED,
+        UserPage(users=[_ADMINISTERED], next=None),
+        UserSessionPage(sessions=[user_session_info(_LISTED)], next=None),
+        UserFactors(
+            totp=TOTPInfo(confirmed_at=_LOGGED_IN_AT, last_used_at=None),
+            passkeys=[_KNOWN_PASSKEY],
+            recovery_codes_left=10,
+            methods=[Method.TOTP, Method.PASSKEY, Method.RECOVERY_CODE],
+        ),
+        ResetLink(
+            expires_at=_LOGGED_IN_AT + timedelta(hours=1),
+            token=_TOKEN,
+            link=f"https://app.example.com/reset#token={_TOKEN}",
+        ),
+        CreatedInvitation(invitation=_INVITATION, mailed=True),
+        InvitationPage(invitations=[_INVITATION], next=None),
         _EXPORT,
         IssuedAccessToken(token=_ACCESS_TOKEN, expires_at=_LOGGED_IN_AT + timedelta(minutes=1)),
         JSONWebKeySet(keys=[_KEY]),

@@ -31,6 +31,13 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             "displayed as given here.",
             examples=["Alice"],
         ),
+        usernames.GivenUsername: Schema(
+            type=OpenAPIType.STRING,
+            min_length=1,
+            max_length=usernames.MAX_UNPREPARED_LENGTH,
+            description="A user name, as sign-up accepts it; one that is reserved, too.",
+            examples=["Alice"],
+        ),
         identifiers.Identifier: Schema(
             type=OpenAPIType.STRING,
             min_length=1,

@@ -5,6 +5,11 @@ from __future__ import annotations
 from litestar.handlers import HTTPRouteHandler
 
 from service.api.accounts import AccountController
+from service.api.admin.factors import UserFactorController
+from service.api.admin.invitations import InvitationController
+from service.api.admin.password_resets import UserPasswordResetController
+from service.api.admin.sessions import UserSessionController
+from service.api.admin.users import UserController
 from service.api.email_sign_ups import EmailSignUpController
 from service.api.emails import EmailController
 from service.api.factors.log_ins import FactorLogInController
@@ -31,6 +36,11 @@ CONTROLLERS = (
     PasskeyController,
     AccessTokenController,
     SessionController,
+    UserController,
+    UserSessionController,
+    UserFactorController,
+    UserPasswordResetController,
+    InvitationController,
     HealthController,
 )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
 
 from service.api.factors.answers import (
     CodeText,
@@ -67,6 +68,16 @@ ChallengeToken = Annotated[
 ]
 LinkToken = Annotated[str, Meta(description="The token of the link that was mailed.")]
 
+# Text that is the token of no invitation is an invalid invitation, not an error of the field.
+PresentedInvitation = Annotated[
+    str,
+    Meta(
+        description="The token of an invitation, out of its link. It is needed where sign-up is by "
+        "invitation only; elsewhere it counts, too, if it is sent. It is used up when the user is "
+        "created, and only then."
+    ),
+]
+
 # Text that is no device token is that of an unknown device, not an error.
 PresentedDeviceToken = Annotated[
     str,
@@ -82,6 +93,7 @@ class SignUpRequest(Body, frozen=True, kw_only=True):
 
     username: Username
     password: NewPassword
+    invitation: PresentedInvitation = ""
     transport: Transport = Transport.COOKIE
     device_name: DeviceName = UNNAMED_DEVICE
     device_token: PresentedDeviceToken = ""
@@ -120,6 +132,7 @@ class SignUpByEmailRequest(Body, frozen=True, kw_only=True):
     """Request body of POST /signup/email."""
 
     email: EmailAddress
+    invitation: PresentedInvitation = ""
     device_token: PresentedDeviceToken = ""
 
 
@@ -130,6 +143,7 @@ class VerifySignUpRequest(Body, frozen=True, kw_only=True):
     code: Code
     password: NewPassword
     username: Username | UnsetType = UNSET
+    invitation: PresentedInvitation = ""
     transport: Transport = Transport.COOKIE
     device_name: DeviceName = UNNAMED_DEVICE
     device_token: PresentedDeviceToken = ""
@@ -300,11 +314,10 @@ class Authenticated(Struct, frozen=True, kw_only=True):
     ] = UNSET
 
 
-class ListedSessionInfo(Struct, frozen=True, kw_only=True):
-    """A session in the list of its user's sessions. ``current`` marks that of the request."""
+class UserSessionInfo(Struct, frozen=True, kw_only=True):
+    """A live session of a user."""
 
     id: SessionId
-    current: Annotated[bool, Meta(description="Whether it is the session of the request.")]
     state: State
     device_name: Annotated[
         str | None, Meta(description="The name that the client gave to the device, if it did.")
@@ -324,6 +337,12 @@ class ListedSessionInfo(Struct, frozen=True, kw_only=True):
     active_expires_at: ActiveExpiresAt
     idle_expires_at: IdleExpiresAt
     absolute_expires_at: AbsoluteExpiresAt
+
+
+class ListedSessionInfo(UserSessionInfo, frozen=True, kw_only=True):
+    """A session in the list of its user's sessions. ``current`` marks that of the request."""
+
+    current: Annotated[bool, Meta(description="Whether it is the session of the request.")]
 
 
 class SessionPage(Struct, frozen=True, kw_only=True):
@@ -429,10 +448,15 @@ def reauthentication_options(options: Options) -> ReauthenticationOptions:
 
 def listed_session_info(listed: ListedSession, *, current: UUID) -> ListedSessionInfo:
     """Return a session as it is listed for its user; ``current`` is the id of the request's."""
+    is_current = listed.session.id == current
+    return ListedSessionInfo(**asdict(user_session_info(listed)), current=is_current)
+
+
+def user_session_info(listed: ListedSession) -> UserSessionInfo:
+    """Return a session as it is listed for a program."""
     session, device = listed.session, listed.device
-    return ListedSessionInfo(
+    return UserSessionInfo(
         id=session.id,
-        current=session.id == current,
         state=listed.state,
         device_name=device.name,
         user_agent=device.user_agent,

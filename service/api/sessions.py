@@ -10,7 +10,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter
 
-from service.api.http.cursors import cursor_after, parse_cursor
+from service.api.http.cursors import cursor_after, parse_cursor, require_one_cursor
 from service.api.http.litestar_workarounds import options_response
 from service.api.http.problem_types import (
     DATABASE_UNAVAILABLE,
@@ -33,11 +33,9 @@ from service.api.security.cross_origin import reject_cross_origin
 from service.api.security.guard import AuthenticatedRequest, require_session
 from service.api.security.step_up import require_step_up
 from service.api.tokens import clear_session_cookie
-from service.auth.errors import FieldCode, InvalidField, NoSuchSession, ValidationFailed
+from service.auth.errors import NoSuchSession
 
 PAGE_LENGTH = 100
-
-SEVERAL_CURSORS = "There must be one cursor."
 
 
 class SessionController(Controller):
@@ -75,9 +73,10 @@ class SessionController(Controller):
         sessions = state_of(request).services.sessions
         listed = await sessions.list(live.user.id, PAGE_LENGTH + 1, older_than)
         page = listed[:PAGE_LENGTH]
+        last = page[-1].session if len(listed) > PAGE_LENGTH else None
         return SessionPage(
             sessions=[listed_session_info(each, current=live.session.id) for each in page],
-            next=cursor_after(page[-1]) if len(listed) > PAGE_LENGTH else None,
+            next=None if last is None else cursor_after(last.created_at, last.id),
         )
 
     @delete(
@@ -130,12 +129,6 @@ class SessionController(Controller):
         """End all of the user's sessions but this one. Needs step-up."""
         sessions = state_of(request).services.sessions
         return Ended(ended=await sessions.end_others(request.auth.live.session, context))
-
-
-def require_one_cursor(request: AuthenticatedRequest) -> None:
-    """Raise `ValidationFailed` for several cursors: each reader might take another one."""
-    if len(request.query_params.getall("cursor", [])) > 1:
-        raise ValidationFailed([InvalidField(FieldCode.NOT_ALLOWED, SEVERAL_CURSORS).of("cursor")])
 
 
 def parse_session_id(text: str) -> UUID:

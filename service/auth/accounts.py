@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.auth.admissions import Admissions, record_sign_up
 from service.auth.audit import Event, record
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
@@ -28,6 +29,7 @@ from service.auth.tokens import Token
 from service.auth.uniform_timing import delay_refusal
 from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
+from service.model.admissions import Admission
 from service.model.exports import AccountExport
 from service.model.mail import MailKind
 from service.model.proofs import Proof
@@ -48,6 +50,7 @@ class Accounts:
         database: Database,
         hasher: Hasher,
         sessions: Sessions,
+        admissions: Admissions,
         rate_limiter: RateLimiter,
         username_holds: UsernameHolds,
         password_changes: PasswordChanges,
@@ -57,6 +60,7 @@ class Accounts:
         self._database = database
         self._hasher = hasher
         self._sessions = sessions
+        self._admissions = admissions
         self._rate_limiter = rate_limiter
         self._username_holds = username_holds
         self._password_changes = password_changes
@@ -68,26 +72,32 @@ class Accounts:
         credentials: NewCredentials,
         *,
         context: RequestContext,
+        invitation: str = "",
         carried: Sequence[Token] = (),
         device: DeviceToken | None = None,
     ) -> OpenedSession:
         """Create a user and log them in.
 
-        Raises `AlreadyAuthenticated` if one of the tokens ``carried`` opens a live session,
-        `UsernameTaken`, `RateLimited` and `Overloaded`.
+        ``invitation`` is the token of one, which is used up only if all is well. Raises
+        `SignUpClosed`, `AlreadyAuthenticated` if one of the tokens ``carried`` opens a live
+        session, `InvalidInvitation`, `UsernameTaken`, `RateLimited` and `Overloaded`.
         """
+        self._admissions.require_not_closed()
         await self._sessions.require_none(carried)
         requester = requester_of(context, credentials.username.name)
         await self._hasher.require_place(requester)
         async with self._rate_limiter.sign_up_attempt(context):
+            invited = await self._admissions.check(invitation)
             password_hash = await self._hasher.hash(credentials.password, requester)
         async with self._database.transaction() as connection:
-            key = await add_user(connection, credentials.username, password_hash)
+            admission = await self._admissions.admit(connection, invited)
+            key = await add_user(connection, admission, credentials.username, password_hash)
             await self._username_holds.require_free(connection, credentials.username)
             opened, _ = await self._sessions.open(
-                connection, Proof.by_password(key), context.device, presented=device
+                connection, Proof.by_password(key), context, presented=device
             )
-        record(Event.SIGNED_UP, context, user_id=key.user.id, session_id=opened.session.id)
+        session_id = opened.session.id
+        record_sign_up(admission, context, user_id=key.user.id, session_id=session_id)
         return opened
 
     async def log_in(  # noqa: PLR0913
@@ -202,6 +212,7 @@ class Accounts:
             except key_storage.KeyExists as error:
                 raise UsernameTaken from error
             await self._username_holds.require_free(connection, username, live.user.id)
+            await storage.move_version(connection, live.user.id)
             kind = MailKind.USERNAME_CHANGED
             await self._notices.put(connection, kind, live.user.id, context)
         record(Event.USERNAME_CHANGED, context, user_id=live.user.id, session_id=live.session.id)
@@ -292,12 +303,16 @@ def requester_of(context: RequestContext, name: str, *, is_known: bool = False) 
 
 
 async def add_user(
-    connection: AsyncConnection, username: Username, password_hash: PasswordHash
+    connection: AsyncConnection,
+    admission: Admission,
+    username: Username,
+    password_hash: PasswordHash,
 ) -> Key:
     """Create a user with a user name, in a transaction. Raises `UsernameTaken`."""
     try:
         return await storage.add_user(
             connection,
+            admission,
             provider=Provider.USERNAME,
             name=username.name,
             display_name=username.display_name,

@@ -58,7 +58,18 @@ class Event(StrEnum):
     CHANGE_UNDONE = "change_undone"
     MAIL_REQUEST_THROTTLED = "mail_request_throttled"
     RESET_LINK_MADE = "reset_link_made"
+    USER_CREATED = "user_created"
+    USER_READ = "user_read"
+    USERS_LISTED = "users_listed"
+    SESSIONS_READ = "sessions_read"
+    FACTORS_READ = "factors_read"
+    ROLES_CHANGED = "roles_changed"
+    METADATA_CHANGED = "metadata_changed"
+    USER_DISABLED = "user_disabled"
+    USER_ENABLED = "user_enabled"
+    DISABLED_USER_REFUSED = "disabled_user_refused"
     USER_DELETED = "user_deleted"
+    SCOPE_REFUSED = "scope_refused"
     SERVICE_TOKEN_CREATED = "service_token_created"  # noqa: S105
     SERVICE_TOKEN_REVOKED = "service_token_revoked"  # noqa: S105
     SERVICE_TOKEN_CONFIRMED = "service_token_confirmed"  # noqa: S105
@@ -66,6 +77,9 @@ class Event(StrEnum):
     DATABASE_RESTORED = "database_restored"
     USERS_EXPORTED = "users_exported"
     USERS_IMPORTED = "users_imported"
+    INVITATION_CREATED = "invitation_created"
+    INVITATION_WITHDRAWN = "invitation_withdrawn"
+    INVITATION_ACCEPTED = "invitation_accepted"
 
 
 OPENING = {Event.SIGNED_UP, Event.LOGGED_IN, Event.PASSWORD_RESET}
@@ -73,7 +87,7 @@ ENDING = {
     *(Event.LOGGED_OUT, Event.SESSION_REPLACED, Event.SESSION_LIMIT_EXCEEDED),
     *(Event.SESSION_REVOKED, Event.OTHER_SESSIONS_REVOKED, Event.ALL_SESSIONS_REVOKED),
     *(Event.PASSWORD_CHANGED, Event.PASSWORD_RESET, Event.CHANGE_UNDONE),
-    *(Event.PASSWORD_REMOVED, Event.FACTOR_ADDED, Event.FACTOR_REMOVED),
+    *(Event.PASSWORD_REMOVED, Event.FACTOR_ADDED, Event.FACTOR_REMOVED, Event.USER_DISABLED),
 }
 
 # The context of what an operator does on the command line.

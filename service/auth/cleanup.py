@@ -9,6 +9,7 @@ from service.auth.programs.key_rotation import delete_old_signing_keys
 from service.metrics import SESSIONS_ENDED
 from service.storage import challenges as challenge_storage
 from service.storage import cleanup as storage
+from service.storage.admin import invitations as invitation_storage
 from service.storage.database import Database
 from service.storage.factors import passkeys as passkey_storage
 from service.storage.factors import totp as totp_storage
@@ -25,6 +26,8 @@ CHALLENGES_PER_BATCH = 10_000
 NONCES_PER_BATCH = 10_000
 
 FAILURES_PER_BATCH = 10_000
+
+INVITATIONS_PER_BATCH = 10_000
 
 
 async def clean_up(
@@ -45,6 +48,7 @@ async def clean_up(
     await delete_expired_rate_limits(database)
     await delete_expired_nonces(database)
     await delete_old_code_failures(database, code_failure_period)
+    await delete_expired_invitations(database)
 
 
 async def delete_expired_sessions(database: Database) -> int:
@@ -115,6 +119,16 @@ async def delete_expired_nonces(database: Database) -> None:
     while deleted == NONCES_PER_BATCH:
         async with database.connect() as connection:
             deleted = await passkey_storage.delete_expired_nonces(connection, NONCES_PER_BATCH)
+
+
+async def delete_expired_invitations(database: Database) -> None:
+    """Delete the invitations whose time is over. Raises `DatabaseUnavailable`."""
+    deleted = INVITATIONS_PER_BATCH
+    while deleted == INVITATIONS_PER_BATCH:
+        async with database.connect() as connection:
+            deleted = await invitation_storage.delete_expired_invitations(
+                connection, INVITATIONS_PER_BATCH
+            )
 
 
 async def delete_old_code_failures(database: Database, period: float) -> None:

@@ -1,4 +1,4 @@
-"""Codes and links that are mailed: derived when they are needed, and stored nowhere.
+"""Codes, links and invitations that are mailed: derived when they are needed, stored nowhere.
 
 Each is an HMAC-SHA256 of the challenge's id and purpose, under a key of its own (see
 `secret_keys`). A code is the 256 bits modulo 10^8: no code is likelier than another by more than
@@ -58,6 +58,14 @@ def link_token_of(keyring: Keyring, key_id: str, challenge_id: UUID, purpose: Pu
     """Return the token of the link that answers a challenge. Raises `SecretKeyMissing`."""
     bits = _bits(keyring.derive(KeyPurpose.LINK, key_id), challenge_id, purpose)
     return urlsafe_b64encode(challenge_id.bytes + bits).decode()
+
+
+def invitation_token_of(keyring: Keyring, key_id: str, invitation_id: UUID) -> str:
+    """Return the token of an invitation, in the form of a link's. Raises `SecretKeyMissing`."""
+    key = keyring.derive(KeyPurpose.INVITATION, key_id)
+    return urlsafe_b64encode(
+        invitation_id.bytes + digest(key, invitation_id.bytes, sha256)
+    ).decode()
 
 
 def _bits(key: bytes, challenge_id: UUID, purpose: Purpose) -> bytes:

@@ -25,7 +25,7 @@ MAX_LOCAL_PART_OCTETS = 64
 for _domain in ("local", "test"):
     SPECIAL_USE_DOMAIN_NAMES.remove(_domain)
 
-_LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
+LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
 _NUMERIC = re.compile(r"[0-9]+")
 
 
@@ -76,7 +76,7 @@ class EmailAddress:
             raise _too_long()
         envelope = f"{valid.local_part}@{valid.ascii_domain}"
         return cls(
-            name=envelope.translate(_LOWER_CASE),
+            name=envelope.translate(LOWER_CASE),
             display_name=f"{valid.local_part}@{valid.domain}",
             envelope=envelope,
         )

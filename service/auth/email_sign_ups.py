@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.accounts import requester_of
+from service.auth.admissions import Admissions, record_sign_up
 from service.auth.audit import Event, record
 from service.auth.challenges import Challenges, Made
 from service.auth.codes import Code
@@ -28,6 +29,7 @@ from service.auth.sessions import OpenedSession, Sessions
 from service.auth.tokens import Token
 from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
+from service.model.admissions import Admission
 from service.model.challenges import Purpose, Subject
 from service.model.mail import Mail, MailKind
 from service.model.proofs import Proof
@@ -47,6 +49,7 @@ class EmailSignUps:
         database: Database,
         hasher: Hasher,
         sessions: Sessions,
+        admissions: Admissions,
         challenges: Challenges,
         outbox: Outbox,
         rate_limiter: RateLimiter,
@@ -56,6 +59,7 @@ class EmailSignUps:
         self._database = database
         self._hasher = hasher
         self._sessions = sessions
+        self._admissions = admissions
         self._challenges = challenges
         self._outbox = outbox
         self._rate_limiter = rate_limiter
@@ -67,16 +71,20 @@ class EmailSignUps:
         address: EmailAddress,
         *,
         context: RequestContext,
+        invitation: str = "",
         carried: Sequence[Token] = (),
         device: DeviceToken | None = None,
     ) -> Made:
         """Mail a code to an address, or, if a user has it, that there is an account.
 
-        Raises `AlreadyAuthenticated` if one of the tokens ``carried`` opens a live session, and
-        `RateLimited`.
+        The token of an ``invitation`` is only checked: it is sent again with the code. Raises
+        `SignUpClosed`, `AlreadyAuthenticated` if one of the tokens ``carried`` opens a live
+        session, `RateLimited` and `InvalidInvitation`.
         """
+        self._admissions.require_not_closed()
         await self._sessions.require_none(carried)
         await self._rate_limiter.admit_mail_request(context, device=device)
+        await self._admissions.check(invitation, address.name)
         async with self._database.transaction() as connection:
             owned = await storage.find_owned_address(connection, address.name)
             kind = MailKind.ACCOUNT_EXISTS if owned else MailKind.SIGN_UP_CODE
@@ -105,32 +113,39 @@ class EmailSignUps:
         username: Username | None,
         *,
         context: RequestContext,
+        invitation: str = "",
         carried: Sequence[Token] = (),
         device: DeviceToken | None = None,
     ) -> OpenedSession:
         """Create a user with the address that a code has verified, and log them in.
 
-        Raises `AlreadyAuthenticated`, `InvalidCode`, `InvalidChallenge`, `EmailTaken`,
-        `UsernameTaken`, `RateLimited` and `Overloaded`. The code is used up only if all is well.
+        Raises `SignUpClosed`, `AlreadyAuthenticated`, `InvalidCode`, `InvalidChallenge`,
+        `InvalidInvitation`, `EmailTaken`, `UsernameTaken`, `RateLimited` and `Overloaded`. The code
+        and the ``invitation`` are used up only if all is well.
         """
+        self._admissions.require_not_closed()
         await self._sessions.require_none(carried)
         checked = await self._challenges.check_code(Purpose.SIGN_UP, token, code)
         requester = requester_of(context, checked.subject.address or "")
         async with self._rate_limiter.sign_up_attempt(context):
+            invited = await self._admissions.check(invitation, checked.subject.address)
             password_hash = await self._hasher.hash(password, requester)
         async with self._database.transaction() as connection:
             claimed = await self._challenges.claim(connection, checked)
             address = address_of(claimed.subject)
-            key = await self._add_user(connection, address, password_hash, username)
+            admission = await self._admissions.admit(connection, invited, address.name)
+            key = await self._add_user(connection, admission, address, password_hash, username)
             opened, _ = await self._sessions.open(
-                connection, Proof.by_password(key), context.device, presented=device
+                connection, Proof.by_password(key), context, presented=device
             )
-        record(Event.SIGNED_UP, context, user_id=key.user.id, session_id=opened.session.id)
+        session_id = opened.session.id
+        record_sign_up(admission, context, user_id=key.user.id, session_id=session_id)
         return opened
 
     async def _add_user(
         self,
         connection: AsyncConnection,
+        admission: Admission,
         address: storage.Address,
         password_hash: PasswordHash,
         username: Username | None,
@@ -143,6 +158,7 @@ class EmailSignUps:
         try:
             key = await user_storage.add_user(
                 connection,
+                admission,
                 provider=Provider.EMAIL,
                 name=address.name,
                 display_name=address.display_name,

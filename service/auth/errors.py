@@ -37,6 +37,8 @@ __all__ = [
     "LastKey",
     "LastWayIn",
     "NoFactor",
+    "NoSuchFactor",
+    "NoSuchInvitation",
     "NoSuchKey",
     "NoSuchMail",
     "NoSuchPasskey",
@@ -57,6 +59,7 @@ __all__ = [
     "ServiceTokenNameTaken",
     "SignUpClosed",
     "SigningUnavailable",
+    "TooManyInvitations",
     "TooManyServiceTokens",
     "UnknownPasskey",
     "UsernameTaken",
@@ -173,6 +176,13 @@ class InvalidServiceToken(AuthError):
 
     code = "invalid_service_token"
     message = "There is no valid service token."
+
+
+class TooManyInvitations(AuthError):
+    """So many invitations wait to be accepted that no other is made."""
+
+    code = "too_many_invitations"
+    message = "Too many invitations are outstanding."
 
 
 class InsufficientScope(AuthError):
@@ -336,6 +346,18 @@ class NoSuchPasskey(NoSuchResource):
     message = "The user has no passkey with that id."
 
 
+class NoSuchInvitation(NoSuchResource):
+    """There is no outstanding invitation with that id."""
+
+    message = "There is no outstanding invitation with that id."
+
+
+class NoSuchFactor(NoSuchResource):
+    """A user has no such factor."""
+
+    message = "The user has no such factor."
+
+
 class NoSuchKey(AuthError):
     """The user has no key of that provider and name."""
 
@@ -371,10 +393,9 @@ class NoSuchMail(AuthError):
     message = "There is no dead letter with that id."
 
 
-class NoSuchUser(AuthError):
+class NoSuchUser(NoSuchResource):
     """There is no user with that name or id."""
 
-    code = "no_such_user"
     message = "There is no user with that name or id."
 
 

@@ -13,15 +13,24 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.errors import NoSuchMail
-from service.model.mail import ASKED_FOR, WITH_CODE, WITH_LINK, Language, Mail, MailInfo
+from service.model.mail import (
+    ASKED_FOR,
+    WITH_CODE,
+    WITH_LINK,
+    Language,
+    Mail,
+    MailInfo,
+    MailKind,
+)
 from service.storage import mail as storage
 from service.storage.database import Database, on_commit
 
 # For how long a mail may be sent, in seconds. A code or a link is worth nothing after that; a
-# notice becomes a dead letter.
+# notice or an invitation becomes a dead letter.
 LIFETIMES = {
     **dict.fromkeys(ASKED_FOR, 600.0),
     **dict.fromkeys(WITH_LINK, 3600.0),
+    MailKind.INVITATION: 3 * 86400.0,
 }
 NOTICE_LIFETIME = 3 * 86400.0
 

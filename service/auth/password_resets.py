@@ -131,7 +131,7 @@ class PasswordResets:
                 opened, inserted = await self._sessions.open(
                     connection,
                     Proof.by_password(key, Method.RESET),
-                    context.device,
+                    context,
                     presented=device,
                     carried=carried,
                 )
@@ -170,7 +170,7 @@ class PasswordResets:
         key = await key_storage.find_identified_key(
             connection, username=request.username, address=request.address
         )
-        if key is None or not await user_storage.lock_user(connection, key.user.id):
+        if key is None or not await user_storage.lock_enabled_user(connection, key.user.id):
             return
         address = await email_storage.find_verified_address(connection, key.user.id)
         kind = MailKind.RESET_LINK

@@ -33,9 +33,11 @@ from service.auth.audit import Event, record
 from service.auth.buckets import bucket_of, networks_of
 from service.auth.devices import DeviceToken
 from service.auth.errors import (
+    AccountDisabled,
     DatabaseUnavailable,
     InvalidChallenge,
     InvalidCredentials,
+    InvalidInvitation,
     Overloaded,
     RateLimited,
     SecondFactorRequired,
@@ -236,7 +238,8 @@ class RateLimiter:
     async def sign_up_attempt(self, context: RequestContext) -> AsyncIterator[None]:
         """Admit a sign-up in the body of the context; it is refunded if the body fails.
 
-        Raises `RateLimited`, which is recorded.
+        But not for an invalid invitation, which may be a guess. Raises `RateLimited`, which is
+        recorded.
         """
         buckets = [
             bucket_of(self._limits.sign_ups_per_address, "sign-up from", network, times=times)
@@ -251,6 +254,8 @@ class RateLimiter:
             raise
         try:
             yield
+        except InvalidInvitation:
+            raise
         except Exception:
             await self._refund(attempt)
             raise
@@ -346,7 +351,7 @@ class RateLimiter:
             else:
                 await self._settle_failure(attempt.charges, failures)
             raise
-        except SecondFactorRequired:
+        except (SecondFactorRequired, AccountDisabled):
             await self._settle(attempt.success)
             raise
         except Exception:

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from service.auth.admin.sessions import SessionAdmin
 from service.auth.audit import OPERATOR, Event, record
 from service.auth.programs.key_rotation import revoke_signing_keys
-from service.auth.user_admin import UserAdmin
 from service.storage import restores as storage
 from service.storage.database import Database
 from service.storage.programs.signing_keys import lock_signing_keys
@@ -34,9 +34,9 @@ class Restored(Struct, frozen=True, kw_only=True):
 class Restores:
     """Makes a restored ``database`` safe to use."""
 
-    def __init__(self, database: Database, user_admin: UserAdmin) -> None:
+    def __init__(self, database: Database, session_admin: SessionAdmin) -> None:
         self._database = database
-        self._user_admin = user_admin
+        self._session_admin = session_admin
 
     async def complete(self) -> Restored:
         """End and void what the back-up has revived. It can be run again.
@@ -50,7 +50,7 @@ class Restores:
             await lock_signing_keys(connection)
             signing_keys = await revoke_signing_keys(connection)
             restored_at, service_tokens = await storage.add_restore(connection)
-        sessions = await self._user_admin.end_sessions_of_all()
+        sessions = await self._session_admin.end_those_of_all()
         counts = {name: await self._delete_older(name, restored_at) for name in storage.REVIVED}
         record(
             Event.DATABASE_RESTORED,

@@ -33,6 +33,7 @@ class KeyPurpose(StrEnum):
     TOTP_SECRET = "totp_secret"  # noqa: S105
     SIGNING_KEY = "signing_key"
     PASSKEY_CHALLENGE = "passkey_challenge"
+    INVITATION = "invitation"
 
 
 class Keyring:

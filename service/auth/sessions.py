@@ -24,7 +24,7 @@ from service.auth.tokens import Token
 from service.metrics import SESSIONS_RENEWED
 from service.model.devices import DeviceHash
 from service.model.proofs import Proof
-from service.model.request_context import Device, RequestContext
+from service.model.request_context import RequestContext
 from service.model.sessions import (
     EndedSession,
     FoundSession,
@@ -132,7 +132,7 @@ class Sessions:
         self,
         connection: AnyConnection,
         proof: Proof,
-        device: Device,
+        context: RequestContext,
         *,
         presented: DeviceToken | None = None,
         presented_hash: DeviceHash | None = None,
@@ -146,7 +146,8 @@ class Sessions:
         that an earlier request presented. ``settles`` are the charges of the attempt. Raises
         `InvalidCredentials` if the key was removed, its password changed, or the security version
         of the user moved since it was read, and if the user has a factor and the proof is without
-        one, and `AccountDisabled` if the user is disabled; then nothing happens.
+        one, and `AccountDisabled`, which is recorded, if the user is disabled; then nothing else
+        happens.
         """
         token, new_device = Token.issue(), DeviceToken.issue()
         inserted = await openings.open_session(
@@ -154,7 +155,7 @@ class Sessions:
             session_id=token.session_id,
             secret_hash=token.secret_hash,
             proof=proof,
-            device=device,
+            device=context.device,
             settings=self._settings,
             presented_device=presented.hash if presented else presented_hash,
             new_device=new_device.hash,
@@ -164,6 +165,7 @@ class Sessions:
         )
         if inserted is None:
             if await openings.is_refused_as_disabled(connection, proof):
+                record(Event.DISABLED_USER_REFUSED, context, user_id=proof.user.id)
                 raise AccountDisabled
             raise InvalidCredentials
         opened = OpenedSession(
@@ -192,7 +194,7 @@ class Sessions:
             opened, inserted = await self.open(
                 connection,
                 proof,
-                context.device,
+                context,
                 presented=presented,
                 carried=carried,
                 settles=settles,

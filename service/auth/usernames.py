@@ -80,6 +80,12 @@ class Username:
         return cls(name, display_name)
 
 
+class GivenUsername(Username):
+    """A user name that an operator or another program gives: it may be reserved."""
+
+    __slots__ = ()
+
+
 class ClaimedUsername:
     """A user name that was typed to log in: also one that sign-up would refuse.
 

@@ -13,6 +13,7 @@ from service.cli.export import export
 from service.cli.failures import ReportingGroup
 from service.cli.import_lucia import import_lucia
 from service.cli.import_users import import_users
+from service.cli.invitation import invitation
 from service.cli.mail import mail
 from service.cli.migrate import migrate
 from service.cli.openapi import openapi
@@ -23,7 +24,9 @@ from service.cli.sessions import sessions
 from service.cli.settings import settings
 from service.cli.signing_key import signing_key
 from service.cli.user import user
+from service.cli.user_changes import disable, enable, metadata, roles
 from service.cli.user_factors import factors
+from service.cli.user_list import list_command
 
 
 @click.group(cls=ReportingGroup)
@@ -37,13 +40,14 @@ def main() -> None:
 
 
 for command in (
-    *(serve, migrate, cleanup, user, sessions, mail, secret_key, signing_key, settings),
+    *(serve, migrate, cleanup, user, sessions, invitation, mail, secret_key, signing_key, settings),
     *(service_token, after_restore),
     *(export, import_users, import_lucia, openapi),
 ):
     main.add_command(command)
 
-user.add_command(factors)
+for command in (list_command, disable, enable, roles, metadata, factors):
+    user.add_command(command)
 
 # The name of `ostiary cleanup` in development versions before 0.1.0.
 sweep = copy.copy(cleanup)

@@ -27,5 +27,5 @@ def end_all(*, yes: bool, json: bool) -> None:
     with provide_services(load_settings()) as run:
         if not yes:
             click.confirm("End all sessions of all users?", abort=True, err=True)
-        ended = run(lambda services: services.user_admin.end_sessions_of_all())
+        ended = run(lambda services: services.session_admin.end_those_of_all())
     print_result({"ended": ended}, f"{ended} sessions ended.", json=json)

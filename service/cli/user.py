@@ -7,6 +7,8 @@ from uuid import UUID
 
 import click
 
+from service.auth.admin.new_users import NewUser
+from service.auth.admin.reset_links import Delivery
 from service.auth.audit import OPERATOR
 from service.auth.challenges import Link
 from service.auth.errors import FieldCode, InvalidField, ValidationFailed
@@ -15,9 +17,10 @@ from service.auth.usernames import Username
 from service.bootstrap import Services
 from service.cli.context import load_settings, provide_services
 from service.cli.failures import fail
-from service.cli.terminal import print_result, printable
-from service.mail.configured import RESET_URL
-from service.model.sessions import ListedSession
+from service.cli.terminal import print_result
+from service.cli.user_text import description, name_of, session_line
+from service.mail.configured import reset_url_of
+from service.model.user_records import UserRecord
 from service.model.users import KeyInfo, User
 from service.settings import Settings
 
@@ -37,9 +40,15 @@ def create(username: str, *, json: bool) -> None:
     """Create a user. The password is prompted for, or read from standard input."""
     settings = load_settings()
     credentials = _credentials(username, settings)
+    new = NewUser(username=credentials.username, password=credentials.password)
+
+    async def work(services: Services) -> User:
+        made = await services.new_users.create(new, OPERATOR)
+        return await services.user_admin.find(str(made.id))
+
     with provide_services(settings) as run:
-        created = run(lambda services: services.user_admin.create(credentials))
-    text = f"{_name_of(created)} was created with the id {created.id}."
+        created = run(work)
+    text = f"{name_of(created)} was created with the id {created.id}."
     print_result(created, text, json=json)
 
 
@@ -49,29 +58,22 @@ def create(username: str, *, json: bool) -> None:
 def show(name_or_id: str, *, json: bool) -> None:
     """Show a user and their keys."""
 
-    async def find(services: Services) -> tuple[User, list[KeyInfo], int]:
+    async def find(services: Services) -> tuple[User, UserRecord, list[KeyInfo], int]:
         found = await services.user_admin.find(name_or_id)
-        sessions = await services.user_admin.count_sessions(found)
-        return found, await services.keys.list(found.id), sessions
+        known = await services.user_admin.get(found.id)
+        sessions = await services.session_admin.count(found.id)
+        return found, known, await services.keys.list(found.id), sessions
 
     with provide_services(load_settings()) as run:
-        found, keys, sessions = run(find)
-    shown = {"user": found, "keys": keys, "live_sessions": sessions}
-    print_result(shown, _description(found, keys, sessions), json=json)
-
-
-@user.command(name="list")
-@as_json
-def list_command(*, json: bool) -> None:
-    """List all users, one on each line."""
-
-    async def print_all(services: Services) -> None:
-        async for each in services.user_admin.iter_users():
-            text = f"{each.id}  {printable(each.username or '-')}  {printable(each.email or '-')}"
-            print_result(each, text, json=json)
-
-    with provide_services(load_settings()) as run:
-        run(print_all)
+        found, known, keys, sessions = run(find)
+    shown = {
+        "user": found,
+        "disabled_at": known.disabled_at,
+        "disabled_reason": known.disabled_reason,
+        "keys": keys,
+        "live_sessions": sessions,
+    }
+    print_result(shown, description(known, keys, sessions), json=json)
 
 
 @user.command()
@@ -83,9 +85,9 @@ def delete(name_or_id: str, *, yes: bool, json: bool) -> None:
     with provide_services(load_settings()) as run:
         found = run(lambda services: services.user_admin.find(name_or_id))
         if not yes:
-            click.confirm(f"Delete {_name_of(found)} permanently?", abort=True, err=True)
-        run(lambda services: services.user_admin.delete(found))
-    print_result({"deleted": found}, f"{_name_of(found)} was deleted.", json=json)
+            click.confirm(f"Delete {name_of(found)} permanently?", abort=True, err=True)
+        run(lambda services: services.user_admin.delete(found.id, OPERATOR))
+    print_result({"deleted": found}, f"{name_of(found)} was deleted.", json=json)
 
 
 @user.command()
@@ -113,13 +115,13 @@ def reset_link(name_or_id: str, *, json: bool) -> None:
     It is valid for an hour, and once. The page is that of OSTIARY_RESET_URL.
     """
     settings = load_settings()
-    url = settings.mail.reset_url or (None if settings.is_production else RESET_URL)
+    url = reset_url_of(settings)
     if url is None:
         fail("OSTIARY_RESET_URL is not set: the page on which a password is reset.")
 
     async def make(services: Services) -> Link:
         found = await services.user_admin.find(name_or_id)
-        return await services.user_admin.make_reset_link(found)
+        return await services.reset_links.make(found.id, Delivery.RETURN, OPERATOR)
 
     with provide_services(settings) as run:
         made = run(make)
@@ -139,12 +141,12 @@ def sessions(name_or_id: str, *, session_id: UUID | None, end_all: bool, json: b
     async def work(services: Services) -> int | None:
         found = await services.user_admin.find(name_or_id)
         if end_all:
-            return await services.user_admin.end_all_sessions(found)
+            return await services.session_admin.end_all(found.id, OPERATOR)
         if session_id is not None:
-            await services.sessions.end_one(session_id, found.id, OPERATOR)
+            await services.session_admin.end_one(session_id, found.id, OPERATOR)
             return 1
-        async for each in services.user_admin.iter_sessions(found):
-            print_result(each, _session_line(each), json=json)
+        async for each in services.session_admin.iterate(found.id):
+            print_result(each, session_line(each), json=json)
         return None
 
     with provide_services(load_settings()) as run:
@@ -188,38 +190,3 @@ def _read_password() -> str:
         return sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise InvalidField(FieldCode.NOT_ALLOWED, "Password must be text in UTF-8.") from None
-
-
-def _name_of(user: User) -> str:
-    return printable(user.username or user.email or str(user.id))
-
-
-def _address_of(user: User) -> str:
-    if user.email is None:
-        return "-"
-    if user.email_verified_at is None:
-        return f"{printable(user.email)}, not verified"
-    return f"{printable(user.email)}, verified {user.email_verified_at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _description(found: User, keys: list[KeyInfo], sessions: int) -> str:
-    lines = [
-        f"id             {found.id}",
-        f"username       {printable(found.username or '-')}",
-        f"email          {_address_of(found)}",
-        f"created        {found.created_at:%Y-%m-%d %H:%M:%S} UTC",
-        f"live sessions  {sessions}",
-    ]
-    for key in keys:
-        password = "with a password" if key.has_password else "without a password"
-        lines.append(f"key            {printable(f'{key.provider}:{key.name}')}, {password}")
-    return "\n".join(lines)
-
-
-def _session_line(listed: ListedSession) -> str:
-    session, device = listed.session, listed.device
-    return (
-        f"{session.id}  {listed.state}  {session.created_at:%Y-%m-%d %H:%M:%S} UTC  "
-        f"{device.address or '-'}  {printable(device.name or '-')}  "
-        f"{printable(device.user_agent or '-')}"
-    )

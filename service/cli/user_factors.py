@@ -7,6 +7,7 @@ from uuid import UUID
 
 import click
 
+from service.auth.audit import OPERATOR
 from service.auth.factors.existing import FactorOverview
 from service.bootstrap import Services
 from service.cli.context import load_settings, provide_services
@@ -35,10 +36,10 @@ def factors(name_or_id: str, *, removed: str | None, json: bool) -> None:
     async def work(services: Services) -> FactorOverview:
         found = await services.user_admin.find(name_or_id)
         if passkey_id is not None:
-            await services.factor_admin.remove_passkey(found, passkey_id)
+            await services.factor_admin.remove_passkey(found.id, passkey_id, OPERATOR)
         elif removed is not None:
-            await services.factor_admin.remove_totp(found)
-        return await services.factor_admin.overview(found)
+            await services.factor_admin.remove_totp(found.id, OPERATOR)
+        return await services.factor_admin.overview(found.id)
 
     with provide_services(load_settings()) as run:
         left = run(work)

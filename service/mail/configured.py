@@ -21,6 +21,11 @@ UNDO_URL = LinkURL("http://localhost/undo#token={token}")
 DIRECTORY = "mail"
 
 
+def reset_url_of(settings: Settings) -> LinkURL | None:
+    """Return the URL of the page on which a password is reset; ``None`` if nobody has said."""
+    return settings.mail.reset_url or (None if settings.is_production else RESET_URL)
+
+
 def mail_sender(database: Database, keyring: Keyring, settings: Settings) -> Sender | None:
     """Return the sender of a process; ``None`` if there is no mail."""
     mail = settings.mail
@@ -41,5 +46,6 @@ def mail_sender(database: Database, keyring: Keyring, settings: Settings) -> Sen
             Purpose.PASSWORD_RESET: mail.reset_url or RESET_URL,
             Purpose.UNDO: mail.undo_url or UNDO_URL,
         },
+        invitation_url=settings.invitation_url,
     )
     return Sender(database, writer, transport)

@@ -12,13 +12,13 @@ from email.utils import format_datetime
 import idna
 from msgspec import Struct
 
-from service.auth.codes import code_of, link_token_of
+from service.auth.codes import code_of, invitation_token_of, link_token_of
 from service.auth.outbox import LIFETIMES, NOTICE_LIFETIME
 from service.auth.secret_keys import Keyring
 from service.mail.device_text import device_text
 from service.mail.rendering import Content, Rendered, Templates
 from service.model.challenges import Purpose
-from service.model.mail import WITH_CODE, WITH_LINK, LeasedMail
+from service.model.mail import WITH_CODE, WITH_LINK, LeasedMail, MailKind
 from service.settings.link_url import LinkURL
 from service.settings.mailbox import Mailbox
 
@@ -31,7 +31,7 @@ _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\u00a1-\U0010ffff-]+")
 
 
 class ChallengeGone(Exception):
-    """The challenge that the mail would answer was answered or void before the mail was sent."""
+    """The challenge or invitation of the mail was used, void or withdrawn before it was sent."""
 
 
 class Outgoing(Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
 class MessageWriter:
     """Writes messages from ``sender``; codes and links derive from the keys of ``keyring``."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         keyring: Keyring,
         templates: Templates,
@@ -53,12 +53,14 @@ class MessageWriter:
         sender: Mailbox,
         return_path: Mailbox,
         link_urls: Mapping[Purpose, LinkURL],
+        invitation_url: LinkURL | None,
     ) -> None:
         self._keyring = keyring
         self._templates = templates
         self._sender = sender
         self._return_path = return_path
         self._link_urls = link_urls
+        self._invitation_url = invitation_url
 
     def write(self, mail: LeasedMail) -> Outgoing:
         """Return the message of a mail: the same, with the same Message-ID, at every attempt.
@@ -88,6 +90,7 @@ class MessageWriter:
             minutes=round(lifetime / 60),
             code=self._code_of(mail) if mail.kind in WITH_CODE else None,
             link=self._link_of(mail),
+            until=None if mail.invitation is None else mail.invitation.expires_at,
             device=device_text(str(device)) if device else None,
             address=device_text(str(address)) if address else None,
         )
@@ -99,6 +102,8 @@ class MessageWriter:
 
     def _link_of(self, mail: LeasedMail) -> str | None:
         """Return the link of a mail. A notice is worth sending without one, a mail for one not."""
+        if mail.kind is MailKind.INVITATION:
+            return self._invitation_link_of(mail)
         if mail.challenge_id is None or mail.purpose is None or mail.key_id is None:
             if mail.kind in WITH_LINK:
                 raise ChallengeGone
@@ -109,6 +114,15 @@ class MessageWriter:
         return url.with_token(
             link_token_of(self._keyring, mail.key_id, mail.challenge_id, mail.purpose)
         )
+
+    def _invitation_link_of(self, mail: LeasedMail) -> str:
+        if mail.invitation is None:
+            raise ChallengeGone
+        if self._invitation_url is None:
+            raise ValueError("OSTIARY_INVITATION_URL is not set")
+        key_id, invitation_id = mail.invitation.key_id, mail.invitation.id
+        token = invitation_token_of(self._keyring, key_id, invitation_id)
+        return self._invitation_url.with_token(token)
 
     def _message(self, mail: LeasedMail, rendered: Rendered) -> EmailMessage:
         sender = self._sender

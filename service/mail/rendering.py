@@ -34,13 +34,17 @@ class TemplatesUnusable(Exception):
 
 
 class Content(Struct, frozen=True, kw_only=True):
-    """What the text of a mail may name; ``device`` and ``address`` are where it came from."""
+    """What the text of a mail may name; ``device`` and ``address`` are where it came from.
+
+    ``until`` is when an invitation expires.
+    """
 
     site: str
     at: datetime
     minutes: int
     code: str | None = None
     link: str | None = None
+    until: datetime | None = None
     device: str | None = None
     address: str | None = None
 
@@ -66,7 +70,14 @@ class Templates:
         """Check that there is a template for everything. Raises `TemplatesUnusable`."""
         at = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
         content = Content(
-            site="S", at=at, minutes=10, code="12345678", link="https://x", device="D", address="A"
+            site="S",
+            at=at,
+            minutes=10,
+            code="12345678",
+            link="https://x",
+            until=at,
+            device="D",
+            address="A",
         )
         for language in Language:
             for kind in MailKind:

@@ -129,8 +129,8 @@ class Sender:
             await self._remove(mail, "sent")
 
     async def _drop_expired(self, mail: LeasedMail) -> None:
-        """Drop a mail that is worth nothing any more; a notice becomes a dead letter."""
-        if mail.kind.is_notice:
+        """Drop a mail that is worth nothing any more; one that is kept becomes a dead letter."""
+        if mail.kind.is_kept:
             await self._give_up(mail, "could not be sent in time")
         else:
             await self._remove(mail, "expired")

@@ -20,7 +20,7 @@ class Language(StrEnum):
 
 
 class MailKind(StrEnum):
-    """What a mail says. Those after the first six are notices."""
+    """What a mail says. Those after the first seven are notices."""
 
     SIGN_UP_CODE = "sign_up_code"
     ACCOUNT_EXISTS = "account_exists"
@@ -28,6 +28,7 @@ class MailKind(StrEnum):
     REAUTHENTICATE_CODE = "reauthenticate_code"
     RESET_LINK = "reset_link"
     UNDO_RESET_LINK = "undo_reset_link"
+    INVITATION = "invitation"
 
     EMAIL_REQUESTED = "email_requested"
     EMAIL_CHANGED = "email_changed"
@@ -52,12 +53,20 @@ class MailKind(StrEnum):
         """Whether it tells of something that was done: no limit applies to it."""
         return self not in ASKED_FOR
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it becomes a dead letter if it cannot be sent in time: nobody asks for another.
+
+        Who waits for a code or a link does.
+        """
+        return self.is_notice or self is MailKind.INVITATION
+
 
 WITH_CODE = frozenset(
     {MailKind.SIGN_UP_CODE, MailKind.VERIFY_EMAIL_CODE, MailKind.REAUTHENTICATE_CODE}
 )
 WITH_LINK = frozenset({MailKind.RESET_LINK, MailKind.UNDO_RESET_LINK})
-ASKED_FOR = WITH_CODE | WITH_LINK | {MailKind.ACCOUNT_EXISTS}
+ASKED_FOR = WITH_CODE | WITH_LINK | {MailKind.ACCOUNT_EXISTS, MailKind.INVITATION}
 
 
 class Mail(Struct, frozen=True, kw_only=True):
@@ -72,10 +81,19 @@ class Mail(Struct, frozen=True, kw_only=True):
     data: dict[str, Any] = {}
 
 
+class MailedInvitation(Struct, frozen=True, kw_only=True):
+    """The invitation that a mail brings: its token derives from the id, by a secret key."""
+
+    id: UUID
+    key_id: str
+    expires_at: datetime
+
+
 class LeasedMail(Struct, frozen=True, kw_only=True):
     """A mail that this process may send until its lease ends; ``attempts`` identifies the lease.
 
-    ``purpose`` and ``key_id`` are those of its challenge, if that is still there.
+    ``purpose`` and ``key_id`` are those of its challenge, if that is still there; so is the
+    ``invitation``.
     """
 
     id: UUID
@@ -89,6 +107,7 @@ class LeasedMail(Struct, frozen=True, kw_only=True):
     challenge_id: UUID | None
     purpose: Purpose | None
     key_id: str | None
+    invitation: MailedInvitation | None = None
 
 
 class MailInfo(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from service.settings.database import DatabaseOptions
 from service.settings.devices import DeviceSettings
 from service.settings.http import HTTPSettings
 from service.settings.jwt import JWTSettings
+from service.settings.link_url import LinkURL
 from service.settings.logs import LogSettings
 from service.settings.mail import MailSettings
 from service.settings.metrics import MetricsSettings
@@ -25,6 +26,7 @@ from service.settings.relying_party import LOCALHOST, RelyingParty, RelyingParty
 from service.settings.secret_keys import SecretKeys
 from service.settings.server import ServerSettings, cores
 from service.settings.sessions import SessionSettings
+from service.settings.sign_up import INVITATION_URL, SignUpSettings
 from service.settings.totp import TOTPSettings
 from service.settings.usernames import UsernameSettings
 from service.settings.values import Duration, Environment, LogFormat
@@ -104,6 +106,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             "password is measured."
         ),
     ] = Duration.parse("10m")
+    sign_ups: SignUpSettings = SignUpSettings()
     usernames: UsernameSettings = UsernameSettings()
     passwords: PasswordSettings = PasswordSettings()
     argon2: Argon2Cost = Argon2Cost()
@@ -127,6 +130,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     def is_mail_available(self) -> bool:
         """Whether mails are sent, or in development written into files."""
         return self.mail.smtp_url is not None or not self.is_production
+
+    @property
+    def invitation_url(self) -> LinkURL | None:
+        """The page that takes an invitation; in development, where none is set, a likely one."""
+        default = None if self.is_production or self.mail.smtp_url else INVITATION_URL
+        return self.sign_ups.invitation_url or default
 
     @property
     def passkey_rp(self) -> RelyingParty | None:

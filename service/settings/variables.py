@@ -21,6 +21,7 @@ from service.settings.relying_party import PasskeyOrigins
 from service.settings.secret_files import SUFFIX, with_secret_files
 from service.settings.secret_keys import SecretKeys
 from service.settings.service_links import service_links
+from service.settings.sign_up import SignUpMode
 from service.settings.smtp_url import SMTPServer
 from service.settings.values import Delay, Duration, HeaderNames, Networks, Rate, SameSite, Words
 from service.settings.verify_policies import VerifyPolicies
@@ -227,11 +228,20 @@ def _contradictions_of_mail(settings: Settings) -> Iterator[tuple[str, str]]:
     mail = settings.mail
     if mail.smtp_url is not None and mail.mail_from is None:
         yield "OSTIARY_MAIL_FROM", "required with OSTIARY_SMTP_URL"
+    invitation_url = settings.sign_ups.invitation_url
+    if (
+        mail.smtp_url is not None
+        and invitation_url is None
+        and settings.sign_ups.sign_up is SignUpMode.INVITED
+    ):
+        yield "OSTIARY_INVITATION_URL", "required with OSTIARY_SMTP_URL and OSTIARY_SIGN_UP=invited"
     for name, url in (("RESET_URL", mail.reset_url), ("UNDO_URL", mail.undo_url)):
         if mail.smtp_url is not None and url is None:
             yield f"OSTIARY_{name}", "required with OSTIARY_SMTP_URL"
+    links = {"RESET": mail.reset_url, "UNDO": mail.undo_url, "INVITATION": invitation_url}
+    for name, url in links.items():
         if url is not None and settings.is_production and not url.is_secure:
-            yield f"OSTIARY_{name}", "must begin with https:// in production"
+            yield f"OSTIARY_{name}_URL", "must begin with https:// in production"
     if mail.mail_templates is not None and not mail.mail_templates.is_dir():
         yield "OSTIARY_MAIL_TEMPLATES", "is not a directory"
 

@@ -149,6 +149,7 @@ class BulkLoad:
                now() + $1
         FROM incoming_session JOIN "user" ON "user".id = user_id
         WHERE to_timestamp(idle_expires / 1000.0) > now()
+          AND "user".disabled_at IS NULL
           AND NOT EXISTS (
               SELECT FROM imported WHERE kind = 'session' AND imported.id = incoming_session.id)
           AND NOT EXISTS (
@@ -166,7 +167,8 @@ class BulkLoad:
 
     _SESSIONS_NOT_ADDED = """
         SELECT number,
-               CASE WHEN "user".id IS NOT NULL THEN 'its user has set up a second factor'
+               CASE WHEN "user".disabled_at IS NOT NULL THEN 'its user is disabled'
+                    WHEN "user".id IS NOT NULL THEN 'its user has set up a second factor'
                     WHEN imported.id IS NULL THEN 'there is no such user'
                     ELSE 'its user was deleted since it was imported'
                END
@@ -178,7 +180,8 @@ class BulkLoad:
                ON remembered.kind = 'session' AND remembered.id = incoming_session.id
         WHERE "user".id IS NULL
            OR remembered.id IS NULL AND to_timestamp(idle_expires / 1000.0) > now()
-              AND (EXISTS (
+              AND ("user".disabled_at IS NOT NULL
+                   OR EXISTS (
                        SELECT FROM totp WHERE totp.user_id = "user".id AND confirmed_at IS NOT NULL)
                    OR EXISTS (SELECT FROM passkey WHERE passkey.user_id = "user".id))
         ORDER BY number
@@ -188,7 +191,7 @@ class BulkLoad:
         """Load rows of (number, id, secret hash, user id, active and idle expiry).
 
         The expiry times are in milliseconds since 1970; no session outlives ``lifetime``. Users who
-        have a factor get none: it has not proven them.
+        have a factor get none, for it has not proven them, nor do those who are disabled.
         """
         return await self._load(
             "incoming_session",

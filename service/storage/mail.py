@@ -12,7 +12,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.challenges import Purpose
-from service.model.mail import Language, LeasedMail, Mail, MailCounts, MailInfo, MailKind
+from service.model.mail import (
+    Language,
+    LeasedMail,
+    Mail,
+    MailCounts,
+    MailedInvitation,
+    MailInfo,
+    MailKind,
+)
 from service.storage.tables import mail
 
 ADD = insert(mail).values(expires_at=func.now() + bindparam("lifetime", type_=Interval))
@@ -44,9 +52,13 @@ LEASE = (
     text(
         f"""
     WITH due AS (
-        SELECT mail.id, challenge.purpose, challenge.key_id
+        SELECT mail.id, challenge.purpose, challenge.key_id, invitation.id AS invitation_id,
+               invitation.expires_at AS invitation_expires_at
         FROM mail LEFT JOIN challenge
           ON challenge.id = mail.challenge_id AND challenge.expires_at > now()
+        LEFT JOIN invitation
+          ON invitation.id = CAST(mail.data ->> 'invitation_id' AS uuid)
+          AND invitation.expires_at > now()
         WHERE mail.next_attempt_at <= now() AND mail.failed_at IS NULL
           AND mail.kind IN ({_one_of(MailKind)}) AND mail.language IN ({_one_of(Language)})
           AND coalesce(challenge.purpose IN ({_one_of(Purpose)}), true)
@@ -57,7 +69,7 @@ LEASE = (
     FROM due WHERE mail.id = due.id
     RETURNING mail.id, mail.kind, mail.recipient, mail.language, mail.data, mail.attempts,
               mail.created_at, mail.expires_at <= now() AS is_expired, mail.challenge_id,
-              due.purpose, due.key_id
+              due.purpose, due.key_id, due.invitation_id, due.invitation_expires_at
     """  # noqa: S608
     )
     .bindparams(bindparam("lease", type_=Interval))
@@ -190,4 +202,15 @@ def _leased(row: Row[Any]) -> LeasedMail:
         challenge_id=row.challenge_id,
         purpose=None if row.purpose is None else Purpose(row.purpose),
         key_id=row.key_id,
+        invitation=_invitation(row),
+    )
+
+
+def _invitation(row: Row[Any]) -> MailedInvitation | None:
+    if row.invitation_id is None:
+        return None
+    return MailedInvitation(
+        id=row.invitation_id,
+        key_id=row.data["key_id"],
+        expires_at=row.invitation_expires_at,
     )

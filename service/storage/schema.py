@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 
 from msgspec import Struct
 from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.settings.database import DatabaseOptions
+from service.storage.concurrent_indexes import LOCK_NOT_AVAILABLE, build_indexes
 from service.storage.connection import ADMIN_TIMEOUTS
 from service.storage.database import create_engine
 from service.storage.errors import DatabaseUnavailable, translating_errors
@@ -21,8 +23,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 # The key of an advisory lock. Any constant would do; this one is "ostiary" in hexadecimal.
 MIGRATION_LOCK = 0x6F737469617279
 
-LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
+
+# How often a machine looks whether another one still migrates, in seconds.
+LOCK_PAUSE = 0.1
 
 
 class UnknownRevision(Exception):
@@ -46,6 +50,8 @@ class LockPatience(Struct, frozen=True, kw_only=True):
     timeout: float = 2.0
     attempts: int = 30
     pause: float = 1.0
+    # An index that is built concurrently lets requests pass while it waits.
+    index_timeout: float = 600.0
 
 
 class SchemaState(Struct, frozen=True, kw_only=True):
@@ -98,8 +104,9 @@ async def migrate(
     """Migrate the database to ``revision``: ``head``, ``base`` or the id of a revision.
 
     Each migration has a transaction of its own, under an advisory lock: machines that start
-    together migrate one after the other. Raises `DatabaseUnavailable` and `UnknownRevision`; the
-    migrations before the one that failed remain.
+    together migrate one after the other. The indexes that it names are built before, outside of the
+    transaction. Raises `DatabaseUnavailable` and `UnknownRevision`; the migrations before the one
+    that failed remain.
     """
     target = _target(revision)
     first = step = await _step_patiently(url, target, options, patience or LockPatience())
@@ -116,10 +123,16 @@ async def connection_to(
 
     Raises `DatabaseUnavailable`.
     """
+    async with _connected(url, options) as connection, connection.begin():
+        yield connection
+
+
+@asynccontextmanager
+async def _connected(url: str, options: DatabaseOptions) -> AsyncIterator[AsyncConnection]:
     engine = create_engine(url, options, poolclass=NullPool)
     try:
         with translating_errors():
-            async with engine.begin() as connection:
+            async with engine.connect() as connection:
                 yield connection
     finally:
         await engine.dispose()
@@ -140,8 +153,7 @@ async def _step_patiently(
 ) -> Migration:
     for _ in range(patience.attempts):
         try:
-            async with connection_to(url, options) as connection:
-                return await connection.run_sync(_step, target, patience.timeout)
+            return await _step(url, target, options, patience)
         except DatabaseUnavailable as error:
             if error.sqlstate not in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
                 raise
@@ -153,32 +165,89 @@ async def _step_patiently(
     )
 
 
-def _step(connection: Connection, target: str | None, lock_timeout: float) -> Migration:
-    """Run the next migration on the way to ``target``, if there is one.
+async def _step(
+    url: str, target: str | None, options: DatabaseOptions, patience: LockPatience
+) -> Migration:
+    """Run the next migration on the way to ``target``, if there is one, once no other machine does.
 
-    Alembic is imported here only: serving requests does not need it.
+    It is asked again and again, each time in a transaction of its own: the machine that builds an
+    index waits for all transactions that had a snapshot meanwhile, and one that waited for the lock
+    would wait for that machine. Raises `DatabaseUnavailable` when the time of a statement is over.
     """
-    from alembic import command
-    from alembic.config import Config
+    deadline = monotonic() + options.statement_timeout
+    async with _connected(url, options) as connection:
+        while monotonic() < deadline:
+            async with connection.begin():
+                if (await connection.execute(TRY_LOCK, {"lock": MIGRATION_LOCK})).scalar_one():
+                    return await _step_alone(connection, target, url, options, patience)
+            await asyncio.sleep(LOCK_PAUSE)
+    raise DatabaseUnavailable("another machine migrates the database")
+
+
+TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+
+# The server would end a transaction that does nothing while indexes are built. The statement also
+# takes the place of the query before it, whose snapshot would be kept until the next statement.
+STAY_IDLE = text("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
+async def _step_alone(
+    connection: AsyncConnection,
+    target: str | None,
+    url: str,
+    options: DatabaseOptions,
+    patience: LockPatience,
+) -> Migration:
+    """Run the next migration in a transaction that has the lock; build its indexes before."""
+    step = await connection.run_sync(_next_step, target)
+    if step.before == step.after:
+        return step
+    if indexes := await connection.run_sync(_indexes_of, step):
+        await connection.execute(STAY_IDLE)
+        await build_indexes(url, options, indexes, wait=patience.index_timeout)
+    await connection.execute(text(f"SET LOCAL lock_timeout = {patience.timeout * 1000:.0f}"))
+    await connection.run_sync(_run, step)
+    return step
+
+
+def _next_step(connection: Connection, target: str | None) -> Migration:
+    """Return the next migration on the way to ``target``. Raises `UnknownRevision`.
+
+    Alembic is imported here, and below, only: serving requests does not need it.
+    """
     from alembic.runtime.migration import MigrationContext
 
-    # Waiting for another machine that migrates has no such short limit.
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-    connection.execute(text(f"SET LOCAL lock_timeout = {lock_timeout * 1000:.0f}"))
     before = MigrationContext.configure(connection).get_current_revision()
     if before == target:
         return Migration(before=before, after=before)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
     path = [None, *revisions()]
     if before not in path:
         raise UnknownRevision(f"{before}, at which the database is")
     position = path.index(before)
-    if path.index(target) > position:
-        after = path[position + 1]
-        command.upgrade(config, str(after))
+    forward = path.index(target) > position
+    return Migration(before=before, after=path[position + 1 if forward else position - 1])
+
+
+def _indexes_of(_: Connection, step: Migration) -> dict[str, str]:
+    """Return the indexes that an upgrade needs, which are built concurrently."""
+    from alembic.script import ScriptDirectory
+
+    if step.after is None or (step.before is not None and step.after < step.before):
+        return {}
+    script = ScriptDirectory(str(MIGRATIONS)).get_revision(step.after)
+    indexes: dict[str, str] = getattr(script.module, "CONCURRENT_INDEXES", {})
+    return indexes
+
+
+def _run(connection: Connection, step: Migration) -> None:
+    """Run a migration."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    if step.before is None or (step.after is not None and step.after > step.before):
+        command.upgrade(config, str(step.after))
     else:
-        after = path[position - 1]
-        command.downgrade(config, after or "base")
-    return Migration(before=before, after=after)
+        command.downgrade(config, step.after or "base")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.model.admissions import Admission
 from service.model.users import Key, PasswordHash, Provider, User
 from service.storage.keys import ADDRESS, USER_COLUMNS, add_key, user_of_row
 from service.storage.tables import key, user
@@ -38,18 +39,18 @@ ADD_USER = (
 
 async def add_user(  # noqa: PLR0913
     connection: AsyncConnection,
+    admission: Admission,
     *,
     provider: str,
     name: str,
     display_name: str,
     password_hash: PasswordHash | None,
     is_verified: bool = False,
-    roles: Sequence[str] = (),
     metadata: Mapping[str, Any] = EMPTY,
 ) -> Key:
-    """Insert a user and their first key, in a transaction. Raises `KeyExists`."""
+    """Insert a user who was admitted, and their first key, in a transaction. Raises `KeyExists`."""
     user_id = uuid4()
-    parameters = {"id": user_id, "roles": [*roles], "metadata": {**metadata}}
+    parameters = {"id": user_id, "roles": [*admission.roles], "metadata": {**metadata}}
     created_at = (await connection.execute(ADD_USER, parameters)).scalar_one()
     await add_key(
         connection,
@@ -68,7 +69,7 @@ async def add_user(  # noqa: PLR0913
             username=display_name if provider == Provider.USERNAME else None,
             email=display_name if provider == Provider.EMAIL else None,
             email_verified_at=created_at if is_verified else None,
-            roles=[*roles],
+            roles=[*admission.roles],
             metadata={**metadata},
             created_at=created_at,
         ),
@@ -117,6 +118,14 @@ async def lock_user(connection: AsyncConnection, user_id: UUID) -> bool:
     come later. To lock the keys instead would not do, for some may come and go meanwhile.
     """
     return (await connection.execute(LOCK_USER, {"user_id": user_id})).first() is not None
+
+
+LOCK_ENABLED_USER = LOCK_USER.where(user.c.disabled_at.is_(None))
+
+
+async def lock_enabled_user(connection: AsyncConnection, user_id: UUID) -> bool:
+    """Lock a user, as `lock_user` does. Returns whether there is one who is not disabled."""
+    return (await connection.execute(LOCK_ENABLED_USER, {"user_id": user_id})).first() is not None
 
 
 LOCK_SECURITY_VERSION = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -64,6 +65,11 @@ class PlaceholderAuth:
 FRAMING = (
     *("transfer-encoding", "content-length", "connection", "upgrade", "expect", "te", "trailer"),
 )
+
+
+# Whom requests of programs are about.
+SOMEBODY = 'SELECT id FROM "user" LIMIT 1'
+PARAMETER = re.compile(r"{(\w+)}")
 
 
 class Users:
@@ -131,6 +137,11 @@ ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
         "credential": JSON_VALUES | st.dictionaries(st.text(), JSON_VALUES),
         "name": STRINGS,
         "transport": JSON_VALUES | st.sampled_from(["cookie", "bearer"]),
+        "metadata": JSON_VALUES | st.dictionaries(st.text(), JSON_VALUES),
+        "roles": JSON_VALUES | st.lists(STRINGS),
+        "disabled": JSON_VALUES,
+        "disabled_reason": JSON_VALUES,
+        "deliver": JSON_VALUES | st.sampled_from(["mail", "return"]),
     },
 )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from service.auth.cleanup import (
     PAGES_PER_BATCH,
+    clean_up,
     delete_expired_devices,
     delete_expired_rate_limits,
     delete_expired_sessions,
@@ -13,6 +14,7 @@ from service.storage import cleanup as storage
 from service.storage.cleanup import CLEANUP_LOCK
 from service.storage.database import Database
 from tests.databases import execute, fetch_value, held, wait_until
+from tests.invitations import EXPIRE, invite
 from tests.services import running
 
 INSERT_SESSIONS = """
@@ -112,6 +114,14 @@ async def test_cleanup_skips_rate_limits_that_are_in_use(
     with held(database_url, f"{COUNT_RESTORED.replace('count(*)', '*')} LIMIT 1 FOR UPDATE"):
         await delete_expired_rate_limits(database)
         assert await run(fetch_value, database_url, COUNT_RESTORED) == 1
+
+
+async def test_cleanup_deletes_expired_invitations(database_url: str, database: Database) -> None:
+    await run(invite, database_url)
+    await run(execute, database_url, EXPIRE)
+    await run(invite, database_url)
+    await clean_up(database, 1, 1, 1)
+    assert await run(fetch_value, database_url, "SELECT count(*) FROM invitation") == 1
 
 
 def test_the_service_cleans_up_at_start_and_periodically(database_url: str, tmp_path: Path) -> None:

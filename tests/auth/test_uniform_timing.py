@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from service.auth import uniform_timing as module
 from service.auth.accounts import Accounts, add_user
+from service.auth.admissions import Admissions
 from service.auth.challenges import Challenges
 from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
 from service.auth.factors.existing import Factors
@@ -31,6 +32,7 @@ from service.auth.sessions import Sessions
 from service.auth.uniform_timing import delay_refusal, measure_verify_times, uniform_timing
 from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
+from service.model.admissions import by_operator
 from service.model.mail import Language
 from service.model.request_context import RequestContext
 from service.model.users import PasswordHash
@@ -39,6 +41,7 @@ from service.settings.passwords import Argon2Cost
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.secret_keys import SecretKeys
 from service.settings.sessions import SessionSettings
+from service.settings.sign_up import SignUpMode
 from service.settings.totp import TOTPSettings
 from service.settings.values import Rate
 from service.storage.database import Database
@@ -74,7 +77,8 @@ async def accounts(database_url: str, database: Database, hasher: Hasher) -> Acc
     sessions = Sessions(database, lookups, SessionSettings())
     limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("1/15m"))
     async with database.transaction() as connection:
-        await add_user(connection, Username.parse("alice"), await hasher.hash(RIGHT))
+        password_hash = await hasher.hash(RIGHT)
+        await add_user(connection, by_operator(), Username.parse("alice"), password_hash)
     rate_limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=1)
     keyring = Keyring(SecretKeys.parse(SECRET_KEYS))
     challenges = Challenges(database, keyring)
@@ -89,7 +93,8 @@ async def accounts(database_url: str, database: Database, hasher: Hasher) -> Acc
         ceremonies=None,
     )
     return Accounts(
-        *(database, hasher, sessions, rate_limiter, holds, changes, second_factors, notices)
+        *(database, hasher, sessions, Admissions(database, SignUpMode.OPEN), rate_limiter),
+        *(holds, changes, second_factors, notices),
     )
 
 

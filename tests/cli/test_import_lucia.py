@@ -473,6 +473,21 @@ def test_a_session_of_a_user_who_has_set_up_a_factor_since_is_not_imported(
     assert client.get("/me", headers=bearer(ACTIVE)).status_code == 401
 
 
+def test_a_session_of_a_disabled_user_is_not_imported(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    """It would wake when the user is enabled."""
+    source = made(tmp_path / "lucia.db", user=USERS[:1], key=KEYS[:1])
+    run_import(source, service.database_url, "--sessions")
+    execute(service.database_url, 'UPDATE "user" SET disabled_at = now()')
+    source = made(tmp_path / "lucia.db", user=USERS[:1], key=KEYS[:1], session=SESSIONS[:3])
+    tallies, messages = run_import(source, service.database_url, "--sessions")
+    assert (tallies["session"]["new"], tallies["session"]["rejected"]) == (0, 2)
+    assert "its user is disabled" in messages
+    execute(service.database_url, 'UPDATE "user" SET disabled_at = NULL')
+    assert client.get("/me", headers=bearer(ACTIVE)).status_code == 401
+
+
 def test_a_session_of_a_user_who_sets_up_a_factor_meanwhile_is_not_imported(
     service: Service, client: httpx.Client, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.auth import user_admin
+from service.auth.admin import sessions as session_admin
 from tests.cli.running import run
 from tests.databases import execute, fetch_value
 from tests.factories import PASSWORD, cookie, log_in, moment, sign_up, token_of
@@ -215,7 +215,7 @@ def test_commands_are_recorded_in_the_audit_trail(database_url: str) -> None:
     ]
     events = [json.loads(each.stderr.splitlines()[-1]) for each in done]
     assert [event["event"] for event in events] == [
-        *("signed_up", "password_changed", "all_sessions_revoked", "user_deleted")
+        *("user_created", "password_changed", "all_sessions_revoked", "user_deleted")
     ]
     assert {event["by"] for event in events} == {"operator"}
     assert len({event["user_id"] for event in events}) == 1
@@ -240,7 +240,7 @@ def test_more_than_a_page_of_sessions_is_counted_and_listed(database_url: str) -
 def test_all_sessions_of_all_users_can_be_ended(
     service: Service, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(user_admin, "SESSIONS_PER_BATCH", 1)
+    monkeypatch.setattr(session_admin, "SESSIONS_PER_BATCH", 1)
     tokens = []
     for name in ("Alice", "Bobby", "Carol"):
         client.cookies.clear()

@@ -8,14 +8,20 @@ from uuid import UUID
 
 import pytest
 
+from service.auth.admin.invitations import Invitations, NewInvitation
+from service.auth.audit import OPERATOR
 from service.auth.challenges import Challenges
+from service.auth.email_addresses import EmailAddress
+from service.auth.mail_limits import MailLimits
 from service.auth.outbox import Outbox
 from service.auth.secret_keys import Keyring
 from service.mail.configured import mail_sender
 from service.mail.sender import Sender
 from service.model.challenges import Purpose, Subject
 from service.model.mail import Language, Mail, MailKind
+from service.settings.link_url import LinkURL
 from service.settings.secret_keys import SecretKeys
+from service.settings.values import Rate
 from service.settings.variables import read_settings
 from service.storage.database import Database
 from tests.databases import execute
@@ -34,6 +40,7 @@ def mail_environment(smtp_url: str, **more: str) -> dict[str, str]:
         "OSTIARY_MAIL_FROM": "Example <no-reply@example.com>",
         "OSTIARY_RESET_URL": "https://app.example.com/reset#token={token}",
         "OSTIARY_UNDO_URL": "https://app.example.com/undo#token={token}",
+        "OSTIARY_INVITATION_URL": "https://app.example.com/join#token={token}",
         "OSTIARY_SECRET_KEYS": SECRET_KEYS,
         **more,
     }
@@ -79,7 +86,7 @@ async def put(
     language: Language = Language.ENGLISH,
     **data: str,
 ) -> UUID | None:
-    """Put a mail into the outbox, with its challenge; return that one's id."""
+    """Put a mail into the outbox, with its challenge or invitation; return that one's id."""
     outbox = Outbox(database, language, is_available=True)
     purposes = {
         MailKind.SIGN_UP_CODE: Purpose.SIGN_UP,
@@ -89,6 +96,8 @@ async def put(
         MailKind.UNDO_RESET_LINK: Purpose.PASSWORD_RESET,
     }
     challenge_id = None
+    if kind is MailKind.INVITATION:
+        return await put_invitation(database, recipient, language)
     async with database.transaction() as connection:
         if kind in purposes:
             challenges = Challenges(database, RING)
@@ -99,6 +108,14 @@ async def put(
             Mail(kind=kind, recipient=recipient, challenge_id=challenge_id, data=data),
         )
     return challenge_id
+
+
+async def put_invitation(database: Database, recipient: str, language: Language) -> UUID:
+    outbox = Outbox(database, language, is_available=True)
+    url = LinkURL("https://app.example.com/join#token={token}")
+    invitations = Invitations(database, RING, outbox, MailLimits(Rate.parse("0")), url)
+    new = NewInvitation(address=EmailAddress.parse(recipient))
+    return (await invitations.create(new, OPERATOR)).invitation.id
 
 
 async def send_all(sender: Sender) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.auth.codes import link_token_of
+from service.auth.codes import invitation_token_of, link_token_of
 from service.mail.device_text import MAX_LENGTH, device_text
 from service.mail.messages import a_labels
 from service.mail.rendering import Templates, TemplatesUnusable
@@ -51,7 +52,8 @@ async def test_every_mail_has_the_headers_of_one_that_a_machine_writes(
         assert "\ufffd" not in message["Subject"] + mail.part("plain") + mail.part("html")
         assert ("한" in message["Subject"] + mail.part("plain")) <= (language is Language.KOREAN)
         urls = re.findall(r"\w+://[^\s\"<]+", mail.part("plain") + mail.part("html"))
-        assert all(url.startswith("https://app.example.com/reset#token=") for url in urls)
+        page = "join" if "invit" in mail.recipients[0] else "reset"
+        assert all(url.startswith(f"https://app.example.com/{page}#token=") for url in urls)
         assert "evil" not in message["Subject"]
 
 
@@ -77,6 +79,21 @@ async def test_both_parts_have_the_link_byte_for_byte(
     (mail,) = smtp.mails
     for part in ("plain", "html"):
         assert f"https://app.example.com/reset#token={token}" in mail.part(part)
+
+
+@pytest.mark.parametrize("language", Language)
+async def test_an_invitation_has_its_link_in_both_parts_and_tells_until_when(
+    database: Database, sender: Sender, smtp: SMTPServer, language: Language
+) -> None:
+    invitation_id = await put(database, MailKind.INVITATION, language=language)
+    assert invitation_id is not None
+    until = (datetime.now(UTC) + timedelta(days=7)).strftime("%Y-%m-%d")
+    await send_all(sender)
+    token = invitation_token_of(RING, "tests", invitation_id)
+    (mail,) = smtp.mails
+    for part in ("plain", "html"):
+        assert f"https://app.example.com/join#token={token}" in mail.part(part)
+        assert until in mail.part(part)
 
 
 async def test_text_of_a_client_is_escaped_and_leads_nowhere(

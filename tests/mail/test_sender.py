@@ -287,10 +287,11 @@ async def test_what_has_expired_is_never_sent_but_a_notice_is(
     assert await rows(database_url) == []
 
 
-async def test_a_notice_that_could_not_be_sent_for_days_becomes_a_dead_letter(
-    database: Database, database_url: str, sender: Sender, smtp: SMTPServer
+@pytest.mark.parametrize("kind", [MailKind.PASSWORD_CHANGED, MailKind.INVITATION])
+async def test_what_could_not_be_sent_for_days_becomes_a_dead_letter(
+    database: Database, database_url: str, sender: Sender, smtp: SMTPServer, kind: MailKind
 ) -> None:
-    await put(database)
+    await put(database, kind)
     await age_mails(database_url, 4 * 86400)
     await send_all(sender)
     assert smtp.mails == []
@@ -303,6 +304,19 @@ async def test_the_code_of_a_challenge_that_was_answered_is_not_sent(
 ) -> None:
     await put(database, MailKind.SIGN_UP_CODE)
     await asyncio.to_thread(execute, database_url, "DELETE FROM challenge")
+    await send_all(sender)
+    assert smtp.mails == []
+    assert await rows(database_url) == []
+
+
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM invitation", "UPDATE invitation SET expires_at = now()"]
+)
+async def test_an_invitation_that_was_withdrawn_or_has_expired_is_not_sent(
+    database: Database, database_url: str, sender: Sender, smtp: SMTPServer, change: str
+) -> None:
+    await put(database, MailKind.INVITATION)
+    await asyncio.to_thread(execute, database_url, change)
     await send_all(sender)
     assert smtp.mails == []
     assert await rows(database_url) == []

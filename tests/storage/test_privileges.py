@@ -12,11 +12,12 @@ import httpx
 import pyotp
 import pytest
 
+from service.model.service_tokens import Scope
 from service.storage.privileges import PRIVILEGES
 from tests.authenticator import Authenticator
 from tests.cli.running import run
 from tests.databases import TestServer, execute, fetch, fetch_value
-from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
+from tests.factories import PASSWORD, age_sessions, bearer, log_in, service_token, sign_up
 from tests.mail.conftest import mail_environment, plain_url
 from tests.services import running, wait_for
 from tests.smtp_server import SMTPServer, serving
@@ -91,6 +92,23 @@ def use_signing_keys(client: httpx.Client, session: dict[str, str], url: str) ->
         assert rotated.returncode == 0, rotated.stderr
 
 
+def administer(client: httpx.Client, program: dict[str, str]) -> None:
+    """Create a user as another program does, change and delete them."""
+    fields = {"username": "Carol", "email": "carol@example.org", "email_verified": True}
+    path = client.post("/admin/users", json=fields, headers=program).headers["location"]
+    changes = {"roles": ["a"], "metadata": {"a": 1}, "username": "Carola", "disabled": True}
+    assert client.patch(path, json=changes, headers=program).status_code == 200
+    for of_user in ("", "/sessions", "/factors"):
+        assert client.get(f"{path}{of_user}", headers=program).status_code == 200
+    for query in ({}, {"username": "car"}, {"email": "car"}):
+        found = client.get("/admin/users", params=query, headers=program).json()["users"]
+        assert "Carola" in {each["username"] for each in found}
+    reset = client.post(f"{path}/password-reset", json={}, headers=program)
+    assert reset.status_code == 200
+    assert client.delete(f"{path}/sessions", headers=program).status_code == 200
+    assert client.delete(path, headers=program).status_code == 204
+
+
 def test_the_privileges_are_sufficient(
     restricted_url: str, database_url: str, tmp_path: Path
 ) -> None:
@@ -143,6 +161,7 @@ def test_the_privileges_are_sufficient(
         sign_up(client, "Bobby", transport="bearer")
         mine = header_of(log_in(client, "Bobby", transport="bearer"))
         assert client.post("/logout", headers=mine).status_code == 204
+        administer(client, bearer(service_token(database_url, *Scope)))
         assert "refused" not in service.log.read_text()
         age_sessions(database_url, days=40)
     assert run("cleanup", DATABASE_URL=restricted_url).stdout.startswith("1 expired")

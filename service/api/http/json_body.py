@@ -33,6 +33,9 @@ from service.auth.errors import FieldCode, FieldError, InvalidField, ValidationF
 from service.model.deadline import postpone_deadline
 from service.settings.permitted import permitted
 
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+
 # Digits of an integer that are converted. Python's own limit is 4,300; it can be configured.
 MAX_DIGITS = 640
 
@@ -85,15 +88,14 @@ async def require_json_body(request: Request[Any, Any, Any]) -> None:
     Raises `UnsupportedMediaType`, `MalformedJSON`, `BodyTimeout` and `InvalidRequest`.
     """
     require_json_type(request)
-    started = monotonic()
-    try:
-        # Granian limits the time of headers only, by decision (emmett-framework/granian#728).
-        async with asyncio.timeout(state_of(request).body_timeout):
-            body = await receive_body(request)
-    except TimeoutError as error:
-        raise BodyTimeout from error
-    postpone_deadline(monotonic() - started)
-    if not body:
+    if not await receive_in_time(request):
+        raise MalformedJSON("The body is empty.")
+
+
+async def require_merge_patch(request: Request[Any, Any, Any]) -> None:
+    """Receive a body that may be declared as a merge patch (RFC 7396), as `require_json_body`."""
+    require_media_type(request, JSON, MERGE_PATCH)
+    if not await receive_in_time(request):
         raise MalformedJSON("The body is empty.")
 
 
@@ -106,19 +108,40 @@ async def receive_optional_json_body(request: Request[Any, Any, Any]) -> None:
         await require_json_body(request)
 
 
+async def receive_in_time(request: Request[Any, Any, Any]) -> bytes:
+    """Receive the body. Raises `BodyTimeout` and `InvalidRequest`."""
+    started = monotonic()
+    try:
+        # Granian limits the time of headers only, by decision (emmett-framework/granian#728).
+        async with asyncio.timeout(state_of(request).body_timeout):
+            body = await receive_body(request)
+    except TimeoutError as error:
+        raise BodyTimeout from error
+    postpone_deadline(monotonic() - started)
+    return body
+
+
 def require_json_type(request: Request[Any, Any, Any]) -> None:
-    """Check the headers of a body. Raises `UnsupportedMediaType` and `InvalidRequest`.
+    """Check the headers of a body. Raises `UnsupportedMediaType` and `InvalidRequest`."""
+    require_media_type(request, JSON)
+
+
+def require_media_type(request: Request[Any, Any, Any], *accepted: str) -> str:
+    """Return which of these media types a body has.
 
     A ``charset`` is ignored: JSON is UTF-8, and has no such parameter (RFC 8259, section 11).
+    Raises `UnsupportedMediaType` for another one or a content coding, `InvalidRequest` for several.
     """
     media_types = request.headers.getall("content-type", [])
     if len(media_types) > 1:
         # Which one counts would depend on who reads them: the service, or a proxy before it.
         raise InvalidRequest("The request has several `Content-Type` headers.")
-    media_type = media_types[0].partition(";")[0] if media_types else ""
+    media_type = media_types[0].partition(";")[0].strip().lower() if media_types else ""
     codings = {coding.lower() for coding in request.headers.getall("content-encoding", [])}
-    if media_type.strip().lower() != "application/json" or codings - {"identity"}:
-        raise UnsupportedMediaType
+    if media_type not in accepted or codings - {"identity"}:
+        message = f"The body must be {' or '.join(accepted)}, without a content coding."
+        raise UnsupportedMediaType(message)
+    return media_type
 
 
 def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:

@@ -233,8 +233,8 @@ NOT_FOUND = ProblemType(
     status=404,
     title="Not found",
     detail="There is no such resource.",
-    when="there is no such path, the user has no such resource, or the service has no mail, no "
-    "passkeys or no access tokens, and the request needs them",
+    when="there is no such path or resource, the user has no such resource, or the service has no "
+    "mail, no passkeys or no access tokens, and the request needs them",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     code="method_not_allowed",
@@ -269,6 +269,14 @@ EMAIL_TAKEN = ProblemType(
     detail=errors.EmailTaken.message,
     when="another user has verified that address",
 )
+TOO_MANY_INVITATIONS = ProblemType(
+    code=errors.TooManyInvitations.code,
+    raised_as=errors.TooManyInvitations,
+    status=409,
+    title="Too many invitations",
+    detail="Too many invitations are outstanding: withdraw some, or wait until they expire.",
+    when="10,000 invitations are outstanding",
+)
 LAST_WAY_IN = ProblemType(
     code=errors.LastWayIn.code,
     raised_as=errors.LastWayIn,
@@ -293,6 +301,14 @@ ALREADY_SET_UP = ProblemType(
     title="Already set up",
     detail="It is already set up: to replace it, remove it first.",
     when="the user has an authenticator app already, or the passkey is there already",
+)
+NO_KEY_FOR_PASSWORD = ProblemType(
+    code=errors.NoKeyForPassword.code,
+    raised_as=errors.NoKeyForPassword,
+    status=409,
+    title="No key for a password",
+    detail=errors.NoKeyForPassword.message,
+    when="a program asks for a reset link of a user who has neither user name nor address",
 )
 ALREADY_AUTHENTICATED = ProblemType(
     code=errors.AlreadyAuthenticated.code,

@@ -14,6 +14,7 @@ from service.api.http.own_cookies import OwnCookies
 from service.api.http.refusals import Refusals
 from service.api.http.session_cookie import SessionCookie
 from service.bootstrap import Services
+from service.settings.link_url import LinkURL
 
 # How a field of a request body is read, by its type. A parser raises `InvalidField`.
 FieldParsers = Mapping[type, Callable[[str], object]]
@@ -32,6 +33,7 @@ class APIState(Struct, frozen=True, kw_only=True):
     body_timeout: float
     openapi_document: Callable[[], dict[str, Any]]
     refusals: Refusals
+    reset_url: LinkURL | None
 
 
 def state_of(connection: ASGIConnection[Any, Any, Any, Any]) -> APIState:

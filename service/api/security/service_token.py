@@ -18,7 +18,9 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 from litestar.types import Scope as ASGIScope
 
+from service.api.http.request_context import request_context
 from service.api.http.state import APIState, state_of
+from service.auth.audit import Event, record
 from service.auth.errors import InsufficientScope
 from service.auth.programs.presented_tokens import PresentedToken
 from service.model.service_tokens import Scope, ServiceToken
@@ -43,9 +45,19 @@ def require_scope(scope: Scope) -> Guard:
 
 async def authorise(request: ASGIScope, state: APIState, scope: Scope) -> None:
     """Do what the guard does, for what is no route of Litestar's."""
-    token = await state.services.service_tokens.authenticate(presented_token(request))
-    request["auth"] = token
+    request["auth"] = await state.services.service_tokens.authenticate(presented_token(request))
+    _require(scope, request, state)
+
+
+def require_further_scope(connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> None:
+    """Raise `InsufficientScope` if a program lacks the scope for a part of its request."""
+    _require(scope, connection.scope, state_of(connection))
+
+
+def _require(scope: Scope, request: ASGIScope, state: APIState) -> None:
+    token: ServiceToken = request["auth"]
     if scope not in token.scopes:
+        record(Event.SCOPE_REFUSED, request_context(request, state), scope=scope.value)
         raise InsufficientScope(scope)
 
 

@@ -103,6 +103,6 @@ class PasskeyLogIns:
             is_known = await known_device(connection, user_id, presented) is not None
             proof = Proof(user=user, security_version=version, method=Method.PASSKEY)
             opened, inserted = await self._sessions.open(
-                connection, proof, context.device, presented=device, carried=carried
+                connection, proof, context, presented=device, carried=carried
             )
         return opened, inserted, is_known

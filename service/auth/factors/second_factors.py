@@ -152,7 +152,7 @@ class SecondFactors:
                     opened, inserted = await self._sessions.open(
                         connection,
                         proof,
-                        context.device,
+                        context,
                         presented=as_presented(device, pending),
                         presented_hash=hash_presented(pending),
                         carried=carried,

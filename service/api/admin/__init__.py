@@ -1,0 +1,1 @@
+"""Administration: the endpoints for other programs."""

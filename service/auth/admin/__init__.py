@@ -1,0 +1,1 @@
+"""Administration: the rules for operators and other programs."""
