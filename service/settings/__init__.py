@@ -102,8 +102,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             description="The interval at which expired sessions, devices, challenges, invitations, "
             "rate limits and holds on user names, old dead letters and signing keys are deleted; "
-            "users are notified of log-ins that no second factor has completed; and the time of verifying a "
-            "password is measured."
+            "users are notified of log-ins that no second factor has completed; and the time of "
+            "verifying a password is measured."
         ),
     ] = Duration.parse("10m")
     sign_ups: SignUpSettings = SignUpSettings()
