@@ -60,6 +60,10 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
                 ),
                 Tag(name="Sessions", description="The sessions of a user, one for each device."),
                 Tag(
+                    name="Access tokens",
+                    description="JWTs by which other programs know a user without asking.",
+                ),
+                Tag(
                     name="Programs",
                     description="For reverse proxies, and for other programs, which hold service "
                     "tokens. No page of a browser can read the responses (no CORS).",

@@ -29,9 +29,9 @@ CONTROLLERS = (
     UndoController,
     FactorController,
     PasskeyController,
+    AccessTokenController,
     SessionController,
     IntrospectionController,
-    AccessTokenController,
     HealthController,
 )
 

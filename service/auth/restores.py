@@ -7,9 +7,11 @@ from datetime import datetime
 from msgspec import Struct
 
 from service.auth.audit import OPERATOR, Event, record
+from service.auth.programs.key_rotation import revoke_signing_keys
 from service.auth.user_admin import UserAdmin
 from service.storage import restores as storage
 from service.storage.database import Database
+from service.storage.programs.signing_keys import lock_signing_keys
 
 # How many rows are deleted in a statement, for its time limit.
 ROWS_PER_BATCH = 10_000
@@ -26,6 +28,7 @@ class Restored(Struct, frozen=True, kw_only=True):
     invitations: int
     recovery_codes: int
     service_tokens: int
+    signing_keys: int
 
 
 class Restores:
@@ -38,11 +41,14 @@ class Restores:
     async def complete(self) -> Restored:
         """End and void what the back-up has revived. It can be run again.
 
-        Service tokens are suspended first, in the transaction that remembers the restore: from then
-        on, in every process, an unknown passkey is not told from a wrong one, and no passkey
-        challenge and no code of an authenticator app counts that is older.
+        Signing keys are revoked, and service tokens suspended first, in the transaction that
+        remembers the restore: from then on, in every process, an unknown passkey is not told from a
+        wrong one, and no passkey challenge and no code of an authenticator app counts that is
+        older.
         """
         async with self._database.transaction() as connection:
+            await lock_signing_keys(connection)
+            signing_keys = await revoke_signing_keys(connection)
             restored_at, service_tokens = await storage.add_restore(connection)
         sessions = await self._user_admin.end_sessions_of_all()
         counts = {name: await self._delete_older(name, restored_at) for name in storage.REVIVED}
@@ -51,12 +57,17 @@ class Restores:
             OPERATOR,
             sessions=sessions,
             service_tokens=service_tokens,
+            signing_keys=signing_keys,
             challenges=counts["challenges"],
             invitations=counts["invitations"],
             recovery_codes=counts["recovery_codes"],
         )
         return Restored(
-            restored_at=restored_at, sessions=sessions, service_tokens=service_tokens, **counts
+            restored_at=restored_at,
+            sessions=sessions,
+            service_tokens=service_tokens,
+            signing_keys=signing_keys,
+            **counts,
         )
 
     async def _delete_older(self, name: str, than: datetime) -> int:

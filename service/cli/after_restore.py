@@ -9,8 +9,8 @@ from service.cli.context import load_settings, provide_services
 from service.cli.terminal import print_result
 
 QUESTION = (
-    "End all sessions, void all codes, links, invitations and recovery codes, and suspend all "
-    "service tokens?"
+    "End all sessions, void all codes, links, invitations and recovery codes, suspend all service "
+    "tokens, and revoke all signing keys?"
 )
 
 
@@ -21,8 +21,9 @@ def after_restore(*, yes: bool, json: bool) -> None:
     """Make a restored database safe, before the service starts on it.
 
     What had ended since the back-up lives again in it. This ends all sessions, voids challenges,
-    outstanding mails with codes and links, invitations and recovery codes, and suspends service
-    tokens until `ostiary service-token confirm`. It can be run again.
+    outstanding mails with codes and links, invitations and recovery codes, suspends service tokens
+    until `ostiary service-token confirm`, and revokes the keys that sign access tokens: the next
+    token has a new one. It can be run again.
     """
     with provide_services(load_settings()) as run:
         if not yes:
@@ -41,6 +42,7 @@ def _description(restored: Restored) -> str:
             f"{restored.reset_requests} requests for a link were dropped.",
             f"{restored.invitations} invitations were withdrawn.",
             f"{codes}: users with a factor can make new ones.",
+            f"{restored.signing_keys} signing keys were revoked.",
             f"{restored.service_tokens} service tokens are suspended until they are confirmed.",
         )
     )

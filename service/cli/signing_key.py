@@ -8,6 +8,11 @@ from service.auth.programs.key_rotation import ListedKey
 from service.cli.context import load_settings, provide_services
 from service.cli.terminal import print_result
 
+REVOKED = (
+    "All others are revoked. Whoever verifies tokens accepts theirs until they fetch the keys "
+    "again: for five minutes."
+)
+
 as_json = click.option("--json", "json", is_flag=True, help="Print JSON, for scripts.")
 
 
@@ -53,7 +58,7 @@ def rotate(*, at_once: bool, yes: bool, json: bool) -> None:
         key = run(lambda services: services.key_rotation.rotate(at_once=at_once))
     shown = {"id": key.id, "signs_from": key.signs_from}
     text = f"The key {key.id} signs from {key.signs_from:%Y-%m-%d %H:%M:%S} UTC on."
-    print_result(shown, text, json=json)
+    print_result(shown, f"{text}\n{REVOKED}" if at_once else text, json=json)
 
 
 def _shown(listed: ListedKey) -> dict[str, object]:

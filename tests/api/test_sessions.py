@@ -251,7 +251,7 @@ OPEN = {
     *(("POST", "/login/second-factor"), ("POST", "/login/passkey")),
     ("POST", "/login/passkey/options"),
     *(("POST", "/password-reset"), ("POST", "/password-reset/confirm")),
-    ("GET", "/docs/{name}"),
+    *(("GET", "/docs/{name}"), ("GET", "/.well-known/jwks.json")),
 }
 
 

@@ -169,8 +169,26 @@ def test_all_keys_are_revoked_only_if_the_operator_means_it(
 
     assert refused.returncode == 1
     assert ids(published(client)) == [old]
-    signing_key(service, "rotate", "--now", typed="y\n")
+    printed = signing_key(service, "rotate", "--now", typed="y\n")
+    assert "accepts theirs until they fetch the keys again" in printed
     assert ids(published(client)) != [old]
+
+
+def test_after_a_restore_no_former_key_signs_or_verifies(
+    client: httpx.Client, service: Service
+) -> None:
+    """One of them may have been revoked since the back-up."""
+    older = published(client)
+    signing_key(service, "rotate")
+
+    done = run("after-restore", "--yes", "--json", DATABASE_URL=service.database_url)
+
+    assert json.loads(done.stdout)["signing_keys"] == 2
+    assert fetch_value(service.database_url, SECRETS) == 0
+    alice = session_of(client)
+    token = issued(client, alice)
+    assert ids(published(client)) == [kid_of(token)]
+    assert kid_of(token) not in ids(older)
 
 
 async def test_two_rotations_at_once_make_one_key(database_url: str) -> None:
@@ -270,5 +288,5 @@ def test_a_rotation_is_in_the_audit_trail(service: Service, client: httpx.Client
 
     (line,) = (each for each in done.stderr.splitlines() if "signing_key_rotated" in each)
     event = json.loads(line)
-    assert event["by"] == "operator"
+    assert (event["by"], event["revoked"]) == ("operator", 0)
     assert event["key_id"] == str(stored_keys(service.database_url)[-1]["id"])

@@ -17,6 +17,7 @@ from tests.databases import execute, fetch, fetch_value
 from tests.flows.test_nothing_usable_at_rest import dump
 from tests.programs.verifying import (
     ACCESS_TOKENS,
+    age_keys,
     ask,
     ids,
     issued,
@@ -171,3 +172,17 @@ def test_a_key_that_waits_to_sign_and_was_forgotten_never_signs(
     assert waiting["revoked_at"] is not None
     assert ids(published(client)) == [str(first["id"]), str(made["id"])]
     assert made["signs_until"] is None
+
+
+def test_a_key_that_signs_no_more_does_not_stand_in_for_one_that_was_forgotten(
+    client: httpx.Client, service: Service, alice: dict[str, str]
+) -> None:
+    published(client)
+    assert run("signing-key", "rotate", DATABASE_URL=service.database_url).returncode == 0
+    age_keys(service.database_url, minutes=61)
+    old, new = stored_keys(service.database_url)
+    execute(service.database_url, "DELETE FROM sealed_secret WHERE id = $1", new["secret_id"])
+
+    token = issued(client, alice)
+
+    assert kid_of(token) not in {str(old["id"]), str(new["id"])}

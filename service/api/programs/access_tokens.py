@@ -71,7 +71,7 @@ class AccessTokenController(Controller):
     """Access tokens for other programs."""
 
     path = "/"
-    tags = ("Programs",)
+    tags = ("Access tokens",)
 
     @post(
         "/me/token",

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import OPERATOR, Event, record
 from service.auth.errors import RotationUnderWay
@@ -51,9 +52,9 @@ class KeyRotation:
         """
         async with self._database.transaction() as connection:
             moment = await storage.lock_signing_keys(connection)
+            revoked = 0
             if at_once:
-                await storage.revoke_all(connection)
-                await storage.delete_unused_secrets(connection)
+                revoked = await revoke_signing_keys(connection)
             elif await storage.find_next(connection, moment) is not None:
                 raise RotationUnderWay
             signs = await storage.does_a_key_sign(connection, moment)
@@ -61,8 +62,9 @@ class KeyRotation:
             key = await add_signing_key(
                 connection, self._keyring, moment + PUBLISHED_BEFORE if signs else moment
             )
-        signs_from = key.signs_from.isoformat()
-        record(Event.SIGNING_KEY_ROTATED, OPERATOR, key_id=str(key.id), signs_from=signs_from)
+        key_id, signs_from = str(key.id), key.signs_from.isoformat()
+        event = Event.SIGNING_KEY_ROTATED
+        record(event, OPERATOR, key_id=key_id, signs_from=signs_from, revoked=revoked)
         return key
 
     async def list_all(self) -> list[ListedKey]:
@@ -85,6 +87,13 @@ def state_of(key: SigningKey, now: datetime) -> KeyState:
         return KeyState.SIGNING
     is_published = key.signs_until + PUBLISHED_AFTER > now
     return KeyState.PUBLISHED if is_published else KeyState.RETIRED
+
+
+async def revoke_signing_keys(connection: AsyncConnection) -> int:
+    """Revoke all keys, which are locked, and delete their secrets. Returns how many."""
+    revoked = await storage.revoke_all(connection)
+    await storage.delete_unused_secrets(connection)
+    return revoked
 
 
 async def delete_old_signing_keys(database: Database) -> None:

@@ -184,9 +184,9 @@ REVOKE_ALL = (
 )
 
 
-async def revoke_all(connection: AsyncConnection) -> None:
-    """Revoke all keys: none of them signs, or is published."""
-    await connection.execute(REVOKE_ALL)
+async def revoke_all(connection: AsyncConnection) -> int:
+    """Revoke all keys: none of them signs, or is published. Returns how many."""
+    return (await connection.execute(REVOKE_ALL)).rowcount
 
 
 REVOKE_NEXT = REVOKE_ALL.where(signing_key.c.signs_from > MOMENT)
