@@ -66,7 +66,7 @@ FRAMING = (
 
 # What a service token opens, and no session.
 OF_PROGRAMS = "/admin/"
-SOMEBODY = 'SELECT id FROM "user" LIMIT 1'
+SOMEBODY = 'SELECT (SELECT id FROM "user" LIMIT 1)'
 PARAMETER = re.compile(r"{(\w+)}")
 
 
