@@ -12,7 +12,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 
 .DEFAULT_GOAL := help
 
-.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-faults test-clients generate-all soak bench bench-quick bench-cost bench-load bench-mail bench-admin lint lint-openapi format openapi mutate audit sbom lock clean
+.PHONY: help serve require-own-checkout test test-pgbouncer test-browser test-proxies test-faults test-clients generate-all soak bench bench-quick bench-cost bench-load bench-mail bench-programs bench-admin lint lint-openapi format openapi mutate audit sbom lock clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ require-own-checkout:
 
 # Where this is set, each process that the tests start would compile the service anew. Empty counts as
 # not set.
-test test-pgbouncer test-browser test-faults test-clients soak mutate: export PYTHONDONTWRITEBYTECODE =
+test test-pgbouncer test-browser test-proxies test-faults test-clients soak mutate: export PYTHONDONTWRITEBYTECODE =
 
 test: $(VENV)/development.installed  ## Run the tests
 	$(BIN)/pytest
@@ -41,6 +41,9 @@ test-pgbouncer: $(VENV)/development.installed  ## Run the tests that need Debian
 
 test-browser: $(VENV)/development.installed  ## Run the tests that need Debian's package chromium
 	$(BIN)/pytest --override-ini addopts=-ra tests/browser
+
+test-proxies: $(VENV)/development.installed  ## Run the tests that need Debian's packages caddy and nginx-light
+	$(BIN)/pytest --override-ini addopts="-ra --numprocesses 2 --dist worksteal" tests/proxies
 
 # Each test has a service and servers of its own; more of them at once than there are processors
 # would be one more fault.
@@ -70,6 +73,9 @@ bench-cost: $(VENV)/development.installed  ## Measure the CPU time of a request;
 
 bench-load: $(VENV)/development.installed  ## Measure log-ins on a busy machine and in a flood: 3 minutes; needs wrk
 	$(BIN)/python benchmarks/log_in_under_load.py
+
+bench-programs: $(VENV)/development.installed  ## Measure the CPU time of what other programs ask; needs wrk
+	$(BIN)/python benchmarks/programs.py
 
 bench-mail: $(VENV)/development.installed  ## Measure whether requests for mail tell by their time who exists: 3 minutes
 	$(BIN)/python benchmarks/mail_requests.py

@@ -1,5 +1,6 @@
 -- Shows one of the tokens with each request, in turn; each thread begins elsewhere in the list.
--- Arguments: the file with the tokens; "bearer" to show them in Authorization, not in a cookie.
+-- Arguments: the file with the tokens; "bearer" to show them in Authorization, or "cookie"; further
+-- headers.
 local tokens = {}
 local threads = 0
 local at = 0
@@ -15,7 +16,12 @@ function init(args)
     field, before = "Authorization", "Bearer "
   end
   for line in io.lines(args[1]) do
-    tokens[#tokens + 1] = { [field] = before .. line }
+    local headers = { [field] = before .. line }
+    for number = 3, #args do
+      local name, value = args[number]:match("^([^:]+): (.*)$")
+      headers[name] = value
+    end
+    tokens[#tokens + 1] = headers
   end
   at = number * math.floor(#tokens / 4)
 end

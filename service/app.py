@@ -16,6 +16,7 @@ from service.api.http.device_cookie import DeviceCookie
 from service.api.http.entrance import Entrance
 from service.api.http.instrumentation import Instrumentation
 from service.api.http.json_response import JSONResponse
+from service.api.http.own_cookies import OwnCookies
 from service.api.http.problem_types import MAX_BODY_SIZE
 from service.api.http.problems import problem_response
 from service.api.http.refusals import Refusals
@@ -24,6 +25,8 @@ from service.api.http.response_headers import ResponseHeaders
 from service.api.http.session_cookie import SessionCookie
 from service.api.http.state import APIState, FieldParsers
 from service.api.openapi import openapi_document
+from service.api.programs.introspection import introspect
+from service.api.programs.verify import Verify
 from service.api.routes import CONTROLLERS
 from service.auth.cleanup import clean_up
 from service.auth.codes import Code
@@ -33,6 +36,7 @@ from service.auth.factors.passkey_names import PasskeyName
 from service.auth.factors.totp import TOTPCode
 from service.auth.identifiers import Identifier
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
+from service.auth.programs.access_tokens import Audience, AudiencePolicy
 from service.auth.programs.service_tokens import ServiceTokens
 from service.auth.reserved_usernames import UsernamePolicy
 from service.auth.uniform_timing import measure_verify_times
@@ -75,7 +79,9 @@ def create_app(
         varies=bool(settings.http.allowed_origins),
         is_draining=is_draining,
     )
-    entrance = Entrance(app, settings, headers)
+    entrance = Entrance(
+        app, settings, headers, verify=Verify(settings.verify), introspect=introspect
+    )
     app.asgi_handler = entrance
     if settings.metrics.port is not None or settings.log.requests:
         app.asgi_handler = Instrumentation(entrance, logs_requests=settings.log.requests)
@@ -134,6 +140,7 @@ def api_state(settings: Settings, services: Services) -> APIState:
         device_cookie=DeviceCookie(
             settings.devices, samesite=settings.cookies.samesite, secure=settings.is_production
         ),
+        own_cookies=OwnCookies([settings.cookies.name, settings.devices.cookie_name]),
         client_addresses=ClientAddresses(settings.http),
         field_parsers=field_parsers(settings),
         allowed_origins=settings.http.allowed_origins,
@@ -159,6 +166,7 @@ def field_parsers(settings: Settings) -> FieldParsers:
         TOTPCode: TOTPCode.parse,
         PasskeyName: PasskeyName.parse,
         EmailAddress: EmailAddress.parse,
+        Audience: AudiencePolicy(settings.jwt.audiences).accept,
     }
 
 

@@ -43,11 +43,16 @@ from service.auth.outbox import Outbox
 from service.auth.password_changes import PasswordChanges
 from service.auth.password_removals import PasswordRemovals
 from service.auth.password_resets import PasswordResets
+from service.auth.programs.access_tokens import AccessTokens
+from service.auth.programs.key_rotation import KeyRotation
 from service.auth.programs.service_token_admin import ServiceTokenAdmin
 from service.auth.programs.service_tokens import ServiceTokens
+from service.auth.programs.signing_keys import SigningKeys
+from service.auth.programs.verification import Verification
 from service.auth.rate_limits import RateLimiter
 from service.auth.readiness import Readiness
 from service.auth.reauthentication import Reauthentication
+from service.auth.restores import Restores
 from service.auth.sealed_secrets import SealedSecrets
 from service.auth.secret_keys import Keyring
 from service.auth.sessions import Sessions
@@ -104,10 +109,15 @@ class Services(Struct, frozen=True, kw_only=True):
     readiness: Readiness
     keyring: Keyring
     sealed_secrets: SealedSecrets
+    signing_keys: SigningKeys
+    key_rotation: KeyRotation
+    access_tokens: AccessTokens | None
     challenges: Challenges
     outbox: Outbox
     service_tokens: ServiceTokens
     service_token_admin: ServiceTokenAdmin
+    restores: Restores
+    verification: Verification
 
 
 def never() -> bool:
@@ -160,6 +170,7 @@ async def open_services(
     second_factors = SecondFactors(
         *(database, sessions, challenges, factors, proofs, notices, password_changes, ceremonies)
     )
+    signing_keys, issuer = SigningKeys(database, keyring), settings.jwt.issuer
     passkeys = questions = None
     if relying_party is not None and ceremonies is not None:
         questions = PasskeyQuestions(
@@ -173,6 +184,7 @@ async def open_services(
                 *(database, sessions, questions, passkey_answers, rate_limiter, notices)
             ),
         )
+    session_admin = SessionAdmin(database, sessions)
     try:
         yield Services(
             database=database,
@@ -216,7 +228,7 @@ async def open_services(
             user_changes=UserChanges(database, challenges, username_holds, notices),
             user_pages=UserPages(database),
             new_users=NewUsers(database, hasher, settings.argon2),
-            session_admin=SessionAdmin(database, sessions),
+            session_admin=session_admin,
             reset_links=ResetLinks(database, challenges, outbox, notices),
             invitations=Invitations(
                 *(database, keyring, outbox, mail_limits, settings.invitation_url)
@@ -224,10 +236,15 @@ async def open_services(
             readiness=Readiness(probes, hasher, is_draining),
             keyring=keyring,
             sealed_secrets=SealedSecrets(database, keyring),
+            signing_keys=signing_keys,
+            key_rotation=KeyRotation(database, keyring),
+            access_tokens=None if issuer is None else AccessTokens(signing_keys, issuer),
             challenges=challenges,
             outbox=outbox,
             service_tokens=ServiceTokens(database, service_token_lookups),
             service_token_admin=ServiceTokenAdmin(database),
+            restores=Restores(database, session_admin),
+            verification=Verification(sessions, step_up),
         )
     finally:
         await hasher.close()

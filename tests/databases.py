@@ -282,6 +282,7 @@ LOCK TABLE reset_request, "user", key, session, device, rate_limit, imported, us
     IN EXCLUSIVE MODE;
 DELETE FROM "user";
 DELETE FROM sealed_secret;
+DELETE FROM signing_key;
 DELETE FROM challenge;
 DELETE FROM claimed_nonce;
 DELETE FROM reset_request;

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from time import time
+from time import monotonic, sleep, time
 
 import httpx
 import pyotp
 import pytest
 
-from tests.factories import PASSWORD, bearer, sign_up
+from tests.databases import execute
+from tests.factories import PASSWORD, bearer, service_token, sign_up
 from tests.services import PATIENCE, Service
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -82,3 +86,54 @@ def test_the_mobile_app_completes_a_log_in(service: Service, client: httpx.Clien
         "the account asks for one of totp recovery_code",
         "logged in, on Jane's phone unknown",
     ]
+
+
+@contextmanager
+def application(service: Service, directory: Path) -> Iterator[httpx.Client]:
+    """Run the FastAPI application, and return a client of it."""
+    path = directory / "application.socket"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "fastapi_app:app", "--uds", path],
+        cwd=EXAMPLES,
+        env={
+            **os.environ,
+            "OSTIARY_URL": service.url,
+            "OSTIARY_SERVICE_TOKEN": service_token(service.database_url, "introspect"),
+        },
+    )
+    try:
+        deadline = monotonic() + PATIENCE
+        while not path.exists():
+            assert process.poll() is None
+            assert monotonic() < deadline
+            sleep(0.02)
+        transport = httpx.HTTPTransport(uds=str(path))
+        with httpx.Client(transport=transport, base_url="http://app", timeout=PATIENCE) as client:
+            yield client
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def test_the_fastapi_application_knows_its_users_and_their_roles(
+    service: Service, client: httpx.Client, tmp_path: Path
+) -> None:
+    session = sign_up(client, transport="bearer").json()["session"]
+    with application(service, tmp_path) as app:
+        assert app.get("/notes").status_code == 401
+        assert app.get("/notes", headers=bearer("unknown")).status_code == 401
+        alice = bearer(session["token"])
+        assert app.get("/notes", headers=alice).json() == {"of": "Alice"}
+        assert app.delete("/notes", headers=alice).status_code == 403
+
+        execute(service.database_url, """UPDATE "user" SET roles = '{editor}'""")
+        assert app.delete("/notes", headers=alice).status_code == 200
+
+        client.post("/logout", headers=alice)
+        assert app.get("/notes", headers=alice).status_code == 401
+
+
+def test_what_protects_the_fastapi_application_fits_in_ten_lines() -> None:
+    source = (EXAMPLES / "fastapi_app.py").read_text()
+    protection = source.partition("# What protects")[2].partition("# The application.")[0]
+    assert len([line for line in protection.splitlines()[1:] if line]) <= 10

@@ -22,7 +22,7 @@ POINTER = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 CRYPTOGRAPHY = {
     *("hashlib", "hmac", "secrets", "random", "ssl", "argon2", "bcrypt", "os.urandom"),
     *("uuid.uuid1", "uuid.uuid4", "uuid.uuid5", "cryptography", "Crypto", "nacl", "jwt"),
-    *("pyotp", "webauthn"),
+    *("pyotp", "webauthn", "joserfc"),
 }
 CLIENTS = {
     *(

@@ -338,9 +338,10 @@ def test_hsts_is_the_value_of_the_header(value: str) -> None:
         *("OSTIARY_SMTP_URL", "OSTIARY_MAIL_FROM", "OSTIARY_MAIL_LANGUAGE"),
         *("OSTIARY_RESET_URL", "OSTIARY_UNDO_URL"),
         *("OSTIARY_PASSKEY_RP_ID", "OSTIARY_PASSKEY_RP_NAME", "OSTIARY_PASSKEY_ORIGINS"),
+        *("OSTIARY_JWT_ISSUER", "OSTIARY_JWT_AUDIENCES"),
     ],
 )
-def test_the_compose_file_passes_on_what_proxy_pages_mail_and_passkeys_need(name: str) -> None:
+def test_the_compose_file_passes_on_what_differs_from_site_to_site(name: str) -> None:
     assert f"    {name}: ${{{name}:-}}\n" in COMPOSE.read_text(encoding="utf-8")
     assert read_settings({name: ""}) == Settings()
 

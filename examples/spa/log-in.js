@@ -10,6 +10,7 @@ import {
   onClick,
   onSubmit,
   removeFragment,
+  setInvitation,
   show,
   showProblem,
   showSignedOut,
@@ -31,6 +32,7 @@ function openSessionOnSubmit(form, path, status = "") {
       askForSecondFactor(problem.json);
       return;
     }
+    setInvitation();
     await showSignedIn(opened, status);
   });
 }

@@ -33,6 +33,11 @@ export function removeFragment() {
   history.replaceState(null, "", location.pathname + location.search);
 }
 
+/** Let the forms for sign-up send the token of an invitation, or none. */
+export function setInvitation(token = "") {
+  for (const input of document.querySelectorAll('[name="invitation"]')) input.value = token;
+}
+
 /** Return a time as the user writes it. */
 export const asText = (time) => new Date(time).toLocaleString();
 
@@ -88,7 +93,10 @@ function textOf(form, problem, messages) {
 }
 
 // Of problems whose `detail` speaks to the developer of a page, not to its user.
-const TEXTS = { rate_limited: "Too many attempts." };
+const TEXTS = {
+  rate_limited: "Too many attempts.",
+  invalid_invitation: "To sign up you need an invitation that is still valid: ask for another one.",
+};
 
 export function clearProblem(form) {
   for (const place of form.querySelectorAll(".error")) place.textContent = "";

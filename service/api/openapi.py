@@ -17,7 +17,7 @@ from service.api.http.session_cookie import SessionCookie
 from service.api.openapi_adjustments import adjust
 from service.api.openapi_examples import examples
 from service.api.openapi_fields import FieldSchemas, field_schemas
-from service.api.routes import CONTROLLERS, operation_ids
+from service.api.routes import DESCRIBED, operation_ids
 from service.settings import Settings
 
 DESCRIPTION = """\
@@ -38,7 +38,7 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of a service with these settings."""
     cookie = SessionCookie(settings.cookies, secure=settings.is_production).name
     described = Litestar(
-        CONTROLLERS,
+        DESCRIBED,
         dependencies=DEPENDENCIES,
         # Litestar would configure the logging of this process.
         logging_config=None,
@@ -60,9 +60,13 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
                 ),
                 Tag(name="Sessions", description="The sessions of a user, one for each device."),
                 Tag(
+                    name="Access tokens",
+                    description="JWTs by which other programs know a user without asking.",
+                ),
+                Tag(
                     name="Programs",
-                    description="For other programs, which hold service tokens. No page of a "
-                    "browser can read the responses (no CORS).",
+                    description="For reverse proxies, and for other programs, which hold service "
+                    "tokens. No page of a browser can read the responses (no CORS).",
                 ),
                 Tag(name="Health", description="Checks for load balancers and monitoring."),
             ],

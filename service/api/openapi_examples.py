@@ -34,6 +34,8 @@ from service.api.factors.schemas import (
     TOTPSecret,
 )
 from service.api.health import Health
+from service.api.programs.access_tokens import IssuedAccessToken, JSONWebKey, JSONWebKeySet
+from service.api.programs.introspection import introspection_of
 from service.api.schemas import (
     ChallengeSent,
     Ended,
@@ -46,7 +48,15 @@ from service.api.schemas import (
 )
 from service.model.exports import AccountExport, ExportedDevice, ExportedKey
 from service.model.request_context import Device
-from service.model.sessions import ListedSession, Method, Session, SessionState, Transport
+from service.model.sessions import (
+    FoundSession,
+    ListedSession,
+    Method,
+    SecretHash,
+    Session,
+    SessionState,
+    Transport,
+)
 from service.model.users import User
 
 _LOGGED_IN_AT = datetime(2026, 1, 31, 9, 30, 0, 123456, UTC)
@@ -70,6 +80,14 @@ _SESSION = Session(
     absolute_expires_at=_LOGGED_IN_AT + timedelta(days=30),
     authenticated_at=_LOGGED_IN_AT,
     methods={"password": _LOGGED_IN_AT},
+)
+_FOUND = FoundSession(
+    session=_SESSION,
+    user=_USER,
+    state=SessionState.ACTIVE,
+    found_at=_LOGGED_IN_AT,
+    secret_hash=SecretHash(),
+    legacy_cookie=False,
 )
 _LISTED = ListedSession(
     session=_SESSION,
@@ -168,6 +186,15 @@ _NEW_CREDENTIAL = {
 _SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105
 _RECOVERY_CODES = ["0X2CQP-WFPG3N-MKKA09-YYQQ7R", "2G0JSZ-7JPK1A-QDEHBA-N9RYGQ"]
 
+_KEY = JSONWebKey(
+    kid="7d0c1f3e-5a2b-4c6d-9e8f-0a1b2c3d4e5f",
+    kty="EC",
+    crv="P-256",
+    x="fn7tRs9juaNpUTZtp30IujT31d7cZzEYaAfuY_GjWnQ",
+    y="EgOwZI3qaK317f3FxrceSA2xXL1M_BXztf4h5FQcWxA",
+)
+_ACCESS_TOKEN = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFUzI1NiJ9.…"  # noqa: S105
+
 _CREDENTIALS = {"username": _USER.username, "password": "correct horse battery staple"}
 _NEW_PASSWORD = "an entirely different passphrase"  # noqa: S105
 _TOKEN = "Pyu4wZ1KTm-Ke1wdLj9KW0Xw9cQ3b7sVtWv0cSxZ1i8dN2kqT5uYpHrLgQmEaBfC"  # noqa: S105
@@ -208,6 +235,7 @@ def _request_examples() -> dict[str, dict[str, Any]]:
             "credential": _NEW_CREDENTIAL,
             "name": _PASSKEY.name,
         },
+        "IssueAccessTokenRequest": {"audience": "billing"},
         "CreateUserRequest": {
             "username": "Carol",
             "email": "carol@example.com",
@@ -277,6 +305,9 @@ def _success_examples() -> dict[str, dict[str, Any]]:
         CreatedInvitation(invitation=_INVITATION, mailed=True),
         InvitationPage(invitations=[_INVITATION], next=None),
         _EXPORT,
+        IssuedAccessToken(token=_ACCESS_TOKEN, expires_at=_LOGGED_IN_AT + timedelta(minutes=1)),
+        JSONWebKeySet(keys=[_KEY]),
+        introspection_of(_FOUND),
         Health(),
     )
     return {type(each).__name__: {"example": msgspec.to_builtins(each)} for each in bodies}

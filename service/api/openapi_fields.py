@@ -12,6 +12,8 @@ from litestar.typing import FieldDefinition
 from service.api.factors.answers import MAX_LENGTH, CodeText
 from service.auth import codes, device_names, email_addresses, identifiers, passwords, usernames
 from service.auth.factors import passkey_names, recovery_codes, totp
+from service.auth.programs.access_tokens import Audience
+from service.settings.jwt import MAX_AUDIENCE_LENGTH
 from service.settings.passwords import PasswordSettings
 
 
@@ -106,6 +108,14 @@ def field_schemas(settings: PasswordSettings) -> dict[type, Schema]:
             description="What the list of sessions calls this device. Surrounding space is "
             "removed, control characters are refused; a blank name is none.",
             examples=["Jane's phone"],
+        ),
+        Audience: Schema(
+            type=OpenAPIType.STRING,
+            min_length=1,
+            max_length=MAX_AUDIENCE_LENGTH,
+            description="The program that the token is for: one of `OSTIARY_JWT_AUDIENCES`, "
+            "character by character.",
+            examples=["billing"],
         ),
     }
 

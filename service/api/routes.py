@@ -18,7 +18,9 @@ from service.api.factors.passkeys import PasskeyController
 from service.api.health import HealthController
 from service.api.me import MeController
 from service.api.password_resets import PasswordResetController
-from service.api.programs.introspection import IntrospectionController
+from service.api.programs.access_tokens import AccessTokenController
+from service.api.programs.introspection_document import IntrospectionDocument
+from service.api.programs.verify_document import VerifyDocument
 from service.api.sessions import SessionController
 from service.api.undo import UndoController
 
@@ -32,19 +34,22 @@ CONTROLLERS = (
     UndoController,
     FactorController,
     PasskeyController,
+    AccessTokenController,
     SessionController,
     UserController,
     UserSessionController,
     UserFactorController,
     UserPasswordResetController,
     InvitationController,
-    IntrospectionController,
     HealthController,
 )
+
+# What is described: `/introspect` and `/verify` are answered beside Litestar.
+DESCRIBED = (*CONTROLLERS[:-1], IntrospectionDocument, VerifyDocument, HealthController)
 
 
 def operation_ids() -> list[str]:
     """Return the ids of all operations, in the order in which they are written."""
-    members = (each for controller in CONTROLLERS for each in vars(controller).values())
+    members = (each for controller in DESCRIBED for each in vars(controller).values())
     handlers = (each for each in members if isinstance(each, HTTPRouteHandler))
     return [each.operation_id for each in handlers if isinstance(each.operation_id, str)]

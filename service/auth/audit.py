@@ -73,6 +73,10 @@ class Event(StrEnum):
     SERVICE_TOKEN_CREATED = "service_token_created"  # noqa: S105
     SERVICE_TOKEN_REVOKED = "service_token_revoked"  # noqa: S105
     SERVICE_TOKEN_CONFIRMED = "service_token_confirmed"  # noqa: S105
+    SIGNING_KEY_ROTATED = "signing_key_rotated"
+    DATABASE_RESTORED = "database_restored"
+    USERS_EXPORTED = "users_exported"
+    USERS_IMPORTED = "users_imported"
     INVITATION_CREATED = "invitation_created"
     INVITATION_WITHDRAWN = "invitation_withdrawn"
     INVITATION_ACCEPTED = "invitation_accepted"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from service.auth.outbox import delete_old_dead_letters
+from service.auth.programs.key_rotation import delete_old_signing_keys
 from service.metrics import SESSIONS_ENDED
 from service.storage import challenges as challenge_storage
 from service.storage import cleanup as storage
@@ -41,6 +42,7 @@ async def clean_up(
         SESSIONS_ENDED.add("expired", number=deleted)
     await delete_expired_devices(database, device_lifetime)
     await delete_expired_holds(database, username_hold)
+    await delete_old_signing_keys(database)
     await delete_expired_challenges(database)
     await delete_old_dead_letters(database)
     await delete_expired_rate_limits(database)

@@ -24,6 +24,7 @@ __all__ = [
     "FieldCode",
     "FieldError",
     "HashingUnavailable",
+    "InsufficientRole",
     "InsufficientScope",
     "InvalidChallenge",
     "InvalidCode",
@@ -50,12 +51,14 @@ __all__ = [
     "PreconditionFailed",
     "RateLimited",
     "ReauthenticationRequired",
+    "RotationUnderWay",
     "SchemaBehind",
     "SecondFactorRequired",
     "SecretKeyMissing",
     "SecretUnreadable",
     "ServiceTokenNameTaken",
     "SignUpClosed",
+    "SigningUnavailable",
     "TooManyInvitations",
     "TooManyServiceTokens",
     "UnknownPasskey",
@@ -210,16 +213,27 @@ class NotAuthenticated(AuthError):
 class ReauthenticationRequired(AuthError):
     """The user of the session has to reauthenticate, by one of ``methods``.
 
-    ``max_age`` is how old a proof may be, in seconds.
+    ``max_age`` is how old a proof may be, in seconds; ``None`` if the method is what is missing.
     """
 
     code = "reauthentication_required"
     message = "Reauthenticate."
 
-    def __init__(self, methods: Sequence[Method], max_age: int) -> None:
-        super().__init__(f"the last proof is older than {max_age} s")
+    def __init__(self, methods: Sequence[Method], max_age: int | None) -> None:
+        super().__init__(
+            "the user was proven by another method"
+            if max_age is None
+            else f"the last proof is older than {max_age} s"
+        )
         self.methods = list(methods)
         self.max_age = max_age
+
+
+class InsufficientRole(AuthError):
+    """The user has none of the roles that are needed."""
+
+    code = "insufficient_role"
+    message = "The user has none of the roles that are needed."
 
 
 class SecondFactorRequired(AuthError):
@@ -458,3 +472,17 @@ class KeyInUse(AuthError):
 
     code = "key_in_use"
     message = "The key is in OSTIARY_SECRET_KEYS: `ostiary secret-key reseal` moves its secrets."
+
+
+class SigningUnavailable(AuthError):
+    """No access token can be signed: the signing key cannot be opened; the log says why."""
+
+    code = "signing_unavailable"
+    message = "The signing key cannot be opened."
+
+
+class RotationUnderWay(AuthError):
+    """There is a signing key already that is published, and does not sign yet."""
+
+    code = "rotation_under_way"
+    message = "A key waits to sign already: `ostiary signing-key list` says from when."

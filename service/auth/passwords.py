@@ -62,8 +62,12 @@ class Password:
 
     @property
     def forms(self) -> list[str]:
-        """The strings an Argon2id hash may be made of: the prepared form, and the one of oslo."""
-        forms = [self.prepared, normalize("NFKC", self.text)]
+        """The strings an Argon2 hash may be made of.
+
+        They are the prepared form, the one of oslo, and what was typed, of which Django and
+        Keycloak make theirs.
+        """
+        forms = [self.prepared, normalize("NFKC", self.text), self.text]
         return [form for form in dict.fromkeys(forms) if form is not None]
 
     @classmethod

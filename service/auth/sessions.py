@@ -54,11 +54,15 @@ UNSEEN_LOG_INS = 100
 
 
 class LiveSession(Struct, frozen=True, kw_only=True):
-    """A session whose token was presented; ``renewed`` if this very request renewed it."""
+    """A session whose token was presented; ``renewed`` if this very request renewed it.
+
+    ``found_at`` is when it was live, by the database's clock.
+    """
 
     session: Session
     user: User
     token: Token
+    found_at: datetime
     renewed: bool = False
 
 
@@ -106,7 +110,9 @@ class Sessions:
         if found is None:
             raise NotAuthenticated
         if found.state is SessionState.ACTIVE:
-            return LiveSession(session=found.session, user=found.user, token=token)
+            return LiveSession(
+                session=found.session, user=found.user, token=token, found_at=found.found_at
+            )
         return await self._renew(token, found.user)
 
     async def find(self, token: Token) -> FoundSession | None:
@@ -308,11 +314,19 @@ class Sessions:
             renewed = await storage.renew_session(connection, token.session_id, self._settings)
         if renewed is not None:
             SESSIONS_RENEWED.add()
-            return LiveSession(session=renewed, user=user, token=token, renewed=True)
-        renewed_by_another = await self.find(token)
-        if renewed_by_another is None:
+            return LiveSession(
+                session=renewed,
+                user=user,
+                token=token,
+                found_at=renewed.renewed_at,
+                renewed=True,
+            )
+        by_another = await self.find(token)
+        if by_another is None:
             raise NotAuthenticated
-        return LiveSession(session=renewed_by_another.session, user=user, token=token)
+        return LiveSession(
+            session=by_another.session, user=user, token=token, found_at=by_another.found_at
+        )
 
 
 async def lock_user_of(connection: AsyncConnection, live: LiveSession) -> None:

@@ -14,13 +14,16 @@ from service.auth.cleanup import (
     delete_old_code_failures,
 )
 from service.auth.outbox import delete_old_dead_letters
+from service.auth.programs.key_rotation import delete_old_signing_keys
 from service.bootstrap import Services
 from service.cli.context import load_settings, provide_services
 
 
 @click.command()
 def cleanup() -> None:
-    """Delete expired sessions, devices, challenges, rate limits, holds and old dead letters.
+    """Delete expired sessions, devices, challenges, rate limits and holds.
+
+    Old dead letters and signing keys, too.
 
     `ostiary serve` does so every OSTIARY_CLEANUP_INTERVAL.
     """
@@ -34,6 +37,7 @@ def cleanup() -> None:
         await delete_expired_holds(services.database, settings.usernames.username_hold)
         await delete_expired_nonces(services.database)
         await delete_old_code_failures(services.database, settings.totp.longest_period)
+        await delete_old_signing_keys(services.database)
         await services.abandoned_log_ins.notify()
         return await delete_expired_sessions(services.database)
 

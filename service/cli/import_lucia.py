@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import timedelta
-from typing import Any
 
 import click
 
 from service.cli.context import load_settings, provide_database, require_schema
 from service.cli.failures import fail
-from service.cli.terminal import print_result, printable
-from service.lucia.importer import ImportCounts, LuciaImport
+from service.cli.progress import TerminalProgress
+from service.cli.terminal import print_result
+from service.lucia.importer import LuciaImport
 from service.lucia.source import SourceUnreadable, open_source
 from service.settings import Settings
 from service.settings.database_url import has_password
 from service.storage.bulk_load import LoadRunning, bulk_load
+from service.transfer.loading import ImportCounts
 
 
 @click.command(name="import-lucia")
@@ -107,34 +108,3 @@ async def _run(  # noqa: PLR0913
         finally:
             progress.finish()
     return counts
-
-
-class TerminalProgress:
-    """Shows the progress, and what is told about rows, on standard error."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def start(self, table: str, rows: int) -> None:
-        """Start the progress bar of a table."""
-        self.finish()
-        self._bar = click.progressbar(length=rows, label=f"{table}s", file=sys.stderr)
-        self._bar.__enter__()
-
-    def advance(self, rows: int) -> None:
-        """Advance the progress bar."""
-        self._bar.update(rows)
-
-    def reject(self, table: str, row: str, reason: str) -> None:
-        """Report a row that cannot be imported."""
-        click.echo(printable(f"rejected: {table} {row!r}: {reason}"), err=True)
-
-    def note(self, table: str, row: str, remark: str) -> None:
-        """Report a row that is imported, and that sign-up would have refused."""
-        click.echo(printable(f"noted: {table} {row!r} is imported as it is: {remark}"), err=True)
-
-    def finish(self) -> None:
-        """Finish the progress bar, if there is one."""
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-            self._bar = None

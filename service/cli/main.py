@@ -7,9 +7,12 @@ import copy
 import click
 
 import service
+from service.cli.after_restore import after_restore
 from service.cli.cleanup import cleanup
+from service.cli.export import export
 from service.cli.failures import ReportingGroup
 from service.cli.import_lucia import import_lucia
+from service.cli.import_users import import_users
 from service.cli.invitation import invitation
 from service.cli.mail import mail
 from service.cli.migrate import migrate
@@ -19,6 +22,7 @@ from service.cli.serve import serve
 from service.cli.service_token import service_token
 from service.cli.sessions import sessions
 from service.cli.settings import settings
+from service.cli.signing_key import signing_key
 from service.cli.user import user
 from service.cli.user_changes import disable, enable, metadata, roles
 from service.cli.user_factors import factors
@@ -36,9 +40,9 @@ def main() -> None:
 
 
 for command in (
-    *(serve, migrate, cleanup, user, sessions, invitation, mail, secret_key, settings),
-    service_token,
-    *(import_lucia, openapi),
+    *(serve, migrate, cleanup, user, sessions, invitation, mail, secret_key, signing_key, settings),
+    *(service_token, after_restore),
+    *(export, import_users, import_lucia, openapi),
 ):
     main.add_command(command)
 

@@ -22,7 +22,7 @@ def sessions() -> None:
 def end_all(*, yes: bool, json: bool) -> None:
     """End all sessions of all users, who have to log in again.
 
-    After a database was restored: sessions that had ended since the backup live again.
+    After a database was restored, `ostiary after-restore` does this and more.
     """
     with provide_services(load_settings()) as run:
         if not yes:

@@ -4,49 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
-from msgspec import Struct
-
-from service.lucia.rows import RowRejected, key_of, session_of, text_of, time_of, user_id_of
+from service.lucia.rows import key_of, session_of, text_of, time_of
 from service.lucia.source import KEYS, SESSIONS, USERS, LuciaSource, LuciaTable
 from service.storage.bulk_load import BulkLoad, Loaded
+from service.transfer.loading import ImportCounts, ProgressReporter, Stage, import_all
+from service.transfer.user_ids import user_id_of
 
 Row: TypeAlias = tuple[Any, ...]
-
-# The number of a row in its batch, and what is told about it.
-Remark: TypeAlias = tuple[int, str]
-
-
-class ImportCounts(Struct, kw_only=True):
-    """The rows of a table that were read, newly inserted and rejected.
-
-    All other rows existed already, or are sessions that have ended.
-    """
-
-    table: str
-    read: int = 0
-    new: int = 0
-    rejected: int = 0
-
-
-class ProgressReporter(Protocol):
-    """Receives the progress of an import."""
-
-    def start(self, table: str, rows: int) -> None:
-        """Start a table with this number of rows."""
-
-    def advance(self, rows: int) -> None:
-        """Count rows as processed."""
-
-    def reject(self, table: str, row: str, reason: str) -> None:
-        """Report a row that cannot be imported.
-
-        A session is identified by its user, since its id is a token.
-        """
-
-    def note(self, table: str, row: str, remark: str) -> None:
-        """Report a row that is imported, and that sign-up would have refused."""
 
 
 class LuciaImport:
@@ -91,53 +57,21 @@ class LuciaImport:
     async def _import(
         self,
         table: LuciaTable,
-        convert: Callable[[int, Row], tuple[Row, str | None]],
+        convert: Callable[[int, Row], tuple[Row, list[str]]],
         load: Callable[[list[Row]], Awaitable[Loaded]],
         describe: Callable[[Row], str],
     ) -> ImportCounts:
-        counts = ImportCounts(table=table.entity)
         self._progress.start(table.entity, await self._source.count(table))
-        async for batch in self._source.batches(table):
-            rows, noted, rejected = _convert(batch, convert)
-            loaded = await load(rows)
-            not_loaded = {number for number, _ in loaded.rejected}
-            for number, remark in noted:
-                if number not in not_loaded:
-                    self._progress.note(table.entity, describe(batch[number]), remark)
-            for number, reason in sorted(rejected + loaded.rejected):
-                self._progress.reject(table.entity, describe(batch[number]), reason)
-            counts.read += len(batch)
-            counts.new += loaded.new
-            counts.rejected += len(rejected) + len(loaded.rejected)
-            self._progress.advance(len(batch))
-        return counts
+        stage = Stage(table=table.entity, convert=convert, load=load, describe=describe)
+        return await import_all(stage, self._source.batches(table), self._progress)
 
 
-def _convert(
-    batch: list[Row], convert: Callable[[int, Row], tuple[Row, str | None]]
-) -> tuple[list[Row], list[Remark], list[Remark]]:
-    """Return the converted rows, the remarks on some of them, and the rejections."""
-    rows: list[Row] = []
-    noted: list[Remark] = []
-    rejected: list[Remark] = []
-    for number, row in enumerate(batch):
-        try:
-            converted, remark = convert(number, row)
-        except RowRejected as error:
-            rejected.append((number, str(error)))
-        else:
-            rows.append(converted)
-            if remark is not None:
-                noted.append((number, remark))
-    return rows, noted, rejected
-
-
-def _user_row(number: int, row: Row) -> tuple[Row, None]:
+def _user_row(number: int, row: Row) -> tuple[Row, list[str]]:
     (lucia_id,) = row
-    return (number, user_id_of(text_of(lucia_id, "id"))), None
+    return (number, user_id_of(text_of(lucia_id, "id"))), []
 
 
-def _key_row(number: int, row: Row) -> tuple[Row, str | None]:
+def _key_row(number: int, row: Row) -> tuple[Row, list[str]]:
     key_id, hashed_password, lucia_user_id = row
     key = key_of(
         text_of(key_id, "id"),
@@ -155,10 +89,10 @@ def _key_row(number: int, row: Row) -> tuple[Row, str | None]:
         None if password_hash is None else password_hash.text,
         None if password_hash is None else password_hash.scheme,
     )
-    return converted, key.refusal
+    return converted, [] if key.refusal is None else [key.refusal]
 
 
-def _session_row(number: int, row: Row) -> tuple[Row, None]:
+def _session_row(number: int, row: Row) -> tuple[Row, list[str]]:
     session_id, lucia_user_id, active_expires, idle_expires = row
     session = session_of(
         text_of(session_id, "id"),
@@ -174,7 +108,7 @@ def _session_row(number: int, row: Row) -> tuple[Row, None]:
         session.active_expires,
         session.idle_expires,
     )
-    return converted, None
+    return converted, []
 
 
 def _first_column(row: Row) -> str:

@@ -8,34 +8,21 @@ milliseconds since 1970).
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from msgspec import Struct
 
-from service.auth.email_addresses import EmailAddress
-from service.auth.errors import InvalidField
 from service.auth.hashing.schemes import is_verifiable, parse_password_hash
 from service.auth.tokens import Token
-from service.auth.usernames import NOT_STORABLE, imported_name
+from service.auth.usernames import NOT_STORABLE
 from service.model.sessions import SecretHash
-from service.model.users import PasswordHash, Provider
-
-# User ids are derived from Lucia's, always in the same way: a site can derive the same ids for its
-# own tables, and an import that is run again finds the users that exist.
-USER_NAMESPACE = UUID("6f737469-6172-5900-8000-6c7563696132")
-
-# By the ids of keys, a later import knows those that were imported.
-KEY_NAMESPACE = UUID("6f737469-6172-5900-8000-6c756b657973")
-
-# An index of the database holds a provider and a name, and has no room for much more.
-MAX_KEY_LENGTH = 320
+from service.model.users import PasswordHash
+from service.transfer.names import name_of
+from service.transfer.rejections import RowRejected
+from service.transfer.user_ids import key_id_of, user_id_of
 
 # The end of the year 9999, the last that both Python and PostgreSQL have.
 MAX_TIME = 253_402_300_799_000
-
-
-class RowRejected(Exception):
-    """A row cannot be imported; the message says why."""
 
 
 class ImportedKey(Struct, frozen=True, kw_only=True):
@@ -58,14 +45,6 @@ class ImportedSession(Struct, frozen=True, kw_only=True):
     user_id: UUID
     active_expires: int
     idle_expires: int
-
-
-def user_id_of(lucia_id: str) -> UUID:
-    """Return the id of an imported user: the same if it is a UUID, else a UUID derived from it."""
-    try:
-        return UUID(lucia_id)
-    except ValueError:
-        return uuid5(USER_NAMESPACE, lucia_id)
 
 
 def text_of(value: Any, column: str) -> str:
@@ -93,19 +72,17 @@ def key_of(key_id: str, hashed_password: str | None, lucia_user_id: str) -> Impo
     provider, colon, text = key_id.partition(":")
     if not (provider and colon and text):
         raise RowRejected("its id is not of the form provider:name")
-    if len(key_id) > MAX_KEY_LENGTH:
-        raise RowRejected(f"its id is longer than {MAX_KEY_LENGTH} characters")
+    name = name_of(provider, text)
     if hashed_password is not None and not is_verifiable(hashed_password):
         raise RowRejected("its password hash has an unknown form, or costs too much to verify")
-    name, display_name, refusal = _name_forms(provider, text)
     return ImportedKey(
-        id=uuid5(KEY_NAMESPACE, key_id),
+        id=key_id_of(provider, text),
         provider=provider,
-        name=name,
-        display_name=display_name,
+        name=name.name,
+        display_name=name.display_name,
         user_id=user_id_of(lucia_user_id),
         password_hash=None if hashed_password is None else parse_password_hash(hashed_password),
-        refusal=refusal,
+        refusal=name.refusal,
     )
 
 
@@ -123,22 +100,3 @@ def session_of(
         active_expires=active_expires,
         idle_expires=idle_expires,
     )
-
-
-def _name_forms(provider: str, text: str) -> tuple[str, str, str | None]:
-    """Return the form by which a name is compared, the one that is shown, and a refusal of it.
-
-    Sign-up would refuse the name for this reason; it is taken as it is, and logs in. Raises
-    `RowRejected` for a name that no log-in can have.
-    """
-    try:
-        if provider == Provider.EMAIL:
-            address = EmailAddress.parse(text, smtputf8=True)
-            return address.name, address.display_name, None
-        if provider != Provider.USERNAME:
-            return text, text, None
-        username = imported_name(text)
-    except InvalidField as error:
-        raise RowRejected(error.message) from error
-    refusal = username.refusal
-    return username.name, username.display_name, None if refusal is None else refusal.message

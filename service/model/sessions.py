@@ -118,12 +118,13 @@ class FoundSession(Struct, frozen=True, kw_only=True):
     """A live session that was looked up by its id; its secret has yet to be compared.
 
     ``legacy_cookie`` is true if its cookie may have a name without a prefix: the session was opened
-    by a version before 0005, or imported.
+    by a version before 0005, or imported. ``found_at`` is the database's time.
     """
 
     session: Session
     user: User
     state: SessionState
+    found_at: datetime
     secret_hash: SecretHash
     legacy_cookie: bool
 

@@ -14,6 +14,7 @@ from service.settings.cookies import CookieSettings
 from service.settings.database import DatabaseOptions
 from service.settings.devices import DeviceSettings
 from service.settings.http import HTTPSettings
+from service.settings.jwt import JWTSettings
 from service.settings.link_url import LinkURL
 from service.settings.logs import LogSettings
 from service.settings.mail import MailSettings
@@ -29,6 +30,7 @@ from service.settings.sign_up import INVITATION_URL, SignUpSettings
 from service.settings.totp import TOTPSettings
 from service.settings.usernames import UsernameSettings
 from service.settings.values import Duration, Environment, LogFormat
+from service.settings.verify import VerifySettings
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -98,10 +100,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     cleanup_interval: Annotated[
         Duration,
         Meta(
-            description="The interval at which expired sessions, devices, challenges, rate limits "
-            "and holds on user names, and old dead letters, are deleted; users are notified of "
-            "log-ins that no second factor has completed; and the time of verifying a password is "
-            "measured."
+            description="The interval at which expired sessions, devices, challenges, invitations, "
+            "rate limits and holds on user names, old dead letters and signing keys are deleted; "
+            "users are notified of log-ins that no second factor has completed; and the time of verifying a "
+            "password is measured."
         ),
     ] = Duration.parse("10m")
     sign_ups: SignUpSettings = SignUpSettings()
@@ -113,6 +115,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     totp: TOTPSettings = TOTPSettings()
     passkeys: PasskeySettings = PasskeySettings()
     mail: MailSettings = MailSettings()
+    jwt: JWTSettings = JWTSettings()
+    verify: VerifySettings = VerifySettings()
     database: DatabaseOptions = DatabaseOptions()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()

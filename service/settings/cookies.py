@@ -84,7 +84,12 @@ class CookieSettings(Struct, frozen=True, kw_only=True):
     ] = True
     domain: Annotated[
         CookieDomain | None,
-        Meta(description="Share the cookie with all hosts of this domain. Not recommended."),
+        Meta(
+            description="Share the cookie with all hosts of this domain, for applications on other "
+            "hosts behind `/verify`. Not recommended otherwise: every program on any of these "
+            "hosts receives the tokens of its visitors, and can plant cookies for the others; see "
+            "[protect-your-app.md](protect-your-app.md#the-session-cookie-of-another-host)."
+        ),
     ] = None
     samesite: Annotated[
         SameSite, Meta(description="`lax`, `strict` or `none` (production only).")

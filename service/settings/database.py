@@ -18,7 +18,8 @@ class DatabaseOptions(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             description="Connections of the pool, for each worker; there is one more for "
-            "look-ups, another while that one is stuck, and one for `GET /readyz`.",
+            "look-ups of sessions, another while that one is stuck, as many for those of service "
+            "tokens once a program has asked, and one for `GET /readyz`.",
             ge=1,
             le=200,
         ),

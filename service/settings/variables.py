@@ -12,6 +12,7 @@ from msgspec import Struct
 from service.settings import Settings
 from service.settings.database_url import mistake_in, unreadable_file_in
 from service.settings.hosts import HostNames
+from service.settings.jwt import Audiences, Issuer
 from service.settings.link_url import LinkURL
 from service.settings.mailbox import Mailbox
 from service.settings.origins import Origins
@@ -23,6 +24,7 @@ from service.settings.service_links import service_links
 from service.settings.sign_up import SignUpMode
 from service.settings.smtp_url import SMTPServer
 from service.settings.values import Delay, Duration, HeaderNames, Networks, Rate, SameSite, Words
+from service.settings.verify_policies import VerifyPolicies
 
 PREFIX = "OSTIARY_"
 
@@ -34,7 +36,7 @@ MAX_DRAIN_PERIOD = Duration.parse("1h")
 
 _PARSED_TYPES = {
     *(Delay, Duration, HeaderNames, HostNames, LinkURL, Mailbox, Networks, Origins, Rate),
-    *(PasskeyOrigins, SecretKeys, SMTPServer, Words),
+    *(PasskeyOrigins, SecretKeys, SMTPServer, VerifyPolicies, Words, Issuer, Audiences),
 }
 _EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 
@@ -208,6 +210,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "OSTIARY_COOKIE_SAMESITE", message
     yield from _contradictions_of_mail(settings)
     yield from _contradictions_of_passkeys(settings)
+    yield from _contradictions_of_jwt(settings)
     if settings.argon2.memory_kib < 8 * settings.argon2.parallelism:
         yield "OSTIARY_ARGON2_MEMORY_KIB", "must be at least 8 for each lane"
 
@@ -256,3 +259,13 @@ def _contradictions_of_passkeys(settings: Settings) -> Iterator[tuple[str, str]]
                 "OSTIARY_PASSKEY_RP_ID"
             ),
         )
+
+
+def _contradictions_of_jwt(settings: Settings) -> Iterator[tuple[str, str]]:
+    issuer, audiences = settings.jwt.issuer, settings.jwt.audiences
+    if issuer is None and audiences:
+        yield "OSTIARY_JWT_ISSUER", "required with OSTIARY_JWT_AUDIENCES"
+    if issuer is not None and not audiences:
+        yield "OSTIARY_JWT_AUDIENCES", "required with OSTIARY_JWT_ISSUER"
+    if issuer is not None and settings.is_production and not issuer.is_secure:
+        yield "OSTIARY_JWT_ISSUER", "must begin with https:// in production"

@@ -46,7 +46,7 @@ class BulkLoad:
     """Loads batches on one connection. A batch is committed, whole, when its method returns."""
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        self._connection = connection
+        self.connection = connection
 
     _ADD_USERS = """
         INSERT INTO "user" (id)
@@ -214,14 +214,14 @@ class BulkLoad:
         lock: str | None = None,
     ) -> Loaded:
         with translating_errors():
-            async with self._connection.transaction():
-                await self._connection.execute(f"TRUNCATE {table}")
-                await self._connection.copy_records_to_table(table, records=rows)
+            async with self.connection.transaction():
+                await self.connection.execute(f"TRUNCATE {table}")
+                await self.connection.copy_records_to_table(table, records=rows)
                 if lock is not None:
-                    await self._connection.execute(lock)
-                status = await self._connection.execute(add, *arguments)
-                await self._connection.execute(remember)
-                rejected = await self._connection.fetch(not_added)
+                    await self.connection.execute(lock)
+                status = await self.connection.execute(add, *arguments)
+                await self.connection.execute(remember)
+                rejected = await self.connection.fetch(not_added)
         return Loaded(int(status.split()[-1]), [tuple(row) for row in rejected])
 
 

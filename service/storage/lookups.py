@@ -109,6 +109,9 @@ class Lookups(Generic[T]):
             connection.terminate()
 
     async def _look_up(self, ids: list[UUID], until: float) -> Mapping[UUID, T]:
+        if len(ids) > 1:
+            # Requests of one program at once have one service token.
+            ids = list(dict.fromkeys(ids))
         try:
             rows = await self._fetch(ids, until)
         except DatabaseUnavailable as error:

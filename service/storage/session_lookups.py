@@ -25,7 +25,7 @@ _LIVE_SESSIONS = (
         *SESSION_COLUMNS,
         session.c.secret_hash,
         session.c.legacy_cookie,
-        (session.c.active_expires_at > NOW).label("is_active"),
+        NOW.label("found_at"),
         *USER_COLUMNS,
     )
     .select_from(session.join(user).outerjoin(ADDRESS, true()))
@@ -57,7 +57,7 @@ def found_session(row: Iterable[Any]) -> FoundSession:
         methods,
         secret_hash,
         legacy_cookie,
-        is_active,
+        found_at,
         username,
         email,
         email_verified_at,
@@ -86,7 +86,8 @@ def found_session(row: Iterable[Any]) -> FoundSession:
             metadata=decode_metadata(metadata),
             created_at=user_created_at,
         ),
-        state=SessionState.ACTIVE if is_active else SessionState.IDLE,
+        state=SessionState.ACTIVE if active_expires_at > found_at else SessionState.IDLE,
+        found_at=found_at,
         secret_hash=SecretHash(secret_hash),
         legacy_cookie=legacy_cookie,
     )

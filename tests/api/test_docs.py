@@ -72,29 +72,36 @@ def test_operations_that_need_no_session_say_so() -> None:
     sign_up = {"signUp", "signUpByEmail", "verifySignUp"}
     reset = {"requestPasswordReset", "confirmPasswordReset", "undo"}
     log_in = {"logIn", "completeLogIn", "passkeyLogInOptions", "logInByPasskey"}
-    assert open_to_all == {*sign_up, *log_in, *reset, "getHealth", "getReadiness"}
+    others = {"getKeys", "getHealth", "getReadiness"}
+    assert open_to_all == {*sign_up, *log_in, *reset, *others}
 
 
-def test_all_others_take_a_bearer_token_or_the_cookie() -> None:
+def test_all_others_take_a_bearer_token_or_the_cookie_or_are_for_programs() -> None:
     for _, _, operation in OPERATIONS:
         if operation["security"]:
-            assert operation["security"] == [{"bearer": []}, {"cookie": []}]
+            assert operation["security"] in (
+                [{"bearer": []}, {"cookie": []}],
+                [{"serviceToken": []}, {"serviceTokenBasic": []}],
+            )
 
 
-def test_both_authentication_schemes_say_where_the_token_comes_from() -> None:
+def test_all_authentication_schemes_say_where_the_token_comes_from() -> None:
     schemes = COMMITTED["components"]["securitySchemes"]
-    assert list(schemes) == ["bearer", "cookie"]
+    assert list(schemes) == ["bearer", "cookie", "serviceToken", "serviceTokenBasic"]
+    assert "`ostiary service-token create`" in schemes["serviceToken"]["description"]
     assert "`session.token`" in schemes["bearer"]["description"]
     assert "the browser sends it by itself" in schemes["cookie"]["description"]
 
 
 def test_paths_stand_in_the_order_of_a_life() -> None:
-    """Generators and pages keep the order: sign-up first, health last."""
+    """Generators and pages keep the order: sign-up first, then programs, health last."""
     account = ["/signup", "/login", "/me", "/me/password", "/logout"]
     sessions = ["/sessions", "/sessions/{session_id}"]
     paths = list(COMMITTED["paths"])
     assert paths[:5] == account
-    assert paths[-4:] == [*sessions, "/healthz", "/readyz"]
+    programs = [path for path, _, operation in OPERATIONS if "Programs" in operation["tags"]]
+    last = [*sessions, *dict.fromkeys(programs), "/healthz", "/readyz"]
+    assert paths[-len(last) :] == last
     listed = [operation["operationId"] for _, _, operation in OPERATIONS]
     assert sorted(operation_ids()) == sorted(listed)
 
@@ -290,7 +297,11 @@ def test_only_the_files_of_the_page_are_served(client: httpx.Client) -> None:
         assert client.get(f"/docs/{name}").status_code == 404
 
 
-@pytest.mark.parametrize("path", [path for path in COMMITTED["paths"] if "{" not in path])
+# With `/verify` any method asks for another request.
+PATHS = [path for path in COMMITTED["paths"] if "{" not in path and path != "/verify"]
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_options_lists_the_methods_of_a_path(client: httpx.Client, path: str) -> None:
     response = client.options(path)
     assert response.status_code == 204
@@ -312,5 +323,5 @@ def test_no_secret_is_sent_in_a_url() -> None:
         for operation in operations.values()
         for parameter in operation.get("parameters", ())
     }
-    ids = {("path", "session_id"), ("path", "passkey_id")}
+    ids = {("path", "session_id"), ("path", "passkey_id"), ("path", "policy")}
     assert parameters == {*ids, ("query", "cursor")}

@@ -69,7 +69,8 @@ async def test_the_server_is_given_the_head_only() -> None:
     assert (sent[1]["body"], sent[1]["more_body"]) == (b"", False)
 
 
-@pytest.mark.parametrize("path", GET_PATHS)
+# With `/verify` any method asks for another request.
+@pytest.mark.parametrize("path", [path for path in GET_PATHS if not path.startswith("/verify")])
 def test_allow_lists_head_with_get(client: httpx.Client, path: str) -> None:
     for response in (client.options(path), client.request("PROPFIND", path)):
         allowed = response.headers["allow"].split(", ")

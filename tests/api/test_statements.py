@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,11 +14,19 @@ from tests.service_pool import ServicePool
 from tests.services import Service, wait_for, wait_until_measured
 
 
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("policies") / "policies.json"
+    path.write_text('{"x": {"methods": ["password"], "max_age": "1h"}}', encoding="utf-8")
+    return path
+
+
 @pytest.fixture
-def service(postgresql: TestServer, services: ServicePool) -> Service:
+def service(postgresql: TestServer, services: ServicePool, policies: Path) -> Service:
     """Return a service whose statements are recorded and whose background tasks have run."""
     postgresql.record_statements(services.database_url)
-    service = services.service({"OSTIARY_LOG_LEVEL": "debug"})
+    settings = {"OSTIARY_LOG_LEVEL": "debug", "OSTIARY_VERIFY_POLICIES_FILE": str(policies)}
+    service = services.service(settings)
     wait_until_measured(service)
     wait_for(
         lambda: postgresql.has_executed(services.database_url, "DELETE FROM rate_limit"),
@@ -49,6 +58,9 @@ def delete_me(client: httpx.Client) -> httpx.Response:
     ("send", "expected"),
     [
         (lambda client: client.get("/me"), ["SELECT"]),
+        (lambda client: client.get("/verify", headers={"X-Forwarded-Method": "GET"}), ["SELECT"]),
+        # The age of a session comes with it.
+        (lambda client: client.get("/verify/x", headers={"X-Forwarded-Method": "GET"}), ["SELECT"]),
         (lambda client: client.post("/logout"), ["DELETE"]),
         (log_in, ["WITH", "WITH"]),
         (sign_up_another, ["WITH", "BEGIN", "INSERT", "INSERT", "SELECT", "WITH", "COMMIT"]),
@@ -73,7 +85,17 @@ def delete_me(client: httpx.Client) -> httpx.Response:
         ),
     ],
     ids=[
-        *("me", "logout", "login", "signup", "list", "end others", "end one"),
+        *(
+            "me",
+            "verify",
+            "verify by a policy",
+            "logout",
+            "login",
+            "signup",
+            "list",
+            "end others",
+            "end one",
+        ),
         *("change password", "delete"),
     ],
 )

@@ -14,16 +14,43 @@ import pytest
 import pytest_asyncio
 
 from service.auth.hashing import legacy_hashes
+from service.auth.hashing.django_hashes import DjangoScryptHash
 from service.auth.hashing.hasher import Hasher, Verification
 from service.auth.hashing.jobs import Verified, Verify
 from service.auth.hashing.legacy_hashes import is_legacy, verify_legacy
+from service.auth.hashing.pbkdf2_hashes import PBKDF2Hash
 from service.auth.hashing.program import argon2_hasher, execute
 from service.auth.hashing.schemes import is_verifiable, parse_password_hash
 from service.auth.passwords import Password
 from service.settings.passwords import Argon2Cost
 from tests.auth.test_hashing import PATIENT
 
-VECTORS = json.loads((Path(__file__).parent / "lucia-vectors.json").read_text(encoding="utf-8"))
+HERE = Path(__file__).parent
+VECTORS = json.loads((HERE / "lucia-vectors.json").read_text(encoding="utf-8"))
+
+OTHERS = json.loads((HERE / "foreign-hash-vectors.json").read_text(encoding="utf-8"))
+
+
+def keycloak_text(vector: dict[str, str]) -> str:
+    """Return the text of a password that Keycloak keeps, as `docs/transfer.md` makes it."""
+    data, secret = json.loads(vector["credential_data"]), json.loads(vector["secret_data"])
+    salt, key = secret["salt"].rstrip("="), secret["value"].rstrip("=")
+    if data["algorithm"] == "argon2":
+        cost = {name: values[0] for name, values in data["additionalParameters"].items()}
+        passes = data["hashIterations"]
+        parameters = f"m={cost['memory']},t={passes},p={cost['parallelism']}"
+        return f"$argon2{cost['type']}$v=19${parameters}${salt}${key}"
+    digest = data["algorithm"].partition("-")[2] or "sha1"
+    return f"$pbkdf2-{digest}$i={data['hashIterations']}${salt}${key}"
+
+
+DJANGO = [
+    (each["password"], parse_password_hash(each["hash"]).text)
+    for each in OTHERS["django"]["defaults"] + OTHERS["django"]["low_cost"]
+]
+KEYCLOAK = [(each["password"], keycloak_text(each)) for each in OTHERS["keycloak"]["vectors"]]
+BETTER_AUTH = [(each["password"], each["hash"]) for each in OTHERS["better_auth"]["vectors"]]
+ALL_OTHERS = DJANGO + KEYCLOAK + BETTER_AUTH
 
 
 def lucia_v1(password: str, salt: str = "abcdefgh12345678") -> str:
@@ -43,6 +70,7 @@ FOREIGN = [
     ("x" * 100, bcrypt.hashpw(b"x" * 72, b"$2b$04$CCCCCCCCCCCCCCCCCCCCC.").decode()),
 ]
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
+OTHERS_BUT_ARGON2 = [each for each in ALL_OTHERS if not each[1].startswith("$argon2")]
 OSLO_ARGON2ID = [(each["password"], each["hash"]) for each in VECTORS["oslo_argon2id"]]
 
 
@@ -53,7 +81,7 @@ async def hasher() -> AsyncIterator[Hasher]:
     await hasher.close()
 
 
-@pytest.mark.parametrize(("password", "password_hash"), FOREIGN)
+@pytest.mark.parametrize(("password", "password_hash"), FOREIGN + OTHERS_BUT_ARGON2)
 def test_a_foreign_hash_verifies_its_password_and_no_other(
     password: str, password_hash: str
 ) -> None:
@@ -68,7 +96,7 @@ async def renewed(hasher: Hasher, password_hash: str, password: str) -> Verifica
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("password", "password_hash"), FOREIGN[:-2] + OSLO_ARGON2ID)
+@pytest.mark.parametrize(("password", "password_hash"), FOREIGN[:-2] + OSLO_ARGON2ID + ALL_OTHERS)
 async def test_a_foreign_hash_that_matches_is_replaced_by_one_of_ours(
     hasher: Hasher, password: str, password_hash: str
 ) -> None:
@@ -146,6 +174,15 @@ async def test_a_bcrypt_hash_of_a_password_it_covers_is_renewed(
 
 
 COSTLY = [
+    "pbkdf2_sha256$2000001$salt$" + "A" * 43 + "=",
+    "pbkdf2_sha256$9999999$salt$" + "A" * 43 + "=",
+    "pbkdf2_sha256$4294967295$salt$" + "A" * 43 + "=",
+    "$pbkdf2-sha256$i=1000001$c2FsdA$" + "A" * 86,
+    "$pbkdf2-sha512$i=4294967295$c2FsdA$" + "A" * 86,
+    "scrypt$65536$salt$16$1$" + "A" * 86 + "==",
+    "scrypt$16384$salt$8$9$" + "A" * 86 + "==",
+    "scrypt$1048576$salt$1$1$" + "A" * 86 + "==",
+    "bcrypt_sha256$$2b$15$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
     "$2b$15$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
     "$2b$31$CCCCCCCCCCCCCCCCCCCCC.7uG0VCzI2bS7j6ymqJi9CdcdxiRTWNy",
     "$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
@@ -158,6 +195,24 @@ COSTLY = [
 ]
 MALFORMED = [
     "",
+    "pbkdf2_sha256$0$salt$" + "A" * 43 + "=",
+    "pbkdf2_sha256$1$$" + "A" * 43 + "=",
+    "pbkdf2_sha256$1$salt$" + "A" * 42 + "==",
+    "pbkdf2_sha1$1$salt$" + "A" * 43 + "=",
+    "pbkdf2_md5$1$salt$" + "A" * 43 + "=",
+    "pbkdf2_sha256$1$half\ud800$" + "A" * 43 + "=",
+    "$pbkdf2-sha256$i=1$c2FsdA$" + "A" * 20,
+    "$pbkdf2-sha256$i=1$c2FsdA$" + "A" * 25,
+    "$pbkdf2-sha256$i=1$c2FsdA$" + "A" * 180,
+    "$pbkdf2-sha256$i=1$c2Fsd$" + "A" * 43,
+    "$pbkdf2-sha256$1$c2FsdA$" + "A" * 43,
+    "scrypt$16385$salt$8$1$" + "A" * 86 + "==",
+    "scrypt$1$salt$8$1$" + "A" * 86 + "==",
+    "scrypt$1024$half\ud800$8$1$" + "A" * 86 + "==",
+    "bcrypt_sha256$$2b$03$" + "A" * 53,
+    "bcrypt$$2b$10$short",
+    "argon2$argon2id$broken",
+    "!YyeE3tDkiqSXDVYEBKo5oi1dNWqrjgXk5BSLGB9q",
     "s2::",
     "s2:salt:beef",
     "salt:",
@@ -202,7 +257,11 @@ def test_whatever_a_hash_contains_is_no_match_for_the_program(password_hash: str
         "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
         "$argon2id$v=19$m=262144,t=3,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
         "$argon2i$m=64,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
-        *(each for _, each in FOREIGN + OSLO_ARGON2ID),
+        "pbkdf2_sha256$2000000$salt$" + "A" * 43 + "=",
+        "$pbkdf2-sha256$i=1000000$c2FsdA$" + "A" * 86,
+        "scrypt$16384$salt$8$8$" + "A" * 86 + "==",
+        "scrypt$32768$salt$16$1$" + "A" * 86 + "==",
+        *(each for _, each in FOREIGN + OSLO_ARGON2ID + ALL_OTHERS),
     ],
 )
 def test_what_other_systems_use_is_within_the_bounds(password_hash: str) -> None:
@@ -218,7 +277,10 @@ def test_a_current_cost_beyond_the_bounds_is_verified() -> None:
 @pytest.mark.parametrize("forms", [["typed"], ["prepared", "typed"], ["a", "b", "typed"]])
 @pytest.mark.parametrize(
     "password_hash",
-    [lucia_v1("x"), *(each for _, each in FOREIGN[-3:]), argon2_hasher(CHEAP).hash("x")],
+    [
+        *(lucia_v1("x"), *(each for _, each in FOREIGN[-3:]), argon2_hasher(CHEAP).hash("x")),
+        *(next(text for _, text in DJANGO if text.startswith(each)) for each in ("pb", "bc", "sc")),
+    ],
     ids=lambda password_hash: password_hash[:9],
 )
 def test_a_refusal_takes_as_many_runs_of_any_scheme_as_the_password_has_forms(
@@ -232,13 +294,15 @@ def test_a_refusal_takes_as_many_runs_of_any_scheme_as_the_password_has_forms(
 
     monkeypatch.setattr(legacy_hashes, "_verify_scrypt", count)
     monkeypatch.setattr(bcrypt, "checkpw", count)
+    monkeypatch.setattr(PBKDF2Hash, "verify", count)
+    monkeypatch.setattr(DjangoScryptHash, "verify", count)
     monkeypatch.setattr(argon2.PasswordHasher, "verify", count)
     job = Verify(password_hash=password_hash, forms=forms, prepared=None, text="typed", renew=False)
     assert execute(job, argon2_hasher(CHEAP)) == Verified(matches=False)
     assert len(runs) == len(forms)
 
 
-@pytest.mark.parametrize("password_hash", [each for _, each in FOREIGN])
+@pytest.mark.parametrize("password_hash", [each for _, each in FOREIGN + OTHERS_BUT_ARGON2])
 def test_a_password_that_is_not_unicode_matches_no_hash(password_hash: str) -> None:
     assert not verify_legacy(password_hash, "half a pair \ud800")
 
@@ -252,6 +316,51 @@ def test_the_scheme_of_a_hash_is_its_algorithm_and_cost() -> None:
     assert legacy == ["$2b$04$", "scrypt r=8", "scrypt r=16"]
     assert argon2.startswith("$argon2id$v=19$m=")
     assert argon2 == OSLO_ARGON2ID[0][1].rsplit("$", 2)[0]
+
+
+def test_the_schemes_of_other_systems_differ_wherever_the_work_does() -> None:
+    key = "A" * 43
+    schemes = [
+        parse_password_hash(text).scheme
+        for text in (
+            f"pbkdf2_sha256$1000$salt${key}=",
+            f"$pbkdf2-sha256$i=1000$c2FsdA${key}",
+            f"$pbkdf2-sha256$i=1001$c2FsdA${key}",
+            f"$pbkdf2-sha512$i=1000$c2FsdA${key}",
+            f"$pbkdf2-sha256$i=1000$c2FsdA${key * 2}",
+            f"scrypt$1024$salt$8$1${key * 2}==",
+            f"scrypt$2048$salt$8$1${key * 2}==",
+            f"scrypt$1024$salt$8$5${key * 2}==",
+        )
+    ]
+    assert schemes == [
+        "pbkdf2-sha256 i=1000 l=32",
+        "pbkdf2-sha256 i=1000 l=32",
+        "pbkdf2-sha256 i=1001 l=32",
+        "pbkdf2-sha512 i=1000 l=32",
+        "pbkdf2-sha256 i=1000 l=64",
+        "scrypt n=1024 r=8 p=1",
+        "scrypt n=2048 r=8 p=1",
+        "scrypt n=1024 r=8 p=5",
+    ]
+
+
+def test_hashes_are_kept_without_the_prefixes_of_django() -> None:
+    kept = [parse_password_hash(each["hash"]).text for each in OTHERS["django"]["low_cost"]]
+    prefixes = {each.partition("$")[0] for each in kept}
+    assert prefixes == {"", "pbkdf2_sha256", "pbkdf2_sha1", "bcrypt_sha256", "scrypt"}
+    assert parse_password_hash("bcrypt$bcrypt$$2b$04$").text == "bcrypt$bcrypt$$2b$04$"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("typed", [normalize("NFD", "fiancé Å1"), "two\u2003spaces"])
+async def test_a_hash_of_what_was_typed_matches_though_no_form_is_the_same(
+    hasher: Hasher, typed: str
+) -> None:
+    """Django and Keycloak hash passwords as they are."""
+    foreign = argon2_hasher(CHEAP).hash(typed)
+    assert (await renewed(hasher, foreign, typed)).matches
+    assert not (await renewed(hasher, foreign, "fiancé Å1")).matches
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from uuid import UUID, uuid4, uuid5
 import httpx
 import pytest
 
-from service.lucia.rows import USER_NAMESPACE, RowRejected, key_of, user_id_of
+from service.lucia.rows import key_of
 from service.storage.bulk_load import LOAD_LOCK
+from service.transfer.rejections import RowRejected
+from service.transfer.user_ids import USER_NAMESPACE, user_id_of
 from tests.auth.test_legacy_hashes import COSTLY, VECTORS
 from tests.cli.running import run
 from tests.databases import (

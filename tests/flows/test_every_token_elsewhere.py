@@ -37,6 +37,7 @@ from tests.flows.conftest import (
     user_with_address,
     verify_sign_up,
 )
+from tests.invitations import invite
 from tests.services import Service
 
 SECOND, THIRD, SOMEBODY = "alice@second.example.org", "alice@third.example.org", "s@example.org"
@@ -44,6 +45,7 @@ SECOND, THIRD, SOMEBODY = "alice@second.example.org", "alice@third.example.org",
 CHALLENGE = (401, "invalid_challenge")
 CODE = (401, "invalid_code")
 SESSION = (401, "not_authenticated")
+INVITATION = (403, "invalid_invitation")
 PASSWORD_REFUSED = (401, "invalid_credentials")
 # What is no eight digits spends no try.
 NO_CODE = (400, "validation_failed")
@@ -130,6 +132,13 @@ KINDS = {
         Purpose.SECOND_FACTOR,
         lambda world, secret: world.post("/login/second-factor", BY_RECOVERY_CODE | answer(secret)),
     ),
+    "invitation": Kind(
+        None,
+        lambda world, secret: world.post(
+            "/signup",
+            {"username": "Dorothy", "password": PASSWORD, "invitation": secret.token},
+        ),
+    ),
     "passkey log-in": Kind(
         None, lambda world, secret: world.post("/login/passkey", signed(secret))
     ),
@@ -157,12 +166,14 @@ class Field(Struct, frozen=True, kw_only=True):
 
     ``takes`` is the kind of secret that belongs there, none for a password. ``refused`` is the
     answer to any other; of two, the second one is that to what has not the ``form`` of a code.
+    ``answers`` is the kind of challenge that the request answers beside, if it does.
     """
 
     method: str = "POST"
     path: str
     name: str
     takes: str = ""
+    answers: str = ""
     refused: tuple[tuple[int, str], ...]
     form: str = MAILED_CODE
     others: dict[str, Any] = field(default_factory=dict)
@@ -173,7 +184,8 @@ class Field(Struct, frozen=True, kw_only=True):
         return self.method, self.path, self.name
 
     def send(self, world: World, text: str, **more: Any) -> httpx.Response:
-        right = answer(world.secrets[self.takes]) if self.takes in CODED else {}
+        answered = self.answers or self.takes
+        right = answer(world.secrets[answered]) if answered in CODED else {}
         body = self.others | right | more | {self.name: text}
         return world.client.request(self.method, self.path, json=body, headers=self.headers(world))
 
@@ -238,6 +250,28 @@ FIELDS = [
         others=NEW,
     ),
     Field(path="/undo", name="token", takes="undo", refused=(CHALLENGE,)),
+    Field(
+        path="/signup",
+        name="invitation",
+        takes="invitation",
+        refused=(INVITATION,),
+        others={"username": "Dorothy", "password": PASSWORD},
+    ),
+    Field(
+        path="/signup/email",
+        name="invitation",
+        takes="invitation",
+        refused=(INVITATION,),
+        others={"email": "d@example.org"},
+    ),
+    Field(
+        path="/signup/email/verify",
+        name="invitation",
+        takes="invitation",
+        answers="sign-up",
+        refused=(INVITATION,),
+        others={"password": PASSWORD},
+    ),
     *code_fields(
         "/login/second-factor", "second factor", form=RECOVERY_CODE, others=BY_RECOVERY_CODE
     ),
@@ -337,6 +371,7 @@ def world(service: Service, client: httpx.Client, mailboxes: Mailboxes) -> World
         "address": Secret(address["challenge_token"], mailboxes.code(THIRD)),
         "reauthentication": Secret(again["challenge_token"], mailboxes.code(SECOND, number=2)),
         "reset": Secret(reset),
+        "invitation": Secret(invite(service.database_url)),
         "undo": Secret(mailboxes.token(ALICE, "Your address was changed")),
         "second factor": Secret(
             second_factor(client, "Carol")["challenge_token"], recovery_codes[0]
@@ -364,6 +399,7 @@ def state_of(service: Service) -> list[str]:
         "SELECT coalesce(array_agg(p::text ORDER BY id), '{}') FROM passkey AS p",
         "SELECT coalesce(array_agg(r::text ORDER BY hash), '{}') FROM recovery_code AS r",
         "SELECT coalesce(array_agg(c::text ORDER BY nonce), '{}') FROM claimed_nonce AS c",
+        "SELECT coalesce(array_agg(i::text ORDER BY id), '{}') FROM invitation AS i",
     ]
     return [row for each in rows for row in fetch_value(service.database_url, each)]
 
@@ -451,7 +487,10 @@ def test_the_table_has_every_field_of_the_document_that_takes_a_secret(
             content = operation.get("requestBody", {}).get("content", {})
             for schema in schemas_in(content.get("application/json", {}).get("schema", {})):
                 for name in schemas[schema]["properties"]:
-                    if any(word in name for word in ("token", "code", "password", "secret")):
+                    if any(
+                        word in name
+                        for word in ("token", "code", "password", "secret", "invitation")
+                    ):
                         found.add((method.upper(), path, name))
     assert found == {each.id for each in FIELDS} | DEVICE_FIELDS | CHOSEN
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.databases import execute, fetch, fetch_value, wait_until
-from tests.factories import REMOVE_PASSWORDS
+from tests.factories import REMOVE_PASSWORDS, bearer, service_token
 from tests.flows.conftest import (
     ALICE,
     Mailboxes,
@@ -22,6 +22,7 @@ from tests.services import Service
 from tests.smtp_server import SMTPServer
 
 NEW, SOMEBODY = "alice@new.example.org", "somebody@example.org"
+GUEST = "guest@example.org"
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 
 
@@ -73,14 +74,20 @@ def test_a_dump_opens_nothing_while_mails_wait(
     tokens = [each.json()["challenge_token"] for each in sent]
     tokens.append(sign_up_by_email(client, SOMEBODY))
     request_reset(client, ALICE)
-    wait_until(service.database_url, "(SELECT count(*) FROM mail WHERE error <> '') = 5")
+    program = bearer(service_token(service.database_url, "invitations:write"))
+    invited = [
+        client.post("/admin/invitations", json=body, headers=program).json()
+        for body in ({"email": GUEST}, {})
+    ]
+    tokens.append(invited[1]["token"])
+    wait_until(service.database_url, "(SELECT count(*) FROM mail WHERE error <> '') = 6")
     stored = dump(service.database_url)
     rows = [dict(row) for row in fetch(service.database_url, "SELECT * FROM challenge")]
     refusing.rcpt_replies.clear()
     execute(service.database_url, "UPDATE mail SET next_attempt_at = now()")
     secrets = [*tokens, session["Authorization"].removeprefix("Bearer ")]
     codes = [mailboxes.code(NEW), mailboxes.code(ALICE, number=2), mailboxes.code(SOMEBODY)]
-    secrets.append(mailboxes.token(ALICE, "Reset"))
+    secrets += [mailboxes.token(ALICE, "Reset"), mailboxes.token(GUEST, "invitation")]
     for form in (form for secret in [*secrets, *codes] for form in forms_of(secret)):
         assert form not in stored
     kept = {bytes(value) for row in rows for value in row.values() if isinstance(value, bytes)}
@@ -88,3 +95,4 @@ def test_a_dump_opens_nothing_while_mails_wait(
         assert kept.isdisjoint(each for row in rows for each in hashes_of(code, row))
     wait_until(service.database_url, "NOT EXISTS (SELECT FROM mail)")
     assert fetch_value(service.database_url, "SELECT count(*) FROM challenge") == len(rows)
+    assert fetch_value(service.database_url, "SELECT count(*) FROM invitation") == len(invited)

@@ -31,6 +31,8 @@ def service(pgbouncer: str, database_url: str, tmp_path: Path) -> Iterator[Servi
         "OSTIARY_DATABASE_PGBOUNCER": "true",
         "OSTIARY_DATABASE_POOL_SIZE": "6",
         "OSTIARY_SIGN_UPS_PER_ADDRESS": "36/1h",
+        "OSTIARY_JWT_ISSUER": "https://auth.example.com",
+        "OSTIARY_JWT_AUDIENCES": "billing",
     }
     with running(pgbouncer, tmp_path / "service.log", environment) as service:
         service.database_url = database_url
@@ -44,6 +46,8 @@ def test_all_endpoints_work_through_pgbouncer(service: Service, client: httpx.Cl
     age_sessions(service.database_url, days=2)
     assert client.get("/me").json()["session"]["fresh"] is True
     assert client.get("/readyz").status_code == 200
+    assert client.post("/me/token", json={"audience": "billing"}).status_code == 200
+    assert len(client.get("/.well-known/jwks.json").json()["keys"]) == 1
     assert log_in(client).status_code == 200
     assert len(client.get("/sessions").json()["sessions"]) == 1
     body = {"current_password": PASSWORD, "new_password": another}

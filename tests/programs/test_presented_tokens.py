@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 import string
 from binascii import crc32
@@ -10,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from service.auth.programs import presented_tokens
 from service.auth.programs.presented_tokens import PresentedToken, base62, checksum
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "service-tokens.md"
@@ -99,6 +101,24 @@ def test_neither_the_secret_nor_its_hash_are_shown() -> None:
     token = PresentedToken.issue()
     assert token.text[26:69] not in repr(token)
     assert repr(token.secret_hash) == "ServiceTokenHash(…)"
+
+
+def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And that of a token that is not there with something as long."""
+    compared: list[tuple[bytes, bytes]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return hmac.compare_digest(one, other)
+
+    monkeypatch.setattr(presented_tokens, "compare_digest", compare)
+    token, other = PresentedToken.issue(), PresentedToken.issue()
+    assert not token.matches(other.secret_hash)
+    assert not token.matches(None)
+    assert compared == [
+        (token.secret_hash, other.secret_hash),
+        (token.secret_hash, bytes(len(token.secret_hash))),
+    ]
 
 
 def test_no_secret_matches_a_token_that_is_not_there() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -11,13 +12,20 @@ import httpx
 import pytest
 
 from service.auth.programs.presented_tokens import PREFIX, PresentedToken, base62, checksum
+from service.auth.programs.service_tokens import ServiceTokens
 from service.model.service_tokens import Scope
-from tests.databases import execute, fetch_value, wait_until
+from service.settings.database import DatabaseOptions
+from service.settings.values import Duration
+from service.storage.database import Database
+from service.storage.errors import DatabaseUnavailable
+from service.storage.programs.service_token_lookups import ServiceTokenLookups
+from tests.databases import execute, fetch_value, held, wait_for_lock_waiters, wait_until
 from tests.factories import bearer, cookie, service_token, sign_up, token_of
 from tests.service_pool import ServicePool
 from tests.services import Service, wait_for
 
 LAST_USE = "SELECT last_used_at FROM service_token"
+AGAINST_WRITES = "LOCK TABLE service_token IN SHARE MODE"
 
 
 def ask(client: httpx.Client, authorization: str | None) -> httpx.Response:
@@ -221,6 +229,32 @@ def test_within_a_minute_no_use_is_written(service: Service, client: httpx.Clien
     wait_until(service.database_url, "(SELECT count(last_used_at) FROM service_token) = 2")
     kept = fetch_value(service.database_url, f"{LAST_USE} WHERE id = $1", id_of(tokens[0]))
     assert kept == used
+
+
+def test_no_answer_waits_until_the_use_is_written(
+    service: Service, client: httpx.Client, token: str
+) -> None:
+    with held(service.database_url, AGAINST_WRITES):
+        assert ask(client, f"Bearer {token}").status_code == 200
+        wait_for_lock_waiters(service.database_url)
+        assert ask(client, f"Bearer {token}").status_code == 200
+    wait_until(service.database_url, f"({LAST_USE}) > now() - interval '1 minute'")
+
+
+async def test_a_use_that_could_not_be_written_is_written_the_next_time(
+    database_url: str,
+) -> None:
+    text = await asyncio.to_thread(service_token, database_url, Scope.INTROSPECT)
+    options = DatabaseOptions(statement_timeout=Duration(0.2))
+    database, lookups = Database(database_url, options), ServiceTokenLookups(database_url, options)
+    tokens = ServiceTokens(database, lookups)
+    await tokens.authenticate(PresentedToken.parse(text))
+    with held(database_url, AGAINST_WRITES), pytest.raises(DatabaseUnavailable):
+        await tokens.record_uses()
+    await tokens.record_uses()
+    assert await asyncio.to_thread(fetch_value, database_url, LAST_USE) is not None
+    await lookups.close()
+    await database.close()
 
 
 def test_a_refused_token_is_not_used(service: Service, client: httpx.Client, token: str) -> None:

@@ -70,6 +70,8 @@ def production(smtp: SMTPServer) -> dict[str, str]:
         OSTIARY_ENV="production",
         OSTIARY_COOKIE_HOST_PREFIX="false",
         OSTIARY_PASSKEY_RP_ID="example.com",
+        OSTIARY_JWT_ISSUER="https://auth.example.com",
+        OSTIARY_JWT_AUDIENCES="billing",
     )
 
 
@@ -79,6 +81,15 @@ def add_passkey(client: httpx.Client, session: dict[str, str]) -> None:
     body = {"challenge_token": asked["challenge_token"], "credential": made}
     response = client.post("/me/passkeys", json=body, headers=session)
     assert response.status_code == 201, response.text
+
+
+def use_signing_keys(client: httpx.Client, session: dict[str, str], url: str) -> None:
+    """Have an access token signed, and rotate the keys in both ways."""
+    token = client.post("/me/token", json={"audience": "billing"}, headers=session)
+    assert token.status_code == 200, token.text
+    for options in ([], ["--now", "--yes"]):
+        rotated = run("signing-key", "rotate", *options, DATABASE_URL=url)
+        assert rotated.returncode == 0, rotated.stderr
 
 
 def administer(client: httpx.Client, program: dict[str, str]) -> None:
@@ -117,6 +128,7 @@ def test_the_privileges_are_sufficient(
         other = log_in(client, transport="bearer")
         assert log_in(client, password="wrong").status_code == 401
         assert client.get("/sessions", headers=mine).status_code == 200
+        use_signing_keys(client, mine, restricted_url)
         path = f"/sessions/{other.json()['session']['id']}"
         proof = {"method": "password", "password": PASSWORD}
         mine = header_of(client.post("/me/reauthenticate", json=proof, headers=mine))

@@ -30,20 +30,23 @@ Roles = Annotated[
     ),
 ]
 
+ExpiresIn = Annotated[
+    int,
+    Meta(
+        description="How long the invitation is valid, in seconds; 604800, 7 days, unless said "
+        "otherwise.",
+        ge=MIN_LIFETIME,
+        le=MAX_LIFETIME,
+    ),
+]
+
 
 class CreateInvitationRequest(Body, frozen=True, kw_only=True):
     """Request body of POST /admin/invitations."""
 
     email: EmailAddress | UnsetType = UNSET
     roles: Roles | UnsetType = UNSET
-    expires_in: Annotated[
-        int,
-        Meta(
-            description="How long the invitation is valid, in seconds.",
-            ge=MIN_LIFETIME,
-            le=MAX_LIFETIME,
-        ),
-    ] = LIFETIME
+    expires_in: ExpiresIn | UnsetType = UNSET
 
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
@@ -60,7 +63,7 @@ class CreateInvitationRequest(Body, frozen=True, kw_only=True):
         return NewInvitation(
             address=None if self.email is UNSET else self.email,
             roles=() if self.roles is UNSET else parse_roles(self.roles),
-            lifetime=self.expires_in,
+            lifetime=LIFETIME if self.expires_in is UNSET else self.expires_in,
         )
 
 

@@ -67,6 +67,11 @@ class ClientAddresses:
         peer, is_trusted = self._peer(client[0])
         return None if is_trusted else peer
 
+    def is_peer_trusted(self, scope: Scope) -> bool:
+        """Return whether the peer is a trusted proxy, which sets forwarding headers itself."""
+        client = scope["client"]
+        return client is not None and self._peer(client[0])[1]
+
     def _parse_peer(self, text: str) -> tuple[Address | None, bool]:
         """Return the address of a peer, and whether it is a trusted proxy.
 

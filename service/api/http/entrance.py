@@ -12,7 +12,7 @@ from typing import Any
 from litestar import Litestar, Request, Response
 from litestar.datastructures import Headers
 from litestar.exceptions import NotFoundException
-from litestar.types import Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.http import trace_context
 from service.api.http.client_address import ClientAddresses, ForwardingWarning
@@ -25,6 +25,11 @@ from service.api.http.unread_bodies import WITHOUT_BODY, UnreadBody
 from service.model.deadline import start_deadline
 from service.settings import Settings
 
+INTROSPECTION_PATH = b"/introspect"
+# Requests to this path, and to all below it, are about requests to other applications.
+VERIFY_PATH = b"/verify"
+_BELOW_VERIFY_PATH = VERIFY_PATH + b"/"
+
 # Paths with parameters, in the one spelling that is accepted: segments of unreserved characters
 # (RFC 3986, section 2.3) that begin with no dot.
 _PATH = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
@@ -35,14 +40,29 @@ _FORWARDING = frozenset(
         *(b"x-real-ip", b"true-client-ip", b"cf-connecting-ip"),
     }
 )
-_WATCHED = _FORWARDING | {b"host", b"origin", trace_context.HEADER}
+_NOTICED = _FORWARDING | {trace_context.HEADER}
+_WATCHED = _NOTICED | {b"host", b"origin"}
 
 
 class Entrance:
     """An ASGI application before that of Litestar."""
 
-    def __init__(self, app: Litestar, settings: Settings, headers: ResponseHeaders) -> None:
+    def __init__(
+        self,
+        app: Litestar,
+        settings: Settings,
+        headers: ResponseHeaders,
+        *,
+        verify: ASGIApp,
+        introspect: ASGIApp,
+    ) -> None:
+        """``verify`` answers the requests to `VERIFY_PATH`, ``introspect`` those to its own path.
+
+        Both see to bodies that they do not read.
+        """
         self._app = app.asgi_handler
+        self._verify = verify
+        self._introspect = introspect
         self._headers = headers
         self._seconds = settings.server.request_timeout
         self._paths = frozenset(
@@ -61,7 +81,12 @@ class Entrance:
         start_deadline(self._seconds)
         send = self._headers.added_by(send, scope)
         method = scope["method"]  # type: ignore[typeddict-item]
-        if method not in WITHOUT_BODY:
+        path = scope["raw_path"]
+        if path == VERIFY_PATH or path.startswith(_BELOW_VERIFY_PATH):
+            await self._let_verify(scope, receive, without_body(send) if method == "HEAD" else send)
+            return
+        app = self._introspect if path == INTROSPECTION_PATH else self._app
+        if app is self._app and method not in WITHOUT_BODY:
             body = UnreadBody(scope, receive, send)
             receive, send = body.receive, body.send
         if method == "HEAD":
@@ -77,10 +102,23 @@ class Entrance:
         except Exception as error:  # noqa: BLE001
             answer = problem_response(Request(scope, receive, send), error)
         if answer is None:
-            await self._app(scope, receive, send)
+            await app(scope, receive, send)
         else:
+            if app is self._introspect:
+                body = UnreadBody(scope, receive, send)
+                receive, send = body.receive, body.send
             request: Request[Any, Any, Any] = Request(scope, receive, send)
             await answer.to_asgi_response(app=None, request=request)(scope, receive, send)
+
+    async def _let_verify(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request be answered that is about another one.
+
+        It has the ``Host`` and the ``Origin`` of that one, and no page reads the response.
+        """
+        noticed = {name for name, _ in scope["headers"] if name in _NOTICED}
+        if noticed:
+            self._notice(scope, noticed)
+        await self._verify(scope, receive, send)
 
     def _admit(self, scope: Scope) -> bytes | None:
         """Check a request. Returns the only ``Origin``, if pages of others may send such requests.

@@ -130,8 +130,9 @@ REAUTHENTICATION_REQUIRED = ProblemType(
     status=401,
     title="Reauthentication required",
     detail="Reauthenticate by one of `methods`: `POST /me/reauthenticate`.",
-    when="the user last authenticated longer ago than `OSTIARY_REAUTHENTICATION_PERIOD`: "
-    "`POST /me/reauthenticate` by one of `methods`, then try again",
+    when="the user last authenticated longer ago than `OSTIARY_REAUTHENTICATION_PERIOD`, or longer "
+    "ago or by other methods than a policy of `/verify` asks for: `POST /me/reauthenticate` by one "
+    "of `methods`, then try again",
 )
 INVALID_CODE = ProblemType(
     code=errors.InvalidCode.code,
@@ -204,7 +205,16 @@ ORIGIN_REJECTED = ProblemType(
     status=403,
     title="Origin rejected",
     detail="Pages of this origin may not send this request.",
-    when="a browser sends an unsafe method, or a preflight, from an origin that is not allowed",
+    when="a browser sends an unsafe method, or a preflight, from an origin that is not allowed; "
+    "with `/verify`, to the application behind it",
+)
+INSUFFICIENT_ROLE = ProblemType(
+    code=errors.InsufficientRole.code,
+    raised_as=errors.InsufficientRole,
+    status=403,
+    title="Insufficient role",
+    detail="The user has none of the roles that are needed.",
+    when="the user has none of the roles that a policy of `/verify` asks for",
 )
 PREFLIGHT_REJECTED = ProblemType(
     code="preflight_rejected",
@@ -224,7 +234,7 @@ NOT_FOUND = ProblemType(
     title="Not found",
     detail="There is no such resource.",
     when="there is no such path or resource, the user has no such resource, or the service has no "
-    "mail, or no passkeys, and the request needs them",
+    "mail, no passkeys or no access tokens, and the request needs them",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     code="method_not_allowed",
@@ -367,6 +377,15 @@ DATABASE_UNAVAILABLE = ProblemType(
     detail="The database does not answer; it is unknown whether anything was changed.",
     when="the database does not answer in time, or takes no writes; it is unknown whether anything "
     "was changed",
+    headers=RETRY_SOON,
+)
+SIGNING_UNAVAILABLE = ProblemType(
+    code=errors.SigningUnavailable.code,
+    raised_as=errors.SigningUnavailable,
+    status=503,
+    title="Signing unavailable",
+    detail="The key that signs access tokens cannot be opened; the operator has to see to it.",
+    when="the key that signs access tokens cannot be opened, for a secret key is missing",
     headers=RETRY_SOON,
 )
 SCHEMA_BEHIND = ProblemType(

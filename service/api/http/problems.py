@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import structlog
 from litestar import Request
 from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.types import Receive, Scope, Send
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.content_length import content_length
@@ -110,6 +111,13 @@ def problem_response(request: Request[Any, Any, Any], error: Exception) -> JSONR
     )
 
 
+async def send_problem(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the response of an exception, where there is no route of Litestar's to do so."""
+    request: Request[Any, Any, Any] = Request(scope, receive, send)
+    response = problem_response(request, error)
+    await response.to_asgi_response(app=None, request=request)(scope, receive, send)
+
+
 def members_of(error: Exception) -> dict[str, Any]:
     """Return the members that only the problems of some exceptions have."""
     match error:
@@ -180,6 +188,7 @@ def headers_of(error: Exception, kind: ProblemType) -> dict[str, str]:
     return kind.headers
 
 
-def step_up_challenge(max_age: int) -> str:
-    """Return the challenge that asks for a recent proof of the user (RFC 9470, section 3)."""
-    return f'Bearer error="insufficient_user_authentication", max_age="{max_age}"'
+def step_up_challenge(max_age: int | None) -> str:
+    """Return the challenge that asks for a better proof of the user (RFC 9470, section 3)."""
+    challenge = 'Bearer error="insufficient_user_authentication"'
+    return challenge if max_age is None else f'{challenge}, max_age="{max_age}"'

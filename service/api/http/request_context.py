@@ -6,12 +6,14 @@ from typing import Any, TypeAlias
 
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.datastructures import Headers
 from litestar.di import NamedDependency, Provide
 from litestar.params import SkipValidation
+from litestar.types import Scope
 
 from service.api.http.printable import printable
 from service.api.http.response_headers import request_id_of
-from service.api.http.state import state_of
+from service.api.http.state import APIState, state_of
 from service.model.request_context import Device, RequestContext
 from service.model.service_tokens import ServiceToken
 
@@ -27,16 +29,21 @@ async def provide_request_context(request: Request[Any, Any, Any]) -> RequestCon
 
 
 def context_of(connection: ASGIConnection[Any, Any, Any, Any]) -> RequestContext:
+    """Return the context of a request."""
+    return request_context(connection.scope, state_of(connection))
+
+
+def request_context(request: Scope, state: APIState) -> RequestContext:
     """Return the context of a request, with the service token that a guard has set."""
-    user_agent = connection.headers.get("user-agent")
+    user_agent = Headers.from_scope(request).get("user-agent")
     device = Device(
         user_agent=user_agent and printable(user_agent)[:MAX_USER_AGENT_LENGTH],
-        address=state_of(connection).client_addresses.of(connection.scope),
+        address=state.client_addresses.of(request),
     )
-    program: Any = connection.scope.get("auth")
+    program: Any = request.get("auth")
     return RequestContext(
         device=device,
-        request_id=request_id_of(connection.scope),
+        request_id=request_id_of(request),
         service_token_id=program.id if isinstance(program, ServiceToken) else None,
     )
 

@@ -11,17 +11,20 @@ from service.settings.values import SameSite
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
-# Responses must not be cached, sniffed, executed, framed or embedded cross-origin.
+# Responses must not be sniffed, executed, framed or embedded cross-origin.
 _ALWAYS: RawHeaders = (
-    (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+# Nor are they cached, unless the handler says so.
+_NO_STORE = b"no-store"
 # The connection ends with the response (RFC 9112, section 9.6).
 _CLOSE = (b"connection", b"close")
 # The responses to one origin differ from those to another, and to none.
 _VARY: RawHeaders = ((b"vary", b"Origin"),)
+
+_EVERY_ORIGIN: RawHeaders = ((b"access-control-allow-origin", b"*"),)
 
 # `default-src` does not cover the last three (CSP 3, section 6.1).
 DATA_POLICY = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -56,6 +59,21 @@ def queue_cookie(scope: Scope, cookie: str) -> None:
 def set_content_policy(scope: Scope, policy: str) -> None:
     """Send a ``Content-Security-Policy`` other than `DATA_POLICY`, for a page."""
     scope["state"]["content_policy"] = policy.encode()
+
+
+def allow_caching(scope: Scope, seconds: int) -> None:
+    """Let everybody keep the response for so long."""
+    scope["state"]["cache_control"] = f"public, max-age={seconds}".encode()
+
+
+def allow_every_origin(scope: Scope) -> None:
+    """Let pages of every origin read the response, without credentials.
+
+    For an allowed origin the headers stay as they are: with ``*`` browsers do not show the response
+    to a request with credentials.
+    """
+    if not scope["state"].get("cors_headers"):
+        set_cors_headers(scope, _EVERY_ORIGIN)
 
 
 def set_cors_headers(scope: Scope, headers: RawHeaders) -> None:
@@ -104,6 +122,7 @@ def _of_request(scope: Scope) -> list[tuple[bytes, bytes]]:
     """Return the headers that depend on the request."""
     state = scope["state"]
     headers = [
+        (b"cache-control", state.get("cache_control", _NO_STORE)),
         (b"content-security-policy", state.get("content_policy", DATA_POLICY)),
         (b"x-request-id", request_id_of(scope).encode()),
         *state.get("cors_headers", ()),

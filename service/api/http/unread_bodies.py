@@ -27,9 +27,12 @@ class UnreadBody:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
-        headers = dict(scope["headers"])
-        self._is_expected = b"expect" in headers
-        length = content_length(headers.get(b"content-length", b"0").decode("latin-1"))
+        self._is_expected, length = False, 0
+        for name, value in scope["headers"]:
+            if name == b"content-length":
+                length = content_length(value.decode("latin-1"))
+            elif name == b"expect":
+                self._is_expected = True
         # Of one that is longer, or whose length is unknown, the answer says that it was not read.
         self._is_unread = 0 < length <= MAX_BODY_SIZE
 

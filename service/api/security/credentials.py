@@ -20,15 +20,17 @@ class Credential(Struct, frozen=True):
     tokens: list[Token]
 
 
-def credential_of(scope: Scope, cookie: SessionCookie) -> Credential:
+def credential_of(scope: Scope, cookie: SessionCookie, only: Transport | None = None) -> Credential:
     """Return the credential of a request. A bearer token takes precedence over the cookie.
+
+    With ``only`` no credential of the other transport counts.
 
     ``Authorization`` with another scheme, or none, is meant for a proxy or another program: the
     cookie decides. Two bearer tokens are none (RFC 9110, section 5.3). Of several cookies each
     counts.
     """
     bearers, cookies = _tokens_in(scope, cookie)
-    if bearers:
+    if only is Transport.BEARER or (bearers and only is None):
         token = bearers[0] if len(bearers) == 1 else None
         return Credential(Transport.BEARER, [] if token is None else [token])
     return Credential(Transport.COOKIE, cookies if len(cookies) <= 1 else _distinct(cookies))

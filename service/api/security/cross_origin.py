@@ -58,12 +58,33 @@ def is_trusted_origin(headers: Any, allowed_origins: frozenset[str]) -> bool:
     origin = origins[0].decode("latin-1") if origins else None
     if origin in allowed_origins:
         return True
-    is_web = origin is None or _is_web_origin(origin)
     if sites:
-        return (sites[0] == b"same-origin" and (is_web or origin == "null")) or (
-            sites[0] == b"none" and is_web
-        )
-    return origin is None or (is_web and _is_of_host(origin, found[b"host"]))
+        return _is_of_own_page(origin, sites[0])
+    return origin is None or (_is_web_origin(origin) and _is_of_host(origin, found[b"host"]))
+
+
+def is_trusted_forwarded_origin(
+    headers: Any, allowed_origins: frozenset[str], own_origin: str | None
+) -> bool:
+    """Return whether a request with these raw headers may be sent to an application with a cookie.
+
+    ``own_origin`` is that of the application, if it is known. As `is_trusted_origin`, but a request
+    with neither ``Origin`` nor ``Sec-Fetch-Site`` is not trusted: the proxy may lose them.
+    """
+    origins = [value for name, value in headers if name == b"origin"]
+    sites = [value for name, value in headers if name == b"sec-fetch-site"]
+    if len(origins) > 1 or len(sites) > 1:
+        return False
+    origin = origins[0].decode("latin-1") if origins else None
+    if origin is not None and origin in {*allowed_origins, own_origin}:
+        return True
+    return bool(sites) and _is_of_own_page(origin, sites[0])
+
+
+def _is_of_own_page(origin: str | None, site: bytes) -> bool:
+    """Return whether ``Sec-Fetch-Site`` says that a page of the same origin, or none, has asked."""
+    is_web = origin is None or _is_web_origin(origin)
+    return (site == b"same-origin" and (is_web or origin == "null")) or (site == b"none" and is_web)
 
 
 def _is_web_origin(text: str) -> bool:

@@ -18,8 +18,8 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 from litestar.types import Scope as ASGIScope
 
-from service.api.http.request_context import context_of
-from service.api.http.state import state_of
+from service.api.http.request_context import request_context
+from service.api.http.state import APIState, state_of
 from service.auth.audit import Event, record
 from service.auth.errors import InsufficientScope
 from service.auth.programs.presented_tokens import PresentedToken
@@ -38,22 +38,26 @@ def require_scope(scope: Scope) -> Guard:
     async def require_service_token(
         connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler
     ) -> None:
-        service_tokens = state_of(connection).services.service_tokens
-        token = await service_tokens.authenticate(presented_token(connection.scope))
-        connection.scope["auth"] = token
-        require_further_scope(connection, scope)
+        await authorise(connection.scope, state_of(connection), scope)
 
     return require_service_token
 
 
-def require_further_scope(connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> None:
-    """Raise `InsufficientScope` if a program lacks the scope for its request, or a part of it.
+async def authorise(request: ASGIScope, state: APIState, scope: Scope) -> None:
+    """Do what the guard does, for what is no route of Litestar's."""
+    request["auth"] = await state.services.service_tokens.authenticate(presented_token(request))
+    _require(scope, request, state)
 
-    That is recorded, each time.
-    """
-    token: ServiceToken = connection.scope["auth"]
+
+def require_further_scope(connection: ASGIConnection[Any, Any, Any, Any], scope: Scope) -> None:
+    """Raise `InsufficientScope` if a program lacks the scope for a part of its request."""
+    _require(scope, connection.scope, state_of(connection))
+
+
+def _require(scope: Scope, request: ASGIScope, state: APIState) -> None:
+    token: ServiceToken = request["auth"]
     if scope not in token.scopes:
-        record(Event.SCOPE_REFUSED, context_of(connection), scope=scope.value)
+        record(Event.SCOPE_REFUSED, request_context(request, state), scope=scope.value)
         raise InsufficientScope(scope)
 
 

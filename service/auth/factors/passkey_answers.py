@@ -15,6 +15,7 @@ from service.model.passkeys import Passkey
 from service.model.request_context import RequestContext
 from service.storage.database import on_commit
 from service.storage.factors import passkeys as storage
+from service.storage.restores import was_restored_lately
 
 
 class PasskeyAnswers:
@@ -24,12 +25,19 @@ class PasskeyAnswers:
         self._ceremonies = ceremonies
 
     async def find(self, connection: AsyncConnection, answer: PasskeyAnswer) -> Passkey:
-        """Return the passkey that answers. Raises `UnknownPasskey` and `ValidationFailed`."""
+        """Return the passkey that answers. Raises `UnknownPasskey` and `ValidationFailed`.
+
+        For a month after a restore it raises `InvalidCredentials` instead of `UnknownPasskey`: apps
+        delete a passkey of which they are told that it is unknown, and it may be younger than the
+        back-up.
+        """
         if self._ceremonies is None:
             raise UnknownPasskey
         credential_id = self._ceremonies.credential_id_of(answer.credential)
         found = await storage.find_passkey(connection, credential_id, self._ceremonies.rp_id)
         if found is None:
+            if await was_restored_lately(connection):
+                raise InvalidCredentials
             raise UnknownPasskey
         return found
 
@@ -50,7 +58,7 @@ class PasskeyAnswers:
         """
         try:
             passkey = await self.find(connection, answer)
-        except UnknownPasskey as error:
+        except (UnknownPasskey, InvalidCredentials) as error:
             return error
         if self._ceremonies is None or challenge is None or passkey.user_id != user_id:
             return InvalidCredentials()

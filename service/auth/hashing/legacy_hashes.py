@@ -1,17 +1,21 @@
 """Password hashes of other systems, of imported users. They are verified, never created.
 
-==============================  ====================================================  ============
-form                            algorithm                                             made by
-==============================  ====================================================  ============
-``s2:salt:hex``                 scrypt, N=16384 r=16 p=1, 64 bytes                    Lucia v2
-``salt:hex``, 32 hex digits     the same                                              oslo
-``salt:hex``, any other salt    scrypt with r=8                                       Lucia v1
-``$2a$…``, ``$2b$…``, ``$2y$…`` bcrypt, cost 4 to 14                                  many
-==============================  ====================================================  ============
+=================================  ============================================  ===================
+form                               algorithm                                     made by
+=================================  ============================================  ===================
+``s2:salt:hex``                    scrypt, N=16384 r=16 p=1, 64 bytes            Lucia v2
+``salt:hex``, 32 hex digits        the same                                      oslo, Better Auth
+``salt:hex``, any other salt       scrypt with r=8                               Lucia v1
+``$2a$…``, ``$2b$…``, ``$2y$…``    bcrypt, cost 4 to 14                          many
+``bcrypt_sha256$$2b$…``            bcrypt of the SHA-256                         Django
+``scrypt$N$salt$r$p$key``          scrypt                                        Django
+``pbkdf2_sha256$n$salt$key``       PBKDF2; also with ``sha1``                    Django
+``$pbkdf2-sha512$i=n$salt$key``    PBKDF2; also with ``sha256`` and ``sha1``     Keycloak (JSON)
+=================================  ============================================  ===================
 
-As in the originals, the salt of scrypt is its UTF-8 text, not decoded, and its password is in form
-NFKC; that of bcrypt is hashed as it was typed. The Argon2id hashes of oslo have the same form as
-Ostiary's and are verified in the same way.
+As in the originals, the salt of scrypt is its UTF-8 text, not decoded, and the password of Lucia,
+oslo and Better Auth is in form NFKC; all others hash it as it was typed. The Argon2 hashes of oslo,
+Django and Keycloak have the same form as Ostiary's and are verified in the same way.
 """
 
 from __future__ import annotations
@@ -22,6 +26,12 @@ from hmac import compare_digest
 from unicodedata import normalize
 
 import bcrypt
+
+from service.auth.hashing.django_hashes import BcryptSHA256Hash, DjangoScryptHash
+from service.auth.hashing.pbkdf2_hashes import PBKDF2Hash
+
+# Django's names of the algorithms precede hashes of the usual forms.
+_DJANGO_PREFIX = re.compile(r"^(?:argon2(?=\$argon2)|bcrypt\$(?=\$2))")
 
 _SCRYPT = re.compile(r"(?P<version>s2:)?(?P<salt>[^:$]{1,256}):(?P<key>[0-9a-f]{128})")
 _OSLO_SALT = re.compile(r"[0-9a-f]{32}")
@@ -36,6 +46,11 @@ _BCRYPT_MAX_BYTES = 72
 _SCRYPT_MAX_MEMORY = 64 * 1024 * 1024
 
 
+def without_prefix(text: str) -> str:
+    """Return a hash in the form in which it is kept: without the prefix that Django gives some."""
+    return _DJANGO_PREFIX.sub("", text)
+
+
 def is_legacy(password_hash: str) -> bool:
     """Return whether `verify_legacy` can verify the hash, at a cost within bounds."""
     return legacy_scheme(password_hash) is not None
@@ -47,7 +62,8 @@ def legacy_scheme(password_hash: str) -> str | None:
         return f"scrypt r={_block_size(scrypt)}"
     if _BCRYPT.fullmatch(password_hash):
         return password_hash[: len("$2b$12$")]
-    return None
+    other = _other(password_hash)
+    return None if other is None else other.scheme
 
 
 def verify_legacy(password_hash: str, text: str) -> bool:
@@ -55,6 +71,9 @@ def verify_legacy(password_hash: str, text: str) -> bool:
     try:
         if scrypt := _SCRYPT.fullmatch(password_hash):
             return _verify_scrypt(scrypt, normalize("NFKC", text).encode())
+        other = _other(password_hash)
+        if other is not None:
+            return other.verify(text.encode())
         return bcrypt.checkpw(text.encode()[:_BCRYPT_MAX_BYTES], password_hash.encode())
     except UnicodeEncodeError:
         return False
@@ -66,11 +85,22 @@ def renewable_form(password_hash: str, text: str, prepared: str | None) -> str |
     Whatever logs in with the old hash must do so with the new one. Every spelling of which NFKC is
     the same matches an scrypt hash, so the new hash is made of that form. A bcrypt hash tells only
     what the first 72 bytes are: a shorter password is the whole one, any other may be the beginning
-    of it, and keeps its hash (``None``).
+    of it, and keeps its hash (``None``). The others tell the whole password: PBKDF2 matches also
+    with U+0000 appended, of which no new hash is made.
     """
     if _SCRYPT.fullmatch(password_hash):
         return normalize("NFKC", text)
+    if not _BCRYPT.fullmatch(password_hash):
+        return prepared
     return prepared if len(text.encode()) < _BCRYPT_MAX_BYTES else None
+
+
+def _other(password_hash: str) -> PBKDF2Hash | DjangoScryptHash | BcryptSHA256Hash | None:
+    return (
+        PBKDF2Hash.parse(password_hash)
+        or DjangoScryptHash.parse(password_hash)
+        or BcryptSHA256Hash.parse(password_hash)
+    )
 
 
 def _block_size(scrypt: re.Match[str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from service.auth.hashing.legacy_hashes import is_legacy, legacy_scheme
+from service.auth.hashing.legacy_hashes import is_legacy, legacy_scheme, without_prefix
 from service.model.users import PasswordHash
 from service.settings.passwords import Argon2Cost
 
@@ -27,12 +27,13 @@ _VERIFIABLE_ARGON2 = re.compile(
 
 
 def parse_password_hash(text: str) -> PasswordHash:
-    """Return a hash with its scheme.
+    """Return a hash with its scheme, in the form in which it is kept.
 
     The scheme is ``$argon2id$v=19$m=19456,t=2,p=1`` or ``$2b$12$``, for example. A text that no
     scheme produces has the scheme ``unknown``; no password matches it.
     """
-    return PasswordHash(text, legacy_scheme(text) or _argon2_scheme(text) or "unknown")
+    kept = without_prefix(text)
+    return PasswordHash(kept, legacy_scheme(kept) or _argon2_scheme(kept) or "unknown")
 
 
 def is_verifiable(text: str, current: Argon2Cost | None = None) -> bool:

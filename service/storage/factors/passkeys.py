@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.passkeys import NewPasskey, Passkey
+from service.storage.restores import restored_at
 from service.storage.tables import claimed_nonce, passkey, user
 
 ADD = (
@@ -179,11 +180,12 @@ CLAIM_NONCE = (
         ).where(
             bindparam("expires_at", type_=claimed_nonce.c.expires_at.type) > func.clock_timestamp(),
             bindparam("issued_at", type_=claimed_nonce.c.expires_at.type)
-            > func.coalesce(
+            > func.greatest(
+                restored_at(),
+                # Of an empty one, the other counts.
                 select(user.c.security_changed_at)
                 .where(user.c.id == bindparam("owner_id"))
                 .scalar_subquery(),
-                literal_column("'-infinity'"),
             ),
         ),
     )
@@ -202,7 +204,7 @@ async def claim_nonce(
     """Use a passkey challenge up, in the transaction of what its answer allows. Returns whether.
 
     Not if it was used before, has expired, or was issued before what protects the user was changed
-    for the last time.
+    for the last time, or before the database was restored: it may have been used by then.
     """
     parameters: dict[str, Any] = {
         "owner_id": user_id,

@@ -25,7 +25,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.model.devices import DeviceHash
 from service.model.factors import TOTP
 from service.model.sealed_secrets import Sealed, SealedSecret
+from service.storage.restores import last_step_before_restore
 from service.storage.tables import device, sealed_secret, totp, totp_failure
+
+# The period of the codes (RFC 6238).
+STEP_SECONDS = 30
 
 _INSERTED = upsert(totp).values(user_id=bindparam("owner_id"), secret_id=bindparam("new_secret"))
 PUT_PENDING = _INSERTED.on_conflict_do_update(
@@ -82,10 +86,15 @@ async def find_totp(connection: AsyncConnection, user_id: UUID) -> TOTP | None:
     )
 
 
-# A step is used once, and none before it afterwards (RFC 6238, section 5.2).
+# A step is used once, and none before it afterwards (RFC 6238, section 5.2). After a restore,
+# ``last_step`` is that of the back-up.
 USE_STEP = (
     update(totp)
-    .where(totp.c.user_id == bindparam("owner_id"), totp.c.last_step < bindparam("step"))
+    .where(
+        totp.c.user_id == bindparam("owner_id"),
+        totp.c.last_step < bindparam("step"),
+        bindparam("step", type_=totp.c.last_step.type) > last_step_before_restore(STEP_SECONDS),
+    )
     .values(last_step=bindparam("step"), last_used_at=func.clock_timestamp())
 )
 

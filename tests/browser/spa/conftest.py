@@ -39,7 +39,14 @@ def mailboxes(smtp: SMTPServer) -> Mailboxes:
 
 @contextmanager
 def running_for_app(
-    database_url: str, log: Path, spa: SPAServer, smtp: SMTPServer, *, page: str, service: str
+    database_url: str,
+    log: Path,
+    spa: SPAServer,
+    smtp: SMTPServer,
+    *,
+    page: str,
+    service: str,
+    **more: str,
 ) -> Iterator[Service]:
     """Run the service for the app at the host ``page``, which calls it by the name ``service``."""
     app = f"http://{page}:{spa.server_address[1]}"
@@ -47,8 +54,10 @@ def running_for_app(
         plain_url(smtp),
         OSTIARY_RESET_URL=f"{app}/#reset={{token}}",
         OSTIARY_UNDO_URL=f"{app}/#undo={{token}}",
+        OSTIARY_INVITATION_URL=f"{app}/#invitation={{token}}",
         OSTIARY_ALLOWED_ORIGINS=app,
         OSTIARY_ALLOWED_HOSTS=service,
+        **more,
     )
     with running(database_url, log, environment) as run:
         spa.service_url = run.url.replace("127.0.0.1", service)

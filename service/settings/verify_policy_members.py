@@ -1,0 +1,82 @@
+"""The members of a policy of `/verify`: how the value of each is written in JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TypeVar
+
+from service.model.sessions import Method, Transport
+from service.settings.origins import Origins, normalised_origin
+from service.settings.permitted import alternatives
+from service.settings.values import Duration, HeaderNames
+
+E = TypeVar("E", bound=StrEnum)
+
+_ROLE = re.compile(r"[a-z0-9_.:-]{1,64}")
+
+
+def _roles(value: object) -> frozenset[str]:
+    roles = _texts(value)
+    for role in roles:
+        if _ROLE.fullmatch(role) is None:
+            raise ValueError(f"{role!r} is no role: 1 to 64 of a-z, 0-9, _, ., : and -")
+    return frozenset(roles)
+
+
+def _methods(value: object) -> frozenset[Method]:
+    return frozenset(_member_of(Method, each) for each in _texts(value))
+
+
+def _max_age(value: object) -> Duration:
+    return Duration.parse(_text(value))
+
+
+def _transport(value: object) -> Transport:
+    return _member_of(Transport, _text(value))
+
+
+def _method_from(value: object) -> str:
+    names = HeaderNames.parse(_text(value))
+    if len(names) != 1:
+        raise ValueError("must be the name of one header, or `request`")
+    return next(iter(names))
+
+
+def _origins(value: object) -> Origins:
+    return Origins(map(normalised_origin, _texts(value)))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be a string")  # noqa: TRY004
+    return value
+
+
+def _texts(value: object) -> list[str]:
+    """Return a list of strings. An empty one could mean everybody or nobody."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of strings, and not empty: leave it out instead")
+    texts = [_text(each) for each in value]
+    if twice := next((each for each in texts if texts.count(each) > 1), None):
+        raise ValueError(f"{twice!r} is there twice")
+    return texts
+
+
+def _member_of(kind: type[E], text: str) -> E:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{text!r} must be {alternatives([*kind])}") from None
+
+
+# Each raises `ValueError`.
+PARSERS: dict[str, Callable[[object], object]] = {
+    "roles": _roles,
+    "methods": _methods,
+    "max_age": _max_age,
+    "transport": _transport,
+    "method_from": _method_from,
+    "origins": _origins,
+}

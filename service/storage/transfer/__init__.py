@@ -1,0 +1,1 @@
+"""Export and import of users: the statements that read and load whole users."""

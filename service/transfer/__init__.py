@@ -1,0 +1,1 @@
+"""Export and import of users: one documented format, and what reads other systems into it."""
