@@ -67,8 +67,8 @@ FRAMING = (
 )
 
 
-# Whom requests of programs are about.
-SOMEBODY = 'SELECT id FROM "user" LIMIT 1'
+# Whom requests of programs are about; nobody is null.
+SOMEBODY = 'SELECT (SELECT id FROM "user" LIMIT 1)'
 PARAMETER = re.compile(r"{(\w+)}")
 
 
