@@ -71,9 +71,12 @@ def test_requests_follow_each_other_on_a_connection(service: Service) -> None:
     assert statuses(send(service, one + one + GET + CLOSE + b"\r\n")) == [200, 200, 200]
 
 
-def test_a_refusal_without_the_body_says_that_the_connection_is_closed(service: Service) -> None:
-    answer = send(service, head(service, authorised=False) + LENGTH + b"\r\n")
-    assert statuses(answer) == [401]
+@pytest.mark.parametrize(("more", "status"), [(b"", 401), (b"Host: localhost\r\n", 400)])
+def test_a_refusal_without_the_body_says_that_the_connection_is_closed(
+    service: Service, more: bytes, status: int
+) -> None:
+    answer = send(service, head(service, authorised=False) + LENGTH + more + b"\r\n")
+    assert statuses(answer) == [status]
     assert b"connection: close" in answer
 
 
