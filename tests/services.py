@@ -121,8 +121,6 @@ def load_everything() -> None:
     """
     common_passwords()
     create_app(Settings(), "postgresql:///")
-    # The garbage collection at the start of a worker need not traverse what pytest has loaded.
-    gc.freeze()
 
 
 @contextmanager
