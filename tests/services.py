@@ -120,7 +120,7 @@ def load_everything() -> None:
     Litestar imports Pydantic, if it is there, when the first application is created.
     """
     common_passwords()
-    create_app(Settings(), "postgresql:///")
+    create_app(read_settings({}), "postgresql:///")
 
 
 @contextmanager
