@@ -120,9 +120,7 @@ def load_everything() -> None:
     Litestar imports Pydantic, if it is there, when the first application is created.
     """
     common_passwords()
-    create_app(Settings(), "postgresql:///")
-    # The garbage collection at the start of a worker need not traverse what pytest has loaded.
-    gc.freeze()
+    create_app(read_settings({}), "postgresql:///")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -93,8 +94,10 @@ def serve(
     address, connections = require_resources(settings)
     if settings.server.max_connections is None and connections < MAX_DEFAULT_CONNECTIONS:
         log.warning("open_files_limit_connections", connections_of_a_worker=connections)
-    # Loaded before the workers are forked, which share its memory.
+    # Loaded before the workers are forked, which share its memory: also once they collect garbage,
+    # which writes to each object that is not frozen.
     common_passwords()
+    gc.freeze()
     fork_workers()
     loops.register(Loops.auto)(new_event_loop)
     server = Supervisor(

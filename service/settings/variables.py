@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -82,8 +83,17 @@ def text_of(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def variables() -> Iterator[Variable]:
-    """Return all variables, in the order in which they are documented."""
+@cache
+def variables() -> tuple[Variable, ...]:
+    """Return all variables, in the order in which they are documented.
+
+    They are found once: evaluating the annotations of all settings takes longer than the rest of
+    reading them.
+    """
+    return tuple(_variables())
+
+
+def _variables() -> Iterator[Variable]:
     for field in msgspec.structs.fields(Settings):
         if isinstance(field.default, Struct) and not isinstance(field.default, Rate):
             yield from _section(field.name, field.default)

@@ -19,6 +19,11 @@ def incompatibilities(old: Object, new: Object) -> list[str]:
     return list(DocumentComparison(Document(old), Document(new)).faults())
 
 
+def is_compatible(old: Object, new: Object) -> bool:
+    """Return whether no change breaks clients of the old document; stops at the first that does."""
+    return next(DocumentComparison(Document(old), Document(new)).faults(), None) is None
+
+
 class DocumentComparison:
     """Compares two documents."""
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
+from functools import cache
 from subprocess import CompletedProcess
 
 import httpx
 import pytest
 
-from tests.cli.running import OSTIARY, REPOSITORY, environment
+from tests.cli.running import REPOSITORY
 from tests.factories import bearer
 from tests.mail.conftest import mail_environment, plain_url
 from tests.service_pool import ServicePool
-from tests.services import PATIENCE, Service, wait_for
+from tests.services import Service, wait_for
 from tests.smtp_server import Received, SMTPServer, serving
 
 CODE = re.compile(r"^ {4}([0-9]{8})\s*$", re.MULTILINE)
@@ -74,18 +77,25 @@ def mailboxes(service: Service, module_smtp: SMTPServer) -> Mailboxes:
 def command(*arguments: str, typed: str = "", **variables: str) -> CompletedProcess[str]:
     """Run a command of the command line.
 
-    Not in a fork, as other tests do: the SMTP server is a thread of this process, and a lock that
-    it holds at that moment would never be released in the fork.
+    Not in a fork of this process, as other tests do: the SMTP server is a thread of it, and a lock
+    that it holds at that moment would never be released in the fork.
     """
-    return subprocess.run(
-        [*OSTIARY, *arguments],
-        input=typed,
-        env=environment(**variables),
+    runner = _runner_of_commands()
+    assert runner.stdin is not None
+    assert runner.stdout is not None
+    print(json.dumps([arguments, typed, variables]), file=runner.stdin, flush=True)
+    return CompletedProcess(arguments, *json.loads(runner.stdout.readline()))
+
+
+@cache
+def _runner_of_commands() -> subprocess.Popen[str]:
+    """Start a process without threads, which ends with this one."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.cli"],
         cwd=REPOSITORY,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
-        check=False,
     )
 
 
