@@ -19,6 +19,7 @@ from service.settings.values import Duration
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
 from service.storage.programs.service_token_lookups import ServiceTokenLookups
+from service.storage.programs.service_tokens import record_use
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters, wait_until
 from tests.factories import bearer, cookie, service_token, sign_up, token_of
 from tests.service_pool import ServicePool
@@ -229,6 +230,30 @@ def test_within_a_minute_no_use_is_written(service: Service, client: httpx.Clien
     wait_until(service.database_url, "(SELECT count(last_used_at) FROM service_token) = 2")
     kept = fetch_value(service.database_url, f"{LAST_USE} WHERE id = $1", id_of(tokens[0]))
     assert kept == used
+
+
+async def test_within_a_minute_no_statement_is_sent(database_url: str) -> None:
+    used = datetime.now(UTC) - timedelta(seconds=5)
+    text = await asyncio.to_thread(service_token, database_url, Scope.INTROSPECT, last_used_at=used)
+    options = DatabaseOptions(statement_timeout=Duration(0.2))
+    database, lookups = Database(database_url, options), ServiceTokenLookups(database_url, options)
+    tokens = ServiceTokens(database, lookups)
+    await tokens.authenticate(PresentedToken.parse(text))
+    with held(database_url, AGAINST_WRITES):
+        await tokens.record_uses()
+    await lookups.close()
+    await database.close()
+
+
+async def test_of_two_workers_one_writes_the_use(database: Database, database_url: str) -> None:
+    """Both saw that it was not recorded; the second statement changes nothing."""
+    text = await asyncio.to_thread(service_token, database_url, Scope.INTROSPECT)
+    written = []
+    for _ in range(2):
+        async with database.connect() as connection:
+            await record_use(connection, [id_of(text)])
+        written.append(await asyncio.to_thread(fetch_value, database_url, LAST_USE))
+    assert written[0] == written[1] is not None
 
 
 def test_no_answer_waits_until_the_use_is_written(
