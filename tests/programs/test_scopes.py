@@ -20,11 +20,11 @@ every_operation = pytest.mark.parametrize(("method", "path"), OPERATIONS)
 
 def ask(
     client: httpx.Client, method: str, path: str, headers: dict[str, str] | None = None
-) -> tuple[int, str]:
+) -> tuple[int, str | None]:
     """Return the status and the code of a request with nothing but these headers."""
     path = re.sub(r"\{\w+\}", str(UUID(int=0)), path)
     response = client.request(method, path, headers=headers)
-    return response.status_code, response.json()["code"]
+    return response.status_code, response.json().get("code")
 
 
 @every_operation
