@@ -1,4 +1,4 @@
-"""Restores of the database from a back-up: what had ended since then must not live again."""
+"""Restores of the database from a backup: what had ended since then must not live again."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Restores:
         self._session_admin = session_admin
 
     async def complete(self) -> Restored:
-        """End and void what the back-up has revived. It can be run again.
+        """End and void what the backup has revived. It can be run again.
 
         Signing keys are revoked, and service tokens suspended first, in the transaction that
         remembers the restore: from then on, in every process, an unknown passkey is not told from a

@@ -1,4 +1,4 @@
-"""``ostiary after-restore``: what has to be done once a back-up was restored."""
+"""``ostiary after-restore``: what has to be done once a backup was restored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUESTION = (
 def after_restore(*, yes: bool, json: bool) -> None:
     """Make a restored database safe, before the service starts on it.
 
-    What had ended since the back-up lives again in it. This ends all sessions, voids challenges,
+    What had ended since the backup lives again in it. This ends all sessions, voids challenges,
     outstanding mails with codes and links, invitations and recovery codes, suspends service tokens
     until `ostiary service-token confirm`, and revokes the keys that sign access tokens: the next
     token has a new one. It can be run again.

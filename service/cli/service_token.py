@@ -98,9 +98,9 @@ def revoke(name_or_id: str, *, json: bool) -> None:
 @click.option("--all", "confirms_all", is_flag=True, help="Confirm all that are suspended.")
 @as_json
 def confirm(name_or_id: str | None, *, confirms_all: bool, json: bool) -> None:
-    """Let a token be used again that a restored back-up has suspended.
+    """Let a token be used again that a restored backup has suspended.
 
-    A token that was revoked after the back-up is there again: revoke it instead.
+    A token that was revoked after the backup is there again: revoke it instead.
     """
     if (name_or_id is None) is not confirms_all:
         raise click.UsageError("Name one token, or give --all.")

@@ -96,7 +96,7 @@ class ExportedPasskey(Struct, frozen=True, kw_only=True):
     transports: Annotated[list[str], Meta(description="How the browser reached the authenticator.")]
     sign_count: Annotated[int, Meta(description="How often it has signed, if it counts.")]
     backed_up: Annotated[
-        bool, Meta(description="Whether it is on more than one device, or in a back-up.")
+        bool, Meta(description="Whether it is on more than one device, or in a backup.")
     ]
     created_at: Annotated[datetime, Meta(description="When it was added.")]
     last_used_at: Annotated[datetime | None, Meta(description="When it last proved the user.")]

@@ -1,4 +1,4 @@
-"""Restores of the database: the statements on the table, and on what a back-up must not revive."""
+"""Restores of the database: the statements on the table, and on what a backup must not revive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from service.storage.tables import (
     service_token,
 )
 
-# Passkeys that were made after the back-up are unknown here, and good. By then, who has one has
+# Passkeys that were made after the backup are unknown here, and good. By then, who has one has
 # seen that it does not log in.
 UNKNOWN_PASSKEYS_DAYS = 30
 
@@ -78,7 +78,7 @@ async def was_restored_lately(connection: AsyncConnection) -> bool:
 async def delete_older(
     connection: AsyncConnection, table: Table, than: datetime, max_rows: int
 ) -> int:
-    """Delete up to ``max_rows`` rows that a back-up brought back. Returns how many.
+    """Delete up to ``max_rows`` rows that a backup brought back. Returns how many.
 
     Rows have no column in common but the time of their creation, so they are found by their place.
     """
@@ -95,7 +95,7 @@ async def delete_older(
     return (await connection.execute(statement, {"than": than, "max_rows": max_rows})).rowcount
 
 
-# What may have been used, answered or withdrawn since the back-up, in the order in which it goes:
+# What may have been used, answered or withdrawn since the backup, in the order in which it goes:
 # mails before the challenges whose codes and links they would carry.
 REVIVED = {
     "mails": mail,

@@ -348,7 +348,7 @@ signing_key = Table(
     Column("revoked_at", TIMESTAMP),
 )
 
-# When the database was restored from a back-up.
+# When the database was restored from a backup.
 restore = Table(
     "restore",
     metadata,

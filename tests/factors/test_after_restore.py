@@ -1,4 +1,4 @@
-"""``ostiary after-restore``: nothing that had ended since the back-up lives again."""
+"""``ostiary after-restore``: nothing that had ended since the backup lives again."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_passwords_factors_and_what_else_there_is_stay(service: Service, alice: 
 def test_for_a_month_an_unknown_passkey_is_not_told_from_a_wrong_one(
     service: Service, client: httpx.Client, alice: Owner, way: str
 ) -> None:
-    """An app deletes a passkey that it is told is unknown, and it may be younger than a back-up."""
+    """An app deletes a passkey that it is told is unknown, and it may be younger than a backup."""
     device = browser(service)
     add_passkey(client, alice.session, device)
     lost = "UPDATE passkey SET credential_id = decode(md5(random()::text), 'hex')"

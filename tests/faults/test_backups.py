@@ -1,4 +1,4 @@
-"""Back-ups are made under load, and restored."""
+"""Backups are made under load, and restored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def other_server() -> Iterator[OwnServer]:
 
 
 class Users:
-    """Users whose sessions and passwords change after the back-up."""
+    """Users whose sessions and passwords change after the backup."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -57,7 +57,7 @@ class Users:
 
 
 def require_restored(users: Users, url: str, log: Path) -> None:
-    """Check that the sessions and passwords are those of the back-up, and end all sessions."""
+    """Check that the sessions and passwords are those of the backup, and end all sessions."""
     tokens = (users.kept, users.logged_out, users.changed)
     with serving(url, log) as service, service.client() as client:
         # As docs/operations.md warns: also those that ended since.
@@ -74,7 +74,7 @@ def test_a_dump_is_made_under_load_and_restored(
     dump = tmp_path / "ostiary.dump"
     with serving(server.url, tmp_path / "service.log") as service, service.client() as client:
         users = Users(client)
-        with under_load("back-up by `pg_dump`", service.url) as load:
+        with under_load("backup by `pg_dump`", service.url) as load:
             command = [str(PROGRAMS / "pg_dump"), "--format=custom", f"--file={dump}", server.url]
             subprocess.run(command, check=True)
         assert load.failures("GET") | load.failures("POST") == {}
@@ -91,7 +91,7 @@ def test_a_physical_back_up_is_made_under_load_and_started(
 ) -> None:
     with serving(server.url, tmp_path / "service.log") as service, service.client() as client:
         users = Users(client)
-        with under_load("back-up by `pg_basebackup`", service.url) as load:
+        with under_load("backup by `pg_basebackup`", service.url) as load:
             other_server.copy(server)
         assert load.failures("GET") | load.failures("POST") == {}
         users.change()

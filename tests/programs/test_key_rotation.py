@@ -177,7 +177,7 @@ def test_all_keys_are_revoked_only_if_the_operator_means_it(
 def test_after_a_restore_no_former_key_signs_or_verifies(
     client: httpx.Client, service: Service
 ) -> None:
-    """One of them may have been revoked since the back-up."""
+    """One of them may have been revoked since the backup."""
     older = published(client)
     signing_key(service, "rotate")
 

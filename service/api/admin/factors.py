@@ -32,7 +32,7 @@ class UserPasskey(Struct, frozen=True, kw_only=True):
     name: Annotated[str, Meta(description="The user's name for it.")]
     rp_id: Annotated[str, Meta(description="The domain that it belongs to.")]
     backed_up: Annotated[
-        bool, Meta(description="Whether it is on more than one device, or in a back-up.")
+        bool, Meta(description="Whether it is on more than one device, or in a backup.")
     ]
     created_at: Annotated[datetime, Meta(description="When it was added.")]
     last_used_at: Annotated[

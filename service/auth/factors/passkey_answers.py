@@ -29,7 +29,7 @@ class PasskeyAnswers:
 
         For a month after a restore it raises `InvalidCredentials` instead of `UnknownPasskey`: apps
         delete a passkey of which they are told that it is unknown, and it may be younger than the
-        back-up.
+        backup.
         """
         if self._ceremonies is None:
             raise UnknownPasskey

@@ -87,7 +87,7 @@ async def find_totp(connection: AsyncConnection, user_id: UUID) -> TOTP | None:
 
 
 # A step is used once, and none before it afterwards (RFC 6238, section 5.2). After a restore,
-# ``last_step`` is that of the back-up.
+# ``last_step`` is that of the backup.
 USE_STEP = (
     update(totp)
     .where(
