@@ -40,6 +40,10 @@ def test_the_curl_examples_work_as_written(service: Service) -> None:
     assert re.findall(r"HTTP/1.1 (\d{3})", walked.stdout) == promised
 
 
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
 def test_every_endpoint_is_listed() -> None:
     for path, operations in openapi_document(Settings())["paths"].items():
         for method in operations:
