@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
+from service.model.roles import FORM, is_role
 from service.model.sessions import Method, Transport
 from service.settings.origins import Origins, normalised_origin
 from service.settings.permitted import alternatives
@@ -14,14 +14,12 @@ from service.settings.values import Duration, HeaderNames
 
 E = TypeVar("E", bound=StrEnum)
 
-_ROLE = re.compile(r"[a-z0-9_.:-]{1,64}")
-
 
 def _roles(value: object) -> frozenset[str]:
     roles = _texts(value)
     for role in roles:
-        if _ROLE.fullmatch(role) is None:
-            raise ValueError(f"{role!r} is no role: 1 to 64 of a-z, 0-9, _, ., : and -")
+        if not is_role(role):
+            raise ValueError(f"{role!r} is no role, which has {FORM}")
     return frozenset(roles)
 
 

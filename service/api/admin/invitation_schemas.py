@@ -21,13 +21,11 @@ from service.auth.email_addresses import EmailAddress
 from service.auth.errors import FieldError, InvalidField
 from service.auth.roles import parse_roles
 from service.model.invitations import Invitation
+from service.model.roles import FORM
 
 Roles = Annotated[
     list[str],
-    Meta(
-        description="The roles that the user will have. Each has 1 to 64 characters: `a` to `z`, "
-        "`0` to `9`, `_`, `.`, `:` and `-`."
-    ),
+    Meta(description=f"The roles that the user will have. Each has {FORM}."),
 ]
 
 ExpiresIn = Annotated[
