@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from litestar import Controller, Response, delete, get
 from litestar.enums import HttpMethod
@@ -11,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter
 
 from service.api.http.cursors import cursor_after, parse_cursor, require_one_cursor
+from service.api.http.ids import parse_id
 from service.api.http.litestar_workarounds import options_response
 from service.api.http.problem_types import (
     DATABASE_UNAVAILABLE,
@@ -105,7 +105,7 @@ class SessionController(Controller):
         For another session than that of the request it needs step-up.
         """
         live = request.auth.live
-        services, ended = state_of(request).services, parse_session_id(session_id)
+        services, ended = state_of(request).services, parse_id(session_id, NoSuchSession)
         if ended != live.session.id:
             await services.step_up.require(live)
         await services.sessions.end_one(ended, live.user.id, context)
@@ -129,11 +129,3 @@ class SessionController(Controller):
         """End all of the user's sessions but this one. Needs step-up."""
         sessions = state_of(request).services.sessions
         return Ended(ended=await sessions.end_others(request.auth.live.session, context))
-
-
-def parse_session_id(text: str) -> UUID:
-    """Parse the id of a session. Raises `NoSuchSession`: a malformed id is an unknown one."""
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise NoSuchSession from error

@@ -6,11 +6,11 @@ import click
 import msgspec
 from msgspec import UNSET
 
+from service.auth.admin.disabled_reasons import require_reason
 from service.auth.admin.patches import UserPatch
 from service.auth.audit import OPERATOR
 from service.auth.errors import InvalidField, ValidationFailed
 from service.auth.roles import parse_roles
-from service.auth.usernames import NOT_STORABLE
 from service.bootstrap import Services
 from service.cli.context import load_settings, provide_services
 from service.cli.terminal import print_result
@@ -25,8 +25,11 @@ from service.model.user_records import UserRecord
 @as_json
 def disable(name_or_id: str, *, reason: str | None, json: bool) -> None:
     """Shut a user out: all sessions end, and no log-in opens another until they are enabled."""
-    if reason is not None and (NOT_STORABLE.search(reason) or not reason):
-        raise click.BadParameter("it cannot be kept", param_hint="--reason")
+    if reason is not None:
+        try:
+            require_reason(reason)
+        except InvalidField as error:
+            raise click.BadParameter(error.message, param_hint="--reason") from error
     patch = UserPatch(disabled=True, disabled_reason=UNSET if reason is None else reason)
     changed = _change(name_or_id, patch)
     print_result(changed, f"{name_of(changed)} is disabled, without a session.", json=json)

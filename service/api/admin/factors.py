@@ -10,15 +10,15 @@ from litestar import Controller, delete, get
 from litestar.params import PathParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from service.api.admin.user_schemas import parse_user_id
 from service.api.admin.users import PATH, UserId
 from service.api.factors.schemas import TOTPInfo
+from service.api.http.ids import parse_id
 from service.api.http.problem_types import NOT_FOUND
 from service.api.http.request_context import ProvidedContext
 from service.api.http.responses import PROGRAM_PROBLEMS, PROGRAM_SECURITY, problem_responses
 from service.api.http.state import state_of
 from service.api.security.service_token import ProgramRequest, require_scope
-from service.auth.errors import NoSuchFactor
+from service.auth.errors import NoSuchFactor, NoSuchUser
 from service.auth.factors.existing import FactorOverview
 from service.model.service_tokens import Scope
 
@@ -76,7 +76,7 @@ class UserFactorController(Controller):
     ) -> UserFactors:
         """Return which factors a user has. Needs the scope `users:read`."""
         factors = state_of(request).services.factor_admin
-        return user_factors(await factors.read(parse_user_id(user_id), context))
+        return user_factors(await factors.read(parse_id(user_id, NoSuchUser), context))
 
     @delete(
         "/{factor_id:str}",
@@ -100,19 +100,11 @@ class UserFactorController(Controller):
         With the last one the recovery codes go, and the password alone logs in again. Needs the
         scope `users:recover`.
         """
-        factors, owner_id = state_of(request).services.factor_admin, parse_user_id(user_id)
+        factors, owner_id = state_of(request).services.factor_admin, parse_id(user_id, NoSuchUser)
         if factor_id == APP:
             await factors.remove_totp(owner_id, context)
         else:
-            await factors.remove_passkey(owner_id, parse_passkey_id(factor_id), context)
-
-
-def parse_passkey_id(text: str) -> UUID:
-    """Parse the id of a passkey. Raises `NoSuchFactor`: a malformed id is an unknown one."""
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise NoSuchFactor from error
+            await factors.remove_passkey(owner_id, parse_id(factor_id, NoSuchFactor), context)
 
 
 def user_factors(overview: FactorOverview) -> UserFactors:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from litestar import Controller, Response, delete, get, post
 from litestar.enums import HttpMethod
@@ -18,6 +17,7 @@ from service.api.admin.invitation_schemas import (
     invitation_info,
 )
 from service.api.http.cursors import cursor_after, parse_cursor, require_one_cursor
+from service.api.http.ids import parse_id
 from service.api.http.json_body import StrictJSON, require_json_body
 from service.api.http.json_response import JSONResponse
 from service.api.http.litestar_workarounds import documented_header, options_response
@@ -137,13 +137,5 @@ class InvitationController(Controller):
         context: ProvidedContext,
     ) -> None:
         """Withdraw an invitation. One that was accepted is gone: its user stays."""
-        withdrawn = parse_invitation_id(invitation_id)
+        withdrawn = parse_id(invitation_id, NoSuchInvitation)
         await state_of(request).services.invitations.withdraw(withdrawn, context)
-
-
-def parse_invitation_id(text: str) -> UUID:
-    """Parse the id of an invitation. Raises `NoSuchInvitation`: a malformed id is unknown."""
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise NoSuchInvitation from error

@@ -9,8 +9,8 @@ from litestar import Controller, post
 from litestar.params import JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from service.api.admin.user_schemas import parse_user_id
 from service.api.admin.users import PATH, UserId
+from service.api.http.ids import parse_id
 from service.api.http.json_body import Body, StrictJSON, require_json_body
 from service.api.http.problem_types import NO_KEY_FOR_PASSWORD, NOT_FOUND
 from service.api.http.request_context import ProvidedContext
@@ -23,6 +23,7 @@ from service.api.http.responses import (
 from service.api.http.state import state_of
 from service.api.security.service_token import ProgramRequest, require_scope
 from service.auth.admin.reset_links import Delivery
+from service.auth.errors import NoSuchUser
 from service.model.service_tokens import Scope
 
 
@@ -84,7 +85,9 @@ class UserPasswordResetController(Controller):
         It asks for a factor, if the user has one. Needs the scope `users:recover`.
         """
         state = state_of(request)
-        made = await state.services.reset_links.make(parse_user_id(user_id), data.deliver, context)
+        made = await state.services.reset_links.make(
+            parse_id(user_id, NoSuchUser), data.deliver, context
+        )
         if data.deliver is Delivery.MAIL:
             return ResetLink(expires_at=made.expires_at)
         url = state.reset_url

@@ -10,9 +10,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter
 from msgspec import Meta, Struct
 
-from service.api.admin.user_schemas import parse_user_id
 from service.api.admin.users import PATH, UserId
 from service.api.http.cursors import cursor_after, parse_cursor, require_one_cursor
+from service.api.http.ids import parse_id
 from service.api.http.litestar_workarounds import options_response
 from service.api.http.problem_types import NOT_FOUND, VALIDATION_FAILED
 from service.api.http.request_context import ProvidedContext
@@ -20,7 +20,8 @@ from service.api.http.responses import PROGRAM_PROBLEMS, PROGRAM_SECURITY, probl
 from service.api.http.state import state_of
 from service.api.schemas import Ended, UserSessionInfo, user_session_info
 from service.api.security.service_token import ProgramRequest, require_scope
-from service.api.sessions import PAGE_LENGTH, parse_session_id
+from service.api.sessions import PAGE_LENGTH
+from service.auth.errors import NoSuchSession, NoSuchUser
 from service.model.service_tokens import Scope
 
 
@@ -70,7 +71,7 @@ class UserSessionController(Controller):
         older_than = None if cursor is None else parse_cursor(cursor)
         sessions = state_of(request).services.session_admin
         page, is_followed = await sessions.read(
-            parse_user_id(user_id), PAGE_LENGTH, older_than, context
+            parse_id(user_id, NoSuchUser), PAGE_LENGTH, older_than, context
         )
         last = page[-1].session if is_followed else None
         return UserSessionPage(
@@ -91,7 +92,7 @@ class UserSessionController(Controller):
     ) -> Ended:
         """End all sessions of a user. Needs the scope `sessions:write`."""
         sessions = state_of(request).services.session_admin
-        return Ended(ended=await sessions.end_all(parse_user_id(user_id), context))
+        return Ended(ended=await sessions.end_all(parse_id(user_id, NoSuchUser), context))
 
     @delete(
         "/{session_id:str}",
@@ -110,4 +111,6 @@ class UserSessionController(Controller):
     ) -> None:
         """End a session of a user. Needs the scope `sessions:write`."""
         sessions = state_of(request).services.session_admin
-        await sessions.end_one(parse_session_id(session_id), parse_user_id(user_id), context)
+        await sessions.end_one(
+            parse_id(session_id, NoSuchSession), parse_id(user_id, NoSuchUser), context
+        )

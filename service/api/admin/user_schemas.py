@@ -10,23 +10,24 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from service.api.http.json_body import Body
+from service.auth.admin.disabled_reasons import MAX_LENGTH as MAX_REASON_LENGTH
+from service.auth.admin.disabled_reasons import require_reason
 from service.auth.admin.metadata import MAX_BYTES, MAX_DEPTH, require_metadata, require_storable
 from service.auth.admin.new_users import NewUser
 from service.auth.admin.patches import UserPatch
 from service.auth.email_addresses import EmailAddress
-from service.auth.errors import FieldCode, FieldError, InvalidField, NoSuchUser
+from service.auth.errors import FieldCode, FieldError, InvalidField
 from service.auth.passwords import NewPassword
 from service.auth.roles import parse_roles
-from service.auth.usernames import NOT_STORABLE, GivenUsername
+from service.auth.usernames import GivenUsername
+from service.model.roles import FORM
 from service.model.user_records import UserRecord
-
-MAX_REASON_LENGTH = 500
 
 Roles = Annotated[
     list[str],
     Meta(
-        description="The roles of the user. Each has 1 to 64 characters: `a` to `z`, `0` to `9`, "
-        "`_`, `.`, `:` and `-`; duplicates count once, and the order is the alphabet's."
+        description=f"The roles of the user. Each has {FORM}; duplicates count once, and the order "
+        "is the alphabet's."
     ),
 ]
 Metadata = Annotated[
@@ -185,14 +186,6 @@ def administered_user(found: UserRecord) -> AdministeredUser:
     )
 
 
-def parse_user_id(text: str) -> UUID:
-    """Parse the id of a user. Raises `NoSuchUser`: a malformed id is an unknown one."""
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise NoSuchUser from error
-
-
 def errors_of_details(values: Mapping[str, Any], *, is_patch: bool = False) -> list[FieldError]:
     """Return the errors of roles, metadata and the reason, where they are given.
 
@@ -201,7 +194,7 @@ def errors_of_details(values: Mapping[str, Any], *, is_patch: bool = False) -> l
     checks = {
         "roles": parse_roles,
         "metadata": require_storable if is_patch else require_metadata,
-        "disabled_reason": _require_storable_text,
+        "disabled_reason": require_reason,
     }
     errors = []
     for name, check in checks.items():
@@ -213,11 +206,6 @@ def errors_of_details(values: Mapping[str, Any], *, is_patch: bool = False) -> l
         except InvalidField as error:
             errors.append(error.of(name))
     return errors
-
-
-def _require_storable_text(text: str) -> None:
-    if NOT_STORABLE.search(text):
-        raise InvalidField(FieldCode.NOT_ALLOWED, "The reason must not contain U+0000.")
 
 
 def _not_allowed(field: str, message: str) -> FieldError:

@@ -16,9 +16,9 @@ from service.api.admin.user_schemas import (
     CreateUserRequest,
     UserPage,
     administered_user,
-    parse_user_id,
 )
 from service.api.http.etags import etag_of, expected_revisions, is_known_to_client
+from service.api.http.ids import parse_id
 from service.api.http.json_body import StrictJSON, require_json_body, require_merge_patch
 from service.api.http.json_response import JSONResponse
 from service.api.http.litestar_workarounds import documented_header, options_response
@@ -40,6 +40,7 @@ from service.api.http.responses import (
 from service.api.http.state import state_of
 from service.api.security.service_token import ProgramRequest, require_further_scope, require_scope
 from service.auth.admin.revisions import revision_of
+from service.auth.errors import NoSuchUser
 from service.model.service_tokens import Scope
 from service.model.user_records import UserRecord
 
@@ -161,7 +162,7 @@ class UserController(Controller):
         Needs the scope `users:read`.
         """
         admin = state_of(request).services.user_admin
-        found = await admin.read(parse_user_id(user_id), context)
+        found = await admin.read(parse_id(user_id, NoSuchUser), context)
         if is_known_to_client(request, revision_of(found)):
             headers = {"ETag": etag_of(revision_of(found))}
             return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
@@ -198,7 +199,7 @@ class UserController(Controller):
         if data.has_roles:
             require_further_scope(request, Scope.ROLES_WRITE)
         changed = await state_of(request).services.user_changes.apply(
-            parse_user_id(user_id), wanted, context, expected=expected_revisions(request)
+            parse_id(user_id, NoSuchUser), wanted, context, expected=expected_revisions(request)
         )
         return user_response(changed)
 
@@ -219,7 +220,7 @@ class UserController(Controller):
     ) -> None:
         """Delete a user. Needs the scope `users:write`."""
         await state_of(request).services.user_admin.delete(
-            parse_user_id(user_id), context, expected=expected_revisions(request)
+            parse_id(user_id, NoSuchUser), context, expected=expected_revisions(request)
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.enums import HttpMethod
@@ -23,6 +22,7 @@ from service.api.factors.schemas import (
     passkey_info,
     passkeys,
 )
+from service.api.http.ids import parse_id
 from service.api.http.json_body import StrictJSON, require_json_body
 from service.api.http.litestar_workarounds import options_response
 from service.api.http.problem_types import (
@@ -175,7 +175,7 @@ class PasskeyController(Controller):
         data: JSONBody[RenamePasskeyRequest],
     ) -> PasskeyInfo:
         """Change the name of a passkey. That of another user is not found. Needs step-up."""
-        registry, renamed = passkeys_of(request).registry, parse_passkey_id(passkey_id)
+        registry, renamed = passkeys_of(request).registry, parse_id(passkey_id, NoSuchPasskey)
         return passkey_info(await registry.rename(request.auth.live, renamed, data.name))
 
     @delete(
@@ -202,13 +202,5 @@ class PasskeyController(Controller):
         That of another user is not found. With the last factor the recovery codes go. Needs
         step-up.
         """
-        removed = parse_passkey_id(passkey_id)
+        removed = parse_id(passkey_id, NoSuchPasskey)
         await passkeys_of(request).registry.remove(request.auth.live, removed, context)
-
-
-def parse_passkey_id(text: str) -> UUID:
-    """Parse the id of a passkey. Raises `NoSuchPasskey`: a malformed id is an unknown one."""
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise NoSuchPasskey from error
