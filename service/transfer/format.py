@@ -78,7 +78,7 @@ class UserRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     roles: list[str] = []
     metadata: Raw = Raw(b"{}")
     disabled_at: Moment | None = None
-    disabled_reason: Annotated[str, Meta(max_length=4096)] | None = None
+    disabled_reason: str | None = None
     keys: Annotated[list[KeyRow], Meta(max_length=100)] = []
     totp: TOTPRow | None = None
     passkeys: list[PasskeyRow] = []

@@ -50,8 +50,7 @@ class UserImport:
         return (number, converted.rows), converted.remarks
 
     async def _load(self, users: list[NumberedUser]) -> Loaded:
-        loaded = await load_users(self._target.connection, users)
-        return Loaded(loaded.new, [*loaded.rejected.items()])
+        return await load_users(self._target.connection, users)
 
 
 def _check_header(line: Line | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from service.transfer.lines import MAX_LINE
 from service.transfer.rejections import FileRejected
+from tests.admin.test_metadata import nested
 from tests.auth.test_legacy_hashes import COSTLY, FOREIGN
 from tests.databases import execute, fetch, fetch_value, uncommitted, wait_for_lock_waiters
 from tests.transfer.conftest import HEADER, export_file, file_of, import_file, rows_of
@@ -78,11 +79,15 @@ BAD_ROWS: list[tuple[Any, str]] = [
     (user(roles=None), "expected `array`, got `null`"),
     (user(metadata=[]), "it is no JSON object"),
     (user(metadata=None), "it is no JSON object"),
-    (user(metadata={"a": "x" * 4096}), "its metadata has more than 4096 bytes"),
-    (user(metadata={"a": "\0"}), "its metadata has a character"),
-    (user(metadata={"\0": 1}), "its metadata has a character"),
+    (user(metadata={"a": "x" * 4096}), "Metadata must have at most 4096 bytes"),
+    (user(metadata={"a": "\0"}), "Metadata must not contain U+0000."),
+    (user(metadata={"\0": 1}), "Metadata must not contain U+0000."),
+    (user(metadata={"a": 2**53}), "Metadata must not contain numbers beyond 2^53"),
+    (user(metadata=nested(33)), "Metadata must not nest more than 32 deep."),
     (user(disabled_reason="spam"), "it has a disabled_reason without disabled_at"),
-    (user(disabled_at=TIME, disabled_reason="\0"), "its disabled_reason has a character"),
+    (user(disabled_at=TIME, disabled_reason="\0"), "The reason must not contain U+0000."),
+    (user(disabled_at=TIME, disabled_reason=""), "The reason must not be empty."),
+    (user(disabled_at=TIME, disabled_reason="x" * 501), "The reason must have at most 500"),
     (user(keys=[key("")]), "at `$.keys[0].name`"),
     (user(keys=[key("x" * 400)]), "its name is longer than 320 characters"),
     (user(keys=[key("nul\0")]), "its name has a character"),
@@ -274,3 +279,10 @@ def test_a_pages_end_loses_nobody(database_url: str) -> None:
     import_file(database_url, file_of(*({"id": str(each)} for each in ids)))
     exported = [UUID(row["id"]) for row in rows_of(export_file(database_url))]
     assert exported == sorted(ids)
+
+
+def test_metadata_may_have_what_looks_like_an_escape(database_url: str) -> None:
+    metadata = {"path": r"C:\u0000"}
+    import_file(database_url, file_of(user(metadata=metadata)))
+    (found,) = rows_of(export_file(database_url))
+    assert found["metadata"] == metadata

@@ -27,7 +27,7 @@ MOMENTS = st.datetimes(min_value=EARLIEST, max_value=LATEST, timezones=st.just(U
 JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**70), 2**70)
+    | st.integers(-(2**53 - 1), 2**53 - 1)
     # PostgreSQL writes greater ones as integers, which have the same digits.
     | st.floats(-1e15, 1e15)
     | TEXT,
