@@ -51,7 +51,10 @@ def service_token() -> None:
 )
 @as_json
 def create(name: str, *, scopes: tuple[str, ...], lifetime: Duration, json: bool) -> None:
-    """Create a token and print it, this once: only its hash is stored."""
+    """Create a token and print it, this once: only its hash is stored.
+
+    What else there is to know goes to standard error, so that a script can take the output.
+    """
     accepted = _name(name)
     granted = [Scope(scope) for scope in scopes]
     if lifetime > timedelta(days=MAX_LIFETIME_DAYS).total_seconds():
@@ -65,11 +68,13 @@ def create(name: str, *, scopes: tuple[str, ...], lifetime: Duration, json: bool
             )
         )
     token = issued.token
-    text = (
-        f"{issued.text}\n{token.name} has the id {token.id} and expires "
-        f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC. The token is not shown again."
-    )
-    print_result({**_shown(token), "token": issued.text}, text, json=json)
+    print_result({**_shown(token), "token": issued.text}, issued.text, json=json)
+    if not json:
+        remark = (
+            f"{token.name} has the id {token.id} and expires "
+            f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC. The token is not shown again."
+        )
+        click.echo(remark, err=True)
 
 
 @service_token.command(name="list")
