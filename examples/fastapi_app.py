@@ -1,7 +1,7 @@
 """A FastAPI application whose users log in at Ostiary, with the bearer token of their session.
 
 pip install fastapi httpx uvicorn
-export OSTIARY_SERVICE_TOKEN=$(ostiary service-token create my-app --scope introspect)
+export SERVICE_TOKEN=$(ostiary service-token create my-app --scope introspect)
 uvicorn fastapi_app:app --port 9000
 """
 
@@ -16,8 +16,8 @@ from fastapi.security import HTTPBearer
 
 # What protects the application: ten lines.
 ostiary = httpx.AsyncClient(
-    base_url=os.environ.get("OSTIARY_URL", "http://localhost:8000"),
-    headers={"Authorization": f"Bearer {os.environ['OSTIARY_SERVICE_TOKEN']}"},
+    base_url=os.environ.get("AUTH_URL", "http://localhost:8000"),
+    headers={"Authorization": f"Bearer {os.environ['SERVICE_TOKEN']}"},
 )
 
 

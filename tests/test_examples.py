@@ -97,8 +97,8 @@ def application(service: Service, directory: Path) -> Iterator[httpx.Client]:
         cwd=EXAMPLES,
         env={
             **os.environ,
-            "OSTIARY_URL": service.url,
-            "OSTIARY_SERVICE_TOKEN": service_token(service.database_url, "introspect"),
+            "AUTH_URL": service.url,
+            "SERVICE_TOKEN": service_token(service.database_url, "introspect"),
         },
     )
     try:
