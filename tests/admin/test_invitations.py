@@ -195,6 +195,12 @@ def test_roles_need_a_scope_of_their_own(client: httpx.Client, service: Service)
     refused = create(client, program, roles=["editor"])
     assert problem(refused) == (403, "insufficient_scope")
     assert "roles:write" in refused.headers["www-authenticate"]
+    (line,) = [
+        line
+        for line in service.logged().splitlines()
+        if refused.headers["x-request-id"] in line and "scope_refused" in line
+    ]
+    assert "roles:write" in line
     assert fetch_value(service.database_url, "SELECT count(*) FROM invitation") == 0
     assert made(client, program, roles=[])["invitation"]["roles"] == []
 

@@ -35,7 +35,7 @@ from service.api.http.responses import (
     problem_responses,
 )
 from service.api.http.state import state_of
-from service.api.security.service_token import ProgramRequest, require_scope
+from service.api.security.service_token import ProgramRequest, require_further_scope, require_scope
 from service.auth.errors import NoSuchInvitation
 from service.model.service_tokens import Scope
 
@@ -84,9 +84,10 @@ class InvitationController(Controller):
         where the service does not know the page that takes it, the response has the token, for
         whoever passes it on. Needs the scope `invitations:write`, and for roles `roles:write`.
         """
-        made = await state_of(request).services.invitations.create(
-            data.invitation, context, by=request.auth
-        )
+        new = data.invitation
+        if new.roles:
+            require_further_scope(request, Scope.ROLES_WRITE)
+        made = await state_of(request).services.invitations.create(new, context, by=request.auth)
         location = f"{PATH}/{made.invitation.id}"
         return JSONResponse(
             created_invitation(made), status_code=201, headers={"Location": location}

@@ -1,7 +1,7 @@
 """Invitations: they are made for people whom an operator, or another program, wants as users.
 
 The token is derived from the id, as those of links are, so that neither the invitation nor the
-mail holds it; its SHA-256 is kept beside the id. An invitation stays good without the secret key.
+mail holds it; its SHA-256 is kept beside the id. An invitation stays valid without the secret key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from service.auth.codes import invitation_token_of
 from service.auth.email_addresses import EmailAddress
 from service.auth.errors import (
     FieldCode,
-    InsufficientScope,
     InvalidField,
     NoSuchInvitation,
     TooManyInvitations,
@@ -32,7 +31,7 @@ from service.auth.tokens import decoded
 from service.model.invitations import Invitation
 from service.model.mail import Mail, MailKind
 from service.model.request_context import RequestContext
-from service.model.service_tokens import Scope, ServiceToken
+from service.model.service_tokens import ServiceToken
 from service.model.sessions import SecretHash
 from service.settings.link_url import LinkURL
 from service.storage.admin import invitations as storage
@@ -92,12 +91,10 @@ class Invitations:
     ) -> MadeInvitation:
         """Make an invitation; mail it, if it has an address and there is a page that takes it.
 
-        ``by`` is the service token of the program that asks for it. Raises `InsufficientScope` if
-        that may not give roles, `ValidationFailed` for an address where there is no mail,
-        `RateLimited` if the address was mailed too many, and `TooManyInvitations`.
+        ``by`` is the service token of the program that asks for it. Raises `ValidationFailed` for
+        an address where there is no mail, `RateLimited` if the address was mailed too many, and
+        `TooManyInvitations`.
         """
-        if by is not None and new.roles and Scope.ROLES_WRITE not in by.scopes:
-            raise InsufficientScope(Scope.ROLES_WRITE)
         if new.address is not None and not self._outbox.is_available:
             raise ValidationFailed([_unusable_address().of("email")])
         invitation_id, key_id = uuid4(), self._keyring.current_id
