@@ -11,6 +11,7 @@ from service.auth.audit import OPERATOR, Event, record
 from service.auth.programs.key_rotation import revoke_signing_keys
 from service.storage import restores as storage
 from service.storage.database import Database
+from service.storage.programs.service_tokens import suspend_service_tokens
 from service.storage.programs.signing_keys import lock_signing_keys
 
 # How many rows are deleted in a statement, for its time limit.
@@ -49,7 +50,8 @@ class Restores:
         async with self._database.transaction() as connection:
             await lock_signing_keys(connection)
             signing_keys = await revoke_signing_keys(connection)
-            restored_at, service_tokens = await storage.add_restore(connection)
+            service_tokens = await suspend_service_tokens(connection)
+            restored_at = await storage.add_restore(connection)
         sessions = await self._session_admin.end_those_of_all()
         counts = {name: await self._delete_older(name, restored_at) for name in storage.REVIVED}
         record(

@@ -16,7 +16,6 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
-    update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,7 +26,6 @@ from service.storage.tables import (
     recovery_code,
     reset_request,
     restore,
-    service_token,
 )
 
 # Passkeys that were made after the backup are unknown here, and good. By then, who has one has
@@ -53,17 +51,12 @@ def last_step_before_restore(period: int) -> ColumnElement[float]:
 
 
 ADD = insert(restore).returning(restore.c.restored_at)
-SUSPEND = (
-    update(service_token)
-    .where(service_token.c.suspended_at.is_(None))
-    .values(suspended_at=func.now())
-)
 
 
-async def add_restore(connection: AsyncConnection) -> tuple[datetime, int]:
-    """Remember a restore, and suspend the service tokens. Returns its time, and how many."""
+async def add_restore(connection: AsyncConnection) -> datetime:
+    """Remember a restore. Returns its time."""
     now: datetime = (await connection.execute(ADD, {})).scalar_one()
-    return now, (await connection.execute(SUSPEND)).rowcount
+    return now
 
 
 IS_RECENT = select(restored_at() > func.now() - text(f"interval '{UNKNOWN_PASSKEYS_DAYS} days'"))
