@@ -10,13 +10,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from service.api.admin.page_parameters import PageParameters
-from service.api.admin.user_schemas import (
-    AdministeredUser,
-    ChangeUserRequest,
-    CreateUserRequest,
-    UserPage,
-    administered_user,
-)
+from service.api.admin.user_requests import ChangeUserRequest, CreateUserRequest
+from service.api.admin.user_schemas import AdministeredUser, UserPage, administered_user
 from service.api.http.etags import etag_of, expected_revisions, is_known_to_client
 from service.api.http.ids import parse_id
 from service.api.http.json_body import StrictJSON, require_json_body, require_merge_patch

@@ -25,6 +25,7 @@ from service.model.signing_keys import Signer, Signing, SigningKey
 from service.storage import sealed_secrets as secret_storage
 from service.storage.database import Database
 from service.storage.programs import signing_keys as storage
+from service.storage.programs.signing_key_lookups import find_signing
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -72,7 +73,7 @@ class SigningKeys:
 
     async def _find_signing(self, session_id: UUID) -> Signing:
         return await self._database.with_retry_direct(
-            lambda connection: storage.find_signing(connection, session_id)
+            lambda connection: find_signing(connection, session_id)
         )
 
     def open(self, signer: Signer) -> ECKey:
