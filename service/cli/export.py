@@ -24,8 +24,8 @@ from service.storage.transfer.pages import snapshot
 from service.transfer.exporter import UserExport
 
 WARNING = (
-    "It holds password hashes{secrets}: keep it where the passwords are kept, and delete it when "
-    "it has served."
+    "It holds password hashes{secrets}: keep it where the passwords are kept, and delete it after "
+    "the import."
 )
 
 

@@ -114,7 +114,7 @@ def confirm(name_or_id: str | None, *, confirms_all: bool, json: bool) -> None:
             tokens = run(lambda services: services.service_token_admin.confirm_all())
         else:
             tokens = [run(lambda services: services.service_token_admin.confirm(name_or_id))]
-    names = ", ".join(printable(token.name) for token in tokens) or "None"
+    names = ", ".join(printable(token.name) for token in tokens) or "none"
     print_result({"confirmed": [*map(_shown, tokens)]}, f"Confirmed: {names}.", json=json)
 
 

@@ -125,7 +125,7 @@ def test_a_suspended_token_works_once_it_is_confirmed(
     assert operator("confirm", made[0]["id"]).stdout == "Confirmed: a.\n"
     assert operator("confirm", "--all").stdout == "Confirmed: c.\n"
     assert [status(client, each["token"]) for each in made] == [200, 200, 200]
-    assert operator("confirm", "--all").stdout == "Confirmed: None.\n"
+    assert operator("confirm", "--all").stdout == "Confirmed: none.\n"
     assert operator("confirm", "nobody").returncode == 1
 
 
