@@ -239,7 +239,8 @@ def _convert(value: Any, field: FieldInfo) -> Any:
     try:
         return msgspec.convert(value, field.type)
     except msgspec.ValidationError as error:
-        code = FieldCode.NOT_ALLOWED if isinstance(value, str) else FieldCode.WRONG_TYPE
+        is_of_another_type = not isinstance(value, str) and ", got `" in str(error)
+        code = FieldCode.WRONG_TYPE if is_of_another_type else FieldCode.NOT_ALLOWED
         rule = permitted(field.type)
         message = f"{_label(field)}: {error}." if rule is None else f"{_label(field)} {rule}."
         raise InvalidField(code, message) from error
