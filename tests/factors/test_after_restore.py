@@ -30,7 +30,7 @@ INVALID = (401, "invalid_credentials")
 
 SERVICE_TOKEN = """
 INSERT INTO service_token (id, name, secret_hash, scopes, expires_at, suspended_at)
-VALUES (CAST($1 AS uuid), 'reporting-' || CAST($1 AS uuid), 'hash', '{}', now() + interval '1 year', $2)
+VALUES (CAST($1 AS uuid), 'of-' || CAST($1 AS uuid), 'hash', '{}', now() + interval '1 year', $2)
 """
 INVITATION = """
 INSERT INTO invitation (id, secret_hash, expires_at)
