@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
@@ -10,6 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from service.auth.admin.metadata import require_size, require_storable
 from service.auth.errors import InvalidField
 from service.auth.hashing.schemes import is_verifiable, parse_password_hash
 from service.auth.roles import parse_roles
@@ -32,9 +32,9 @@ from service.transfer.user_ids import key_id_of, user_id_of
 
 StructT = TypeVar("StructT", bound=Struct)
 
-# Bytes of metadata in compact form, and how deep objects and lists may be in each other.
-MAX_METADATA = 4096
-MAX_DEPTH = 32
+# Some systems keep the year 1, or 1900, for a time that they do not know; and asyncpg (0.32) takes
+# the beginning of the year 1 for minus infinity.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 # By how much the clock of the other system may be ahead.
 MAX_AHEAD = timedelta(days=1)
@@ -108,6 +108,8 @@ class UserRows:
             converted = time.astimezone(UTC)
         except OverflowError as error:
             raise RowRejected(f"its {name} is out of range") from error
+        if converted < EARLIEST:
+            raise RowRejected(f"its {name} is before 1970: leave out what is not known")
         if converted > self._latest:
             raise RowRejected(f"its {name} is in the future")
         return converted
@@ -167,21 +169,12 @@ def _roles(roles: list[str]) -> list[str]:
 def _metadata(text: bytes) -> str:
     """Return metadata as it was written, for PostgreSQL keeps the digits of numbers."""
     metadata = parse_object(text)
-    compact = json.dumps(metadata, ensure_ascii=False, separators=(",", ":"))
-    if len(compact.encode()) > MAX_METADATA:
-        raise RowRejected(f"its metadata has more than {MAX_METADATA} bytes")
-    if _depth(metadata) > MAX_DEPTH:
-        raise RowRejected(f"its metadata is more than {MAX_DEPTH} levels deep")
-    if "\\u0000" in json.dumps(metadata):
-        raise RowRejected("its metadata has a character that PostgreSQL cannot store")
+    try:
+        require_storable(metadata, any_number=True)
+        require_size(metadata)
+    except InvalidField as error:
+        raise RowRejected(error.message) from error
     return text.decode()
-
-
-def _depth(value: object) -> int:
-    if not isinstance(value, dict | list):
-        return 0
-    members = value.values() if isinstance(value, dict) else value
-    return 1 + max(map(_depth, members), default=0)
 
 
 def _reason(row: UserRow) -> str | None:
