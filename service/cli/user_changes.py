@@ -6,7 +6,7 @@ import click
 import msgspec
 from msgspec import UNSET
 
-from service.auth.admin.patches import UserPatch
+from service.auth.admin.patches import MAX_REASON_LENGTH, UserPatch
 from service.auth.audit import OPERATOR
 from service.auth.errors import InvalidField, ValidationFailed
 from service.auth.roles import parse_roles
@@ -27,6 +27,9 @@ def disable(name_or_id: str, *, reason: str | None, json: bool) -> None:
     """Shut a user out: all sessions end, and no log-in opens another until they are enabled."""
     if reason is not None and (NOT_STORABLE.search(reason) or not reason):
         raise click.BadParameter("it cannot be kept", param_hint="--reason")
+    if reason is not None and len(reason) > MAX_REASON_LENGTH:
+        message = f"it has more than {MAX_REASON_LENGTH} characters"
+        raise click.BadParameter(message, param_hint="--reason")
     patch = UserPatch(disabled=True, disabled_reason=UNSET if reason is None else reason)
     changed = _change(name_or_id, patch)
     print_result(changed, f"{name_of(changed)} is disabled, without a session.", json=json)

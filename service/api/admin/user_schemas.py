@@ -12,15 +12,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from service.api.http.json_body import Body
 from service.auth.admin.metadata import MAX_BYTES, MAX_DEPTH, require_metadata, require_storable
 from service.auth.admin.new_users import NewUser
-from service.auth.admin.patches import UserPatch
+from service.auth.admin.patches import MAX_REASON_LENGTH, UserPatch
 from service.auth.email_addresses import EmailAddress
 from service.auth.errors import FieldCode, FieldError, InvalidField, NoSuchUser
 from service.auth.passwords import NewPassword
 from service.auth.roles import parse_roles
 from service.auth.usernames import NOT_STORABLE, GivenUsername
 from service.model.user_records import UserRecord
-
-MAX_REASON_LENGTH = 500
 
 Roles = Annotated[
     list[str],
