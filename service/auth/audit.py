@@ -77,6 +77,7 @@ class Event(StrEnum):
     DATABASE_RESTORED = "database_restored"
     USERS_EXPORTED = "users_exported"
     USERS_IMPORTED = "users_imported"
+    INVITATIONS_LISTED = "invitations_listed"
     INVITATION_CREATED = "invitation_created"
     INVITATION_WITHDRAWN = "invitation_withdrawn"
     INVITATION_ACCEPTED = "invitation_accepted"

@@ -73,6 +73,8 @@ def passkey_rows(rows: list[PasskeyRow]) -> list[LoadedPasskey]:
     passkeys = [_passkey_row(each) for each in rows]
     if len({each.credential_id for each in passkeys}) < len(passkeys):
         raise RowRejected("it has a passkey twice")
+    if len({each.id for each in passkeys}) < len(passkeys):
+        raise RowRejected("two of its passkeys have one id")
     return passkeys
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -28,26 +30,29 @@ def read_line(line: Line, model: type[T]) -> T:
 
 
 def parse_object(text: bytes) -> dict[str, Any]:
-    """Return a JSON object. Raises `RowRejected`."""
-    document = _parse(text)
+    """Return a JSON object, with all digits of its numbers. Raises `RowRejected`."""
+    document = _parse(text, Decimal)
     if not isinstance(document, dict):
         raise RowRejected("it is no JSON object")
     return document
 
 
-def _parse(text: bytes) -> Any:
+def _parse(text: bytes, parse_float: Callable[[str], Any] = float) -> Any:
     try:
         document = json.loads(
-            text.decode(), object_pairs_hook=_unique_members, parse_constant=_reject_constant
+            text.decode(),
+            object_pairs_hook=_unique_members,
+            parse_constant=_reject_constant,
+            parse_float=parse_float,
         )
-        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(document, ensure_ascii=False, allow_nan=False, default=float).encode()
     except RecursionError as error:
         raise RowRejected("it is nested too deeply") from error
     except UnicodeDecodeError as error:
         raise RowRejected("it is not UTF-8") from error
     except UnicodeEncodeError as error:
         raise RowRejected("it has half of a surrogate pair") from error
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         raise RowRejected("it is not JSON, or has a number that is too large") from error
     return document
 

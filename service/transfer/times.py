@@ -13,6 +13,10 @@ from service.transfer.rejections import RowRejected
 
 StructT = TypeVar("StructT", bound=Struct)
 
+# Some systems keep the year 1, or 1900, for a time that they do not know; and asyncpg (0.32) takes
+# the beginning of the year 1 for minus infinity.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
 # By how much the clock of the other system may be ahead.
 MAX_AHEAD = timedelta(days=1)
 
@@ -23,7 +27,10 @@ def latest_time() -> datetime:
 
 
 def with_checked_times(row: UserRow, latest: datetime) -> UserRow:
-    """Return a user with all times in UTC. Raises `RowRejected` for one after ``latest``."""
+    """Return a user with all times in UTC. Raises `RowRejected`.
+
+    No time is before 1970, or after ``latest``.
+    """
     return _in_utc(
         replace(
             row,
@@ -50,6 +57,8 @@ def _time(time: datetime, name: str, latest: datetime) -> datetime:
         converted = time.astimezone(UTC)
     except OverflowError as error:
         raise RowRejected(f"its {name} is out of range") from error
+    if converted < EARLIEST:
+        raise RowRejected(f"its {name} is before 1970: leave out what is not known")
     if converted > latest:
         raise RowRejected(f"its {name} is in the future")
     return converted

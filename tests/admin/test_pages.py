@@ -223,3 +223,15 @@ def test_a_page_is_a_range_of_an_index(service: Service) -> None:
     )
     assert "using key_provider_name_c_idx on key " in named
     assert "Seq Scan" not in named
+
+
+def test_users_of_before_1970_are_on_pages_too(program: Program, service: Service) -> None:
+    times = ["1900-01-01", "1900-01-01", "1969-12-31 23:59:59.999999", "1970-01-01", "9999-12-31"]
+    statement = """
+    INSERT INTO "user" (id, created_at)
+    SELECT gen_random_uuid(), each::timestamp AT TIME ZONE 'UTC' FROM unnest($1::text[]) AS each
+    """
+    execute(service.database_url, statement, times)
+    pages = all_pages(program, limit=1)
+    found = [each["created_at"][:10] for page in pages for each in page["users"]]
+    assert found == [each[:10] for each in reversed(times)]

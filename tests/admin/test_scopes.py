@@ -172,13 +172,7 @@ EVENTS = [
 def test_each_call_is_recorded_with_the_service_token(
     program: Program, service: Service, alice: str, method: str, path: str, body: Any, event: str
 ) -> None:
-    answer = send(program, alice, method, path, body)
-    assert answer.is_success, answer.text
-    (line,) = [
-        json.loads(line)
-        for line in service.logged().splitlines()
-        if f'"{answer.headers["x-request-id"]}"' in line
-    ]
+    line = record_of(send(program, alice, method, path, body), service)
     assert (line["event"], line["by"], line["logger"]) == (event, "program", "audit")
     (row,) = service_tokens_in(service)
     assert line["service_token_id"] == row
@@ -196,3 +190,30 @@ def test_enabling_is_recorded(program: Program, service: Service, alice: str) ->
     program.change(alice, disabled=True)
     program.change(alice, disabled=False)
     assert '"user_enabled"' in service.logged()
+
+
+def test_roles_of_new_users_and_invitations_are_recorded(
+    program: Program, service: Service
+) -> None:
+    """Whoever reads the trail finds each way in which a program gives roles."""
+    answers = [
+        program.create(username="Bobby", roles=["admin", "a"]),
+        program.send("POST", "/admin/invitations", json={"roles": ["admin", "a"]}),
+    ]
+    for answer in answers:
+        assert record_of(answer, service)["roles"] == "a admin"
+
+
+def test_reading_invitations_is_recorded(program: Program, service: Service) -> None:
+    program.send("POST", "/admin/invitations", json={})
+    line = record_of(program.get("/admin/invitations"), service)
+    assert (line["event"], line["by"], line["number"]) == ("invitations_listed", "program", 1)
+    assert [line["service_token_id"]] == service_tokens_in(service)
+
+
+def record_of(answer: httpx.Response, service: Service) -> dict[str, Any]:
+    """Return what was recorded of a request."""
+    assert answer.is_success, answer.text
+    marked = f'"{answer.headers["x-request-id"]}"'
+    (line,) = [json.loads(each) for each in service.logged().splitlines() if marked in each]
+    return dict(line)

@@ -193,7 +193,13 @@ COSTLY = [
     "$argon2i$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
     "$argon2d$v=19$m=64,t=99999999,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts",
 ]
+NOT_STORABLE = [
+    "s2:a\0b:" + "a" * 128,
+    "pbkdf2_sha256$1$a\0b$" + "A" * 43 + "=",
+    "scrypt$2$a\0b$1$1$" + "A" * 86 + "==",
+]
 MALFORMED = [
+    *NOT_STORABLE,
     "",
     "pbkdf2_sha256$0$salt$" + "A" * 43 + "=",
     "pbkdf2_sha256$1$$" + "A" * 43 + "=",

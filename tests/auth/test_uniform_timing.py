@@ -18,7 +18,7 @@ from service.auth.factors.passkey_answers import PasskeyAnswers
 from service.auth.factors.proofs import FactorProofs
 from service.auth.factors.second_factors import SecondFactors
 from service.auth.hashing import pool
-from service.auth.hashing.hasher import Hasher, Verification
+from service.auth.hashing.hasher import MEASURED_SCHEMES, Hasher, Verification
 from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
 from service.auth.identifiers import Identifier
@@ -233,3 +233,15 @@ async def test_nothing_but_a_refusal_is_delayed(hasher: Hasher, slept: list[floa
         async with uniform_timing(hasher):
             raise Overloaded
     assert slept == []
+
+
+async def test_of_very_many_schemes_a_part_is_measured_at_a_time(hasher: Hasher) -> None:
+    """Or whoever brings hashes of many costs would keep all processes busy with measuring."""
+    key = "A" * 43
+    stored = [
+        parse_password_hash(f"pbkdf2_sha256${runs}$salt${key}=")
+        for runs in range(1, 2 * MEASURED_SCHEMES + 1)
+    ]
+    for measured in (MEASURED_SCHEMES, 2 * MEASURED_SCHEMES):
+        await hasher.measure(stored)
+        assert len({each.scheme for each in stored} & {*hasher._times.schemes}) == measured

@@ -64,6 +64,7 @@ def test_metadata_is_merged(service: Service, client: httpx.Client) -> None:
         ("roles", "Alice", "--add", "a", "--set", "b"),
         ("roles", "Alice", "--clear", "--set", "b"),
         ("disable", "Alice", "--reason", ""),
+        ("disable", "Alice", "--reason", "x" * 501),
         ("list", "--username-prefix", "a", "--email-prefix", "a"),
     ],
 )

@@ -160,6 +160,14 @@ def test_no_file_is_overwritten(database_url: str, tmp_path: Path) -> None:
     assert path.read_text() == "the export of yesterday"
 
 
+def test_a_link_that_leads_nowhere_is_a_file_that_exists(database_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "users.jsonl"
+    path.symlink_to(tmp_path / "elsewhere")
+    result = run("export", str(path), DATABASE_URL=database_url)
+    assert (result.returncode, result.stderr) == (1, f"{path} exists already.\n")
+    assert [*tmp_path.iterdir()] == [path]
+
+
 def test_an_export_that_fails_leaves_no_file(database_url: str, tmp_path: Path) -> None:
     execute(database_url, 'INSERT INTO "user" (id) VALUES (gen_random_uuid())')
     execute(

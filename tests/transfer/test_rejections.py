@@ -11,7 +11,7 @@ import pytest
 from service.transfer.lines import MAX_LINE
 from service.transfer.rejections import FileRejected
 from tests.admin.test_metadata import nested
-from tests.auth.test_legacy_hashes import COSTLY, FOREIGN
+from tests.auth.test_legacy_hashes import COSTLY, FOREIGN, NOT_STORABLE
 from tests.databases import execute, fetch, fetch_value, uncommitted, wait_for_lock_waiters
 from tests.transfer.conftest import HEADER, export_file, file_of, import_file, rows_of
 from tests.transfer.users import base64url, public_key
@@ -48,6 +48,7 @@ def app(**members: Any) -> dict[str, Any]:
 
 
 CODE = {"hash": "ab" * 32}
+ID = str(UUID(int=1))
 
 BAD_ROWS: list[tuple[Any, str]] = [
     (b"{", "it is not JSON"),
@@ -69,6 +70,8 @@ BAD_ROWS: list[tuple[Any, str]] = [
     (user(id=7), "expected `str`, got `int` - at `$.id`"),
     (user(created_at="yesterday"), "invalid RFC3339 encoded datetime - at `$.created_at`"),
     (user(created_at="2020-01-01T00:00:00"), "expected `datetime` with a timezone"),
+    (user(created_at="0001-01-01T00:00:00Z"), "its created_at is before 1970"),
+    (app(last_used_at="1969-12-31T23:59:59Z"), "its last_used_at is before 1970"),
     (user(created_at="2999-01-01T00:00:00Z"), "its created_at is in the future"),
     (user(created_at="0001-01-01T00:00:00+23:00"), "its created_at is out of range"),
     (user(security_changed_at="2999-01-01T00:00:00Z"), "security_changed_at is in the future"),
@@ -84,6 +87,10 @@ BAD_ROWS: list[tuple[Any, str]] = [
     (user(metadata={"\0": 1}), "Metadata must not contain U+0000."),
     (user(metadata={"a": 2**53}), "Metadata must not contain numbers beyond 2^53"),
     (user(metadata=nested(33)), "Metadata must not nest more than 32 deep."),
+    (b'{"id": "a", "metadata": {"a": 1e-5000}}', "Metadata must have at most 4096 bytes"),
+    (b'{"id": "a", "metadata": {"a": 1e-99999999999}}', "Metadata must have at most 4096 bytes"),
+    (b'{"id": "a", "metadata": {"a": 0e-99999999999}}', "Metadata must have at most 4096 bytes"),
+    (b'{"id": "a", "metadata": {"a": 1e-' + b"9" * 20 + b"}}", "has a number that is too large"),
     (user(disabled_reason="spam"), "it has a disabled_reason without disabled_at"),
     (user(disabled_at=TIME, disabled_reason="\0"), "The reason must not contain U+0000."),
     (user(disabled_at=TIME, disabled_reason=""), "The reason must not be empty."),
@@ -96,6 +103,7 @@ BAD_ROWS: list[tuple[Any, str]] = [
     (user(keys=[key(verified_at=TIME)]), "verified_at is of addresses only"),
     (user(keys=[key(password_hash="md5:a secret")]), "its password hash has an unknown form"),
     (user(keys=[key(password_hash="")]), "its password hash has an unknown form"),
+    *((user(keys=[key(password_hash=each)]), "an unknown form") for each in NOT_STORABLE),
     (user(recovery_codes=[CODE]), "it has recovery codes without a factor"),
     (app() | {"recovery_codes": [CODE, CODE]}, "it has a recovery code twice"),
     (app() | {"recovery_codes": [{"hash": "AB" * 32}]}, "at `$.recovery_codes[0].hash`"),
@@ -114,6 +122,10 @@ BAD_ROWS: list[tuple[Any, str]] = [
     (with_passkey(sign_count=2**32), "at `$.passkeys[0].sign_count`"),
     (user(passkeys=[passkey()]), "it has passkeys without a passkey_handle"),
     (user(passkeys=[passkey(), passkey()], passkey_handle="AAAA"), "it has a passkey twice"),
+    (
+        user(passkeys=[passkey(id=ID), passkey(id=ID, credential_id="AA")], passkey_handle="AAAA"),
+        "two of its passkeys have one id",
+    ),
     (user(passkey_handle="A" * 100), "its passkey_handle has not 1 to 64 bytes"),
     (user(passkeys=[passkey()] * 101, passkey_handle="AAAA"), "more than 100 passkeys"),
     *((user(keys=[key(password_hash=each)]), "costs too much to verify") for each in COSTLY[:3]),

@@ -103,6 +103,7 @@ class InvitationController(Controller):
     async def list_invitations(
         self,
         request: ProgramRequest,
+        context: ProvidedContext,
         cursor: Annotated[
             str | None, QueryParameter(description="`next` of the page before this one.")
         ] = None,
@@ -113,9 +114,9 @@ class InvitationController(Controller):
         """
         require_one_cursor(request)
         older_than = None if cursor is None else parse_cursor(cursor)
-        listed = await state_of(request).services.invitations.list(PAGE_LENGTH + 1, older_than)
-        page = listed[:PAGE_LENGTH]
-        last = page[-1] if len(listed) > PAGE_LENGTH else None
+        invitations = state_of(request).services.invitations
+        page, is_followed = await invitations.read(PAGE_LENGTH, older_than, context)
+        last = page[-1] if is_followed else None
         return InvitationPage(
             invitations=[invitation_info(each) for each in page],
             next=None if last is None else cursor_after(last.created_at, last.id),

@@ -20,14 +20,15 @@ _MICROSECOND = timedelta(microseconds=1)
 def cursor_after(created_at: datetime, last_id: UUID) -> str:
     """Return the cursor of the page after a row, 32 characters of base64url."""
     microseconds = (created_at - _EPOCH) // _MICROSECOND
-    return urlsafe_b64encode(microseconds.to_bytes(8) + last_id.bytes).decode()
+    return urlsafe_b64encode(microseconds.to_bytes(8, signed=True) + last_id.bytes).decode()
 
 
 def parse_cursor(text: str) -> tuple[datetime, UUID]:
     """Return the creation time and the id in a cursor. Raises `ValidationFailed`."""
     try:
         raw = urlsafe_b64decode(text.encode("ascii"))
-        return _EPOCH + int.from_bytes(raw[:8]) * _MICROSECOND, UUID(bytes=raw[8:])
+        microseconds = int.from_bytes(raw[:8], signed=True)
+        return _EPOCH + microseconds * _MICROSECOND, UUID(bytes=raw[8:])
     except (ValueError, OverflowError) as error:
         raise invalid_cursor() from error
 

@@ -115,7 +115,8 @@ class Invitations:
             is_mailed = new.address is not None and self._url is not None
             if is_mailed:
                 await self._mail(connection, made, key_id)
-        record(Event.INVITATION_CREATED, context, invitation_id=str(made.id))
+        roles = " ".join(made.roles)
+        record(Event.INVITATION_CREATED, context, invitation_id=str(made.id), roles=roles)
         if is_mailed:
             return MadeInvitation(invitation=made, token=None, link=None)
         link = None if self._url is None else self._url.with_token(token)
@@ -130,6 +131,18 @@ class Invitations:
         """
         async with self._database.connect() as connection:
             return await storage.list_invitations(connection, max_rows, older_than)
+
+    async def read(
+        self,
+        limit: int,
+        older_than: tuple[datetime, UUID] | None,
+        context: RequestContext,
+    ) -> tuple[Sequence[Invitation], bool]:
+        """Return a page to a program, and whether another one follows. It is recorded."""
+        found = await self.list(limit + 1, older_than)
+        page = found[:limit]
+        record(Event.INVITATIONS_LISTED, context, number=len(page))
+        return page, len(found) > limit
 
     async def iter_all(self) -> AsyncIterator[Invitation]:
         """Iterate over the outstanding invitations, newest first, a page at a time."""

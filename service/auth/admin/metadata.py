@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -9,7 +10,8 @@ import msgspec
 from service.auth.errors import FieldCode, InvalidField
 from service.auth.usernames import NOT_STORABLE
 
-# Of compact JSON, in UTF-8.
+# Of compact JSON, in UTF-8, with the numbers as PostgreSQL keeps and returns them: in digits, of
+# which `1e-300` has three hundred.
 MAX_BYTES = 4096
 MAX_DEPTH = 32
 
@@ -19,12 +21,10 @@ MAX_NUMBER = 2**53 - 1
 
 
 def require_metadata(value: dict[str, Any]) -> None:
-    """Check what is to be kept. Raises `InvalidField`."""
+    """Check what is to be kept; a number may be a `Decimal`. Raises `InvalidField`."""
     require_storable(value)
-    if len(msgspec.json.encode(value)) > MAX_BYTES:
-        raise InvalidField(
-            FieldCode.TOO_LONG, f"Metadata must have at most {MAX_BYTES} bytes of compact JSON."
-        )
+    if len(msgspec.json.encode(_in_digits(value))) > MAX_BYTES:
+        raise _too_long()
 
 
 def require_storable(value: Any, depth: int = 0) -> None:
@@ -32,7 +32,7 @@ def require_storable(value: Any, depth: int = 0) -> None:
     if isinstance(value, str):
         if NOT_STORABLE.search(value):
             raise InvalidField(FieldCode.NOT_ALLOWED, "Metadata must not contain U+0000.")
-    elif isinstance(value, int | float) and not -MAX_NUMBER <= value <= MAX_NUMBER:
+    elif isinstance(value, int | float | Decimal) and not -MAX_NUMBER <= value <= MAX_NUMBER:
         raise InvalidField(
             FieldCode.NOT_ALLOWED,
             "Metadata must not contain numbers beyond 2^53: write them as strings (RFC 7493).",
@@ -45,6 +45,28 @@ def require_storable(value: Any, depth: int = 0) -> None:
         members = [*value, *value.values()] if isinstance(value, dict) else value
         for member in members:
             require_storable(member, depth + 1)
+
+
+def _in_digits(value: Any) -> Any:
+    """Return a value whose numbers are encoded without an exponent. Raises `InvalidField`."""
+    if isinstance(value, dict):
+        return {name: _in_digits(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_in_digits(member) for member in value]
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return value
+    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    # Before it is written out: an exponent may ask for more digits than there is memory.
+    if abs(number.adjusted()) > MAX_BYTES:
+        raise _too_long()
+    return msgspec.Raw(format(number, "f").encode())
+
+
+def _too_long() -> InvalidField:
+    return InvalidField(
+        FieldCode.TOO_LONG,
+        f"Metadata must have at most {MAX_BYTES} bytes of compact JSON, with numbers in digits.",
+    )
 
 
 def merged(target: Any, patch: Any) -> Any:

@@ -86,7 +86,7 @@ class NewUsers:
             created = await storage.find_record(connection, key.user.id)
         if created is None:
             raise NoSuchUser
-        record(Event.USER_CREATED, context, user_id=created.id)
+        record(Event.USER_CREATED, context, user_id=created.id, roles=" ".join(created.roles))
         return created
 
     async def _hash_of(self, new: NewUser, context: RequestContext) -> PasswordHash | None:

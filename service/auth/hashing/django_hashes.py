@@ -23,7 +23,7 @@ MAX_SCRYPT_MEMORY = 64 * 1024 * 1024
 SCRYPT_KEY_BYTES = 64
 
 _SCRYPT = re.compile(
-    r"scrypt\$(?P<n>[1-9]\d{0,6})\$(?P<salt>[^$]{1,256})\$(?P<r>[1-9]\d{0,2})\$(?P<p>[1-9]\d{0,2})"
+    r"scrypt\$(?P<n>[1-9]\d{0,6})\$(?P<salt>[^$\0]{1,256})\$(?P<r>[1-9]\d{0,2})\$(?P<p>[1-9]\d{0,2})"
     r"\$(?P<key>[A-Za-z0-9+/]{86}==)",
     re.ASCII,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import structlog
 from msgspec import Struct
@@ -20,6 +20,10 @@ from service.settings.passwords import Argon2Cost, HashingSettings
 
 # The verification times that one measurement takes.
 MEASURED_TIMES = 5
+
+# The schemes that one measurement takes, beside the current one. Whoever may bring hashes decides
+# how many schemes there are, each of which may take a second.
+MEASURED_SCHEMES = 16
 
 # The password that measurements verify; whether it matches is ignored.
 MEASURED = Password("measured")
@@ -122,18 +126,24 @@ class Hasher:
     async def measure(self, hashes: Sequence[PasswordHash]) -> None:
         """Measure the schemes of these hashes and of the current cost, and forget all others.
 
-        Raises `Overloaded`.
+        Of very many schemes it takes a part, those first that were never measured. Raises
+        `Overloaded`.
         """
         # Parsed again: the scheme that a migration stored may be finer than that of the code.
         parsed = (parse_password_hash(each.text) for each in hashes)
-        samples = {each.scheme: each for each in (*parsed, self._dummy_hash)}
-        for sample in samples.values():
-            if self._usable(sample) is not sample:
-                log.warning("password_hashes_unusable", scheme=sample.scheme)
-                continue
+        samples = {each.scheme: each for each in parsed}
+        usable = [each for each in samples.values() if self._usable(each) is each]
+        for scheme in samples.keys() - {each.scheme for each in usable}:
+            log.warning("password_hashes_unusable", scheme=scheme)
+        for sample in [*self._least_known(usable), self._dummy_hash]:
             for _ in range(MEASURED_TIMES):
                 await self.verify(sample, MEASURED)
-        self._times.forget_others(samples)
+        self._times.forget_others({*samples, self._dummy_hash.scheme})
+
+    def _least_known(self, samples: Iterable[PasswordHash]) -> list[PasswordHash]:
+        others = (each for each in samples if each.scheme != self._dummy_hash.scheme)
+        known = self._times.schemes
+        return sorted(others, key=lambda each: each.scheme in known)[:MEASURED_SCHEMES]
 
     async def close(self) -> None:
         """Finish the passwords under way, refuse those that wait, and stop the processes."""

@@ -33,7 +33,7 @@ from service.auth.hashing.pbkdf2_hashes import PBKDF2Hash
 # Django's names of the algorithms precede hashes of the usual forms.
 _DJANGO_PREFIX = re.compile(r"^(?:argon2(?=\$argon2)|bcrypt\$(?=\$2))")
 
-_SCRYPT = re.compile(r"(?P<version>s2:)?(?P<salt>[^:$]{1,256}):(?P<key>[0-9a-f]{128})")
+_SCRYPT = re.compile(r"(?P<version>s2:)?(?P<salt>[^:$\0]{1,256}):(?P<key>[0-9a-f]{128})")
 _OSLO_SALT = re.compile(r"[0-9a-f]{32}")
 
 # The salt has 16 bytes, so the last of its 22 characters has two bits only; others are refused by

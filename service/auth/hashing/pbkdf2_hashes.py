@@ -24,7 +24,7 @@ MAX_KEY_BYTES = 128
 
 _DJANGO = re.compile(
     r"pbkdf2_(?P<digest>sha1|sha256)\$(?P<iterations>[1-9]\d{0,6})"
-    r"\$(?P<salt>[^$]{1,256})\$(?P<key>[A-Za-z0-9+/]{27,43}=)",
+    r"\$(?P<salt>[^$\0]{1,256})\$(?P<key>[A-Za-z0-9+/]{27,43}=)",
     re.ASCII,
 )
 _PHC = re.compile(
