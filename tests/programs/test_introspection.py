@@ -14,9 +14,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from service.auth.tokens import Token
 from service.api.programs.introspected_tokens import token_in_form
 from service.auth.errors import InvalidField
+from service.auth.tokens import Token
 from service.model.service_tokens import Scope
 from tests.databases import execute, fetch, fetch_value
 from tests.factories import (
