@@ -36,7 +36,7 @@ app = FastAPI()
 
 @app.get("/notes")
 async def notes(user: User) -> dict[str, str]:
-    return {"of": user["username"]}
+    return {"of": user["sub"]}
 
 
 @app.delete("/notes")

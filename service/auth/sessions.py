@@ -102,13 +102,27 @@ class Sessions:
         Raises `NotAuthenticated` unless exactly one of them opens a live session: of two, one may
         have been planted.
         """
+        token, found = await self.find_only(tokens)
+        return await self.renewed_if_idle(token, found)
+
+    async def find_only(self, tokens: Sequence[Token]) -> tuple[Token, FoundSession]:
+        """Return the only live session of the tokens, without renewing it.
+
+        Cookies without the prefix count only if no other one opens a session. Raises
+        `NotAuthenticated`.
+        """
         if len(tokens) == 1:
-            token = tokens[0]
-            found = await self.find(token)
-        else:
-            token, found = await self._find_only(tokens)
-        if found is None:
-            raise NotAuthenticated
+            found = await self.find(tokens[0])
+            if found is None:
+                raise NotAuthenticated
+            return tokens[0], found
+        return await self._find_only_of_several(tokens)
+
+    async def renewed_if_idle(self, token: Token, found: FoundSession) -> LiveSession:
+        """Return a session that was found by a token, renewing it if idle.
+
+        Raises `NotAuthenticated` if it ended meanwhile.
+        """
         if found.state is SessionState.ACTIVE:
             return LiveSession(
                 session=found.session, user=found.user, token=token, found_at=found.found_at
@@ -277,11 +291,7 @@ class Sessions:
         session, now = changed
         return OpenedSession(session=session, user=live.user, token=token, issued_at=now)
 
-    async def _find_only(self, tokens: Sequence[Token]) -> tuple[Token, FoundSession]:
-        """Return the only live session of several tokens. Raises `NotAuthenticated`.
-
-        Cookies without the prefix count only if no other one opens a session.
-        """
+    async def _find_only_of_several(self, tokens: Sequence[Token]) -> tuple[Token, FoundSession]:
         for legacy in (False, True):
             live = [
                 (token, found)

@@ -14,6 +14,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from service.api.programs.introspected_tokens import token_in_form
+from service.auth.errors import InvalidField
 from service.auth.tokens import Token
 from service.model.service_tokens import Scope
 from tests.databases import execute, fetch, fetch_value
@@ -362,6 +364,23 @@ def test_a_body_beyond_every_token_is_413(client: httpx.Client, program: dict[st
     body = b"token=" + b"A" * 2 * 1024 * 1024
     response = client.post("/introspect", content=body, headers={**program, **FORM})
     assert response.status_code == 413
+
+
+def test_a_token_may_be_percent_encoded_throughout(
+    client: httpx.Client, program: dict[str, str]
+) -> None:
+    encoded = "".join(f"%{byte:02x}" for byte in token_of(sign_up(client)).encode())
+    body = f"%74%6f%6b%65%6e={encoded}".encode()
+    response = client.post("/introspect", content=body, headers={**program, **FORM})
+    assert response.json()["active"] is True
+
+
+@pytest.mark.parametrize("name", ["token", "%74oken"])
+def test_what_is_too_long_for_a_token_is_not_decoded(name: str) -> None:
+    """Users choose the token that a program passes on: 2 MiB of `%25` would take half a second."""
+    assert token_in_form(f"{name}={'%25' * 65}".encode()) == ""
+    with pytest.raises(InvalidField):
+        token_in_form(b"%74oken" * 65 + b"=x")
 
 
 def test_the_token_in_the_query_is_none(client: httpx.Client, program: dict[str, str]) -> None:

@@ -68,6 +68,18 @@ def test_a_role_is_asked_for_before_a_better_proof(service: Service, client: htt
     assert refusal(verify(client, "/verify/admin", headers)) == (403, "insufficient_role")
 
 
+@pytest.mark.parametrize(("policy", "status"), [("admin", 403), ("recent-password", 401)])
+def test_a_request_that_the_policy_refuses_renews_nothing(
+    service: Service, client: httpx.Client, policy: str, status: int
+) -> None:
+    """The renewal is left for the next one that passes, whose answer sets the cookie."""
+    headers = forwarded(Cookie=session_cookie(client))
+    age_sessions(service.database_url, days=2)
+    refused = verify(client, f"/verify/{policy}", headers)
+    assert (refused.status_code, "set-cookie" in refused.headers) == (status, False)
+    assert "set-cookie" in verify(client, "/verify/any", headers).headers
+
+
 def test_another_method_is_401_with_the_methods_and_a_challenge(
     service: Service, client: httpx.Client
 ) -> None:
@@ -172,6 +184,8 @@ def test_the_policy_is_followed_by_any_path(client: httpx.Client, appended: str)
         *("/verify/any/%2e%2e/admin", "/verify/any/%2E", "/verify/any/x%2ey", "/verify/%61ny"),
         *("/verify/any%2f", "/verify/any%2F..%2Fadmin", "/verify%2fany", "/verify/any/a\\b"),
         *("/verify/any\\..\\admin", "/verify/any/%5c..%5cadmin", "/verify/any/%5C", "/verify\\any"),
+        *("/verify/any/..%2fadmin", "/verify/any/x%2F../admin", "/verify/any/x%2F..%2F..%2Fadmin"),
+        *("/verify/any/%2F.", "/verify/any/..;/admin", "/verify/any/.;x%2Fadmin"),
         *("/verify/any;x", "/verify/any%00", "/verify/any%20", "/verify/any.json", "/verify/+any"),
     ],
 )

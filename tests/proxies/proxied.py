@@ -73,14 +73,16 @@ class Proxied:
 
     def open_websocket(self, *headers: tuple[str, str]) -> bytes:
         """Send the handshake of a WebSocket; return the beginning of the answer."""
-        sent: Headers = [
-            ("Host", HOST),
-            ("Connection", "Upgrade"),
+        return self.upgrade(
             ("Upgrade", "websocket"),
             ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
             ("Sec-WebSocket-Version", "13"),
             *headers,
-        ]
+        )
+
+    def upgrade(self, *headers: tuple[str, str]) -> bytes:
+        """Ask for another protocol on the connection; return the beginning of the answer."""
+        sent: Headers = [("Host", HOST), ("Connection", "Upgrade, HTTP2-Settings"), *headers]
         head = "".join(f"{name}: {value}\r\n" for name, value in sent)
         plain = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         with closing(unverified().wrap_socket(plain, server_hostname=HOST)) as connection:

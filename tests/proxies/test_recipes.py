@@ -179,6 +179,20 @@ def test_the_application_s_own_page_opens_websockets(proxied: Proxied) -> None:
     assert cookie[1].partition("=")[2] not in str(seen.headers)
 
 
+@pytest.mark.parametrize(
+    "protocols", [["h2c"], ["websocket, h2c"], ["h2c", "websocket"], ["websocket", "h2c"]], ids=str
+)
+def test_a_connection_changes_to_no_protocol_that_carries_other_requests(
+    proxied: Proxied, protocols: list[str]
+) -> None:
+    """What follows on it would reach the application without being asked about."""
+    asked = [("Upgrade", protocol) for protocol in protocols]
+    settings = ("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")
+    assert proxied.upgrade(*asked, settings, proxied.session(), ("Origin", ORIGIN))
+    for seen in proxied.application.seen:
+        assert "h2c" not in ",".join(seen.values("Upgrade"))
+
+
 def test_a_preflight_is_no_exemption(proxied: Proxied) -> None:
     asked = [("Origin", FOREIGN), ("Access-Control-Request-Method", "POST")]
     lie = ("X-Forwarded-Method", "OPTIONS")

@@ -13,6 +13,7 @@ from msgspec import Struct
 from service.api.http.errors import BodyTimeout, InvalidRequest, UnsupportedMediaType
 from service.api.http.json_body import parse_json_object
 from service.auth.errors import FieldCode, InvalidField, ValidationFailed
+from service.auth.tokens import TEXT_LENGTH
 from service.model.deadline import postpone_deadline
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
@@ -20,6 +21,10 @@ FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 # Programs pass on whatever they were sent as a token, and its length is no reason to fail.
 MAX_BODY_SIZE = 2 * 1024 * 1024
 MAX_PARAMETERS = 100
+
+# What is longer, with each character percent-encoded, is neither a token nor the name of one. Users
+# choose it: to decode all of a body would keep a process from its other requests.
+MAX_ENCODED_LENGTH = 3 * TEXT_LENGTH
 
 
 class Parameters(Struct, frozen=True):
@@ -92,7 +97,7 @@ async def _received(receive: Receive) -> bytes:
 def token_in_form(body: bytes) -> str:
     """Return the token in a form (URL standard, section 5.1). Raises `InvalidField`.
 
-    For what is not UTF-8 some text is returned that is no token.
+    For what is not UTF-8, and what is longer than any token, some text is returned that is none.
     """
     parameters = [each.partition(b"=") for each in body.split(b"&", MAX_PARAMETERS)]
     if len(parameters) > MAX_PARAMETERS:
@@ -107,6 +112,8 @@ def token_in_form(body: bytes) -> str:
 
 
 def _decoded(part: bytes) -> str:
+    if len(part) > MAX_ENCODED_LENGTH:
+        return ""
     text = part.decode("latin-1")
     return unquote_plus(text) if "%" in text or "+" in text else text
 

@@ -27,8 +27,9 @@ from service.settings.verify_policies import FROM_REQUEST, VerifyPolicy
 
 # The name of a policy, and what proxies append: the path of the request that they ask about.
 _APPENDED = re.compile(rb"(/verify/[a-z0-9_-]+)/.*", re.DOTALL)
-# Another program on the way might read such a path as that of another policy.
-_AMBIGUOUS = re.compile(rb"(?i)/\.\.?(?=/|\Z)|%2e|%5c|\\")
+# Another program on the way might read such a path as that of another policy: it decodes `%2f`, or
+# leaves out the parameters of a dot segment (`..;x`).
+_AMBIGUOUS = re.compile(rb"(?i)(?:/|%2f)\.\.?(?=/|%2f|;|\Z)|%2e|%5c|\\")
 
 _EMPTY: Headers = [(b"content-length", b"0")]
 _CLOSE = (b"connection", b"close")
