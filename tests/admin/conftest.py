@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -22,9 +22,13 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 class Program:
     """Another program: its requests carry its service token and nothing else."""
 
+    # Of this test, to be closed.
+    clients: ClassVar[list[httpx.Client]] = []
+
     def __init__(self, service: Service, *scopes: Scope) -> None:
         self.token = service_token(service.database_url, *scopes)
         self.client = service.client(headers=bearer(self.token))
+        self.clients.append(self.client)
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self.client.request(method, path, **options)
@@ -43,12 +47,18 @@ class Program:
         return str(self.get(f"{USERS}/{user_id}").headers["etag"])
 
 
+@pytest.fixture(autouse=True)
+def close_clients() -> Iterator[None]:
+    yield
+    for each in Program.clients:
+        each.close()
+    Program.clients.clear()
+
+
 @pytest.fixture
-def program(service: Service) -> Iterator[Program]:
+def program(service: Service) -> Program:
     """Return a program with all scopes."""
-    program = Program(service, *Scope)
-    yield program
-    program.client.close()
+    return Program(service, *Scope)
 
 
 @pytest.fixture

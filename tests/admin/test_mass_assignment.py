@@ -11,6 +11,7 @@ import pytest
 from service.cli.openapi import DOCUMENT
 from tests.admin.conftest import UNKNOWN
 from tests.factories import bearer, codes, sign_up
+from tests.programs.verifying import ACCESS_TOKENS
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 
@@ -45,7 +46,7 @@ def operations() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def service(services: ServicePool) -> Service:
-    return services.service(NO_LIMITS)
+    return services.service({**NO_LIMITS, **ACCESS_TOKENS})
 
 
 @pytest.mark.parametrize(("method", "path"), operations())

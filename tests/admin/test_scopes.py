@@ -80,7 +80,8 @@ def test_an_endpoint_needs_its_scopes_and_no_others(
 
 
 def test_all_endpoints_are_in_the_table(services: ServicePool) -> None:
-    document = services.service().client().get("/openapi.json").json()
+    with services.service().client() as client:
+        document = client.get("/openapi.json").json()
     described = {
         (method.upper(), path.removeprefix(USERS))
         for path, operations in document["paths"].items()
@@ -142,11 +143,12 @@ def test_no_page_reads_a_response_even_of_a_listed_origin(services: ServicePool,
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": "authorization",
     }
-    answers = [
-        program.send("GET", path, headers={"Origin": ORIGIN}),
-        program.send("OPTIONS", path, headers=preflight),
-        service.client().options(path, headers=preflight),
-    ]
+    with service.client() as browser:
+        answers = [
+            program.send("GET", path, headers={"Origin": ORIGIN}),
+            program.send("OPTIONS", path, headers=preflight),
+            browser.options(path, headers=preflight),
+        ]
     for answer in answers:
         allowed = {name for name in answer.headers if name.startswith("access-control-")}
         assert allowed == set()

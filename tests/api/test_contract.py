@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from service.cli.openapi import DOCUMENT
 from service.model.service_tokens import Scope
+from tests.databases import fetch_value
 from tests.factories import JSON_VALUES, PASSWORD, bearer, service_token, sign_up
 from tests.programs.operations import OPERATIONS
 from tests.programs.verifying import ACCESS_TOKENS
@@ -48,7 +50,7 @@ PLACEHOLDER = bearer("placeholder")
 
 @pytest.fixture
 def service(services: ServicePool) -> Service:
-    return services.service(NO_LIMITS | ACCESS_TOKENS)
+    return services.service(NO_LIMITS | ACCESS_TOKENS | {"OSTIARY_MAILS_PER_RECIPIENT": "0"})
 
 
 @schema.auth(refresh_interval=None)
@@ -118,6 +120,14 @@ def program(service: Service) -> dict[str, str]:
     return bearer(service_token(service.database_url, *Scope))
 
 
+def value_of(service: Service, parameter: re.Match[str]) -> str:
+    """Return a value for a parameter of a path; that for a user is the id of somebody."""
+    if parameter[1] == "policy":
+        return "any"
+    somebody = fetch_value(service.database_url, SOMEBODY) if parameter[1] == "user_id" else None
+    return str(somebody or uuid4())
+
+
 STRINGS = JSON_VALUES | st.text() | st.just(PASSWORD)
 ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
     {},
@@ -159,7 +169,7 @@ def test_every_json_body_gets_a_documented_response(
     header = program(service) if is_of_program else users.header()
     response = client.request(
         method,
-        path.format(session_id=uuid4(), passkey_id=uuid4(), policy="any"),
+        PARAMETER.sub(partial(value_of, service), path),
         content=json.dumps(body).encode(),
         headers={**header, "Content-Type": "application/json"},
     )

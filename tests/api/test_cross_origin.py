@@ -152,6 +152,7 @@ UNSAFE = [
     ("POST", "/me/passkeys", {"challenge_token": "A" * 64, "credential": {}}),
     ("PATCH", f"/me/passkeys/{UUID(int=0)}", {"name": "A telephone"}),
     ("DELETE", f"/me/passkeys/{UUID(int=0)}", None),
+    ("POST", "/me/token", {"audience": "billing"}),
 ]
 
 

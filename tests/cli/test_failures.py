@@ -32,6 +32,22 @@ ON_DATABASE = [
     ("user", "reset-link", "Alice"),
     ("user", "sessions", "Alice"),
     ("user", "factors", "Alice"),
+    ("user", "disable", "Alice"),
+    ("user", "enable", "Alice"),
+    ("user", "roles", "Alice"),
+    ("user", "metadata", "Alice"),
+    ("invitation", "create"),
+    ("invitation", "list"),
+    ("invitation", "withdraw", "00000000-0000-4000-8000-000000000000"),
+    ("service-token", "create", "shop", "--scope", "introspect"),
+    ("service-token", "list"),
+    ("service-token", "revoke", "shop"),
+    ("service-token", "confirm", "shop"),
+    ("signing-key", "list"),
+    ("signing-key", "rotate"),
+    ("export", "-"),
+    ("import", "tests/transfer/no-users.jsonl"),
+    ("after-restore", "--yes"),
     ("sessions", "end-all", "--yes"),
     ("mail", "list"),
     ("mail", "retry"),
@@ -43,7 +59,10 @@ ON_DATABASE = [
 ]
 MIGRATE = ("migrate",)
 OTHERS = [("openapi", "--output", "/dev/null"), ("settings",), ("secret-key", "new")]
-GROUPS = {"user", "sessions", "mail", "secret-key"}
+GROUPS = {
+    *("user", "sessions", "mail", "secret-key"),
+    *("invitation", "service-token", "signing-key"),
+}
 
 
 def failure(*command: str, **variables: str) -> str:
