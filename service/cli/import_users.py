@@ -42,8 +42,10 @@ def import_users(path: str, *, dry_run: bool, json: bool) -> None:
     """
     settings = load_settings()
     progress = TerminalProgress()
-    with provide_database(settings) as (url, _), _opened(path, progress) as file:
+    with provide_database(settings) as (url, _), _opened(path) as file:
         require_schema(settings, url)
+        if path != "-":
+            progress.start("user", Path(path).stat().st_size)
         try:
             counts = asyncio.run(_run(settings, url, file, progress, dry_run=dry_run))
         except FileRejected as error:
@@ -74,13 +76,11 @@ async def _run(
 
 
 @contextmanager
-def _opened(name: str, progress: TerminalProgress) -> Iterator[BinaryIO]:
+def _opened(name: str) -> Iterator[BinaryIO]:
     if name == "-":
         yield sys.stdin.buffer
         return
-    path = Path(name)
-    with path.open("rb") as file:
-        progress.start("user", path.stat().st_size)
+    with Path(name).open("rb") as file:
         yield file
 
 
