@@ -86,7 +86,11 @@ def _open_enumeration(schemas: Document, name: str, codes: list[str], meanings: 
 
 
 def _flatten_union(schema: Document) -> None:
-    """Turn a union of one schema into that schema, and one with null into a list of types."""
+    """Turn a union of one schema into that schema, and one with null into a list of types.
+
+    That of an object without a name of its own has no type: openapi-python-client (0.29) would make
+    up a name for it.
+    """
     members = schema.get("oneOf")
     if members is None:
         return
@@ -95,7 +99,9 @@ def _flatten_union(schema: Document) -> None:
         schema.update(members[0] | schema)
     elif len(members) == 2 and {"type": "null"} in members:  # noqa: PLR2004
         (other,) = (each for each in members if each != {"type": "null"})
-        if "type" in other:
+        if other.get("type") == "object":
+            del schema["oneOf"]
+        elif "type" in other:
             del schema["oneOf"]
             schema.update(other | schema | {"type": [other["type"], "null"]})
 
