@@ -58,11 +58,11 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
                     description="What proves a user beside the password: authenticator app, "
                     "passkeys, recovery codes.",
                 ),
-                Tag(name="Sessions", description="The sessions of a user, one for each device."),
                 Tag(
                     name="Access tokens",
                     description="JWTs by which other programs know a user without asking.",
                 ),
+                Tag(name="Sessions", description="The sessions of a user, one for each device."),
                 Tag(
                     name="Programs",
                     description="For reverse proxies, and for other programs, which hold service "
