@@ -323,5 +323,13 @@ def test_no_secret_is_sent_in_a_url() -> None:
         for operation in operations.values()
         for parameter in operation.get("parameters", ())
     }
-    ids = {("path", "session_id"), ("path", "passkey_id"), ("path", "policy")}
-    assert parameters == {*ids, ("query", "cursor")}
+    ids = {
+        *("session_id", "passkey_id", "user_id", "factor_id", "invitation_id"),
+        "policy",
+    }
+    queries = {"cursor", "limit", "username", "email"}
+    assert parameters == {
+        *(("path", each) for each in ids),
+        *(("query", each) for each in queries),
+        ("header", "If-Match"),
+    }

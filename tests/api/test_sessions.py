@@ -115,7 +115,7 @@ def test_more_than_a_hundred_sessions_are_listed_in_pages(
     assert len({each for page in found for each in page}) == others + 1
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "é", "A" * 31, "A" * 33, "A" * 4000, "_" * 32])
+@pytest.mark.parametrize("cursor", ["", "x", "é", "A" * 31, "A" * 33, "A" * 4000, "f" + "_" * 31])
 def test_an_invalid_cursor_is_refused(client: httpx.Client, alice: str, cursor: str) -> None:
     response = list_sessions(client, alice, cursor)
     assert response.status_code == 400

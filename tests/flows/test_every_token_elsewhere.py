@@ -342,6 +342,8 @@ CHOSEN = {
     ("POST", "/signup/email/verify", "password"),
     ("PUT", "/me/password", "new_password"),
     ("POST", "/password-reset/confirm", "new_password"),
+    ("POST", "/admin/users", "password"),
+    ("POST", "/admin/users", "password_hash"),
 }
 
 

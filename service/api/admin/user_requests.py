@@ -26,12 +26,12 @@ class CreateUserRequest(Body, frozen=True, kw_only=True):
     username: GivenUsername | UnsetType = UNSET
     email: EmailAddress | UnsetType = UNSET
     email_verified: Annotated[
-        bool,
+        bool | UnsetType,
         Meta(
             description="Whether the user is known to receive mail at the address. One that is not "
             "verified logs in, but no link to reset the password goes to it."
         ),
-    ] = False
+    ] = UNSET
     password: NewPassword | UnsetType = UNSET
     password_hash: Annotated[
         str | UnsetType,
@@ -39,7 +39,9 @@ class CreateUserRequest(Body, frozen=True, kw_only=True):
     ] = UNSET
     roles: Roles | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
-    disabled: Annotated[bool, Meta(description="Whether the user begins as disabled.")] = False
+    disabled: Annotated[
+        bool | UnsetType, Meta(description="Whether the user begins as disabled.")
+    ] = UNSET
     disabled_reason: Reason | UnsetType = UNSET
 
     @classmethod
@@ -55,7 +57,7 @@ class CreateUserRequest(Body, frozen=True, kw_only=True):
             errors.append(_not_allowed("password_hash", message))
         if values.get("email_verified") and values.get("email") is UNSET:
             errors.append(_not_allowed("email_verified", "There is no address."))
-        if "disabled_reason" in given and values.get("disabled") is False:
+        if "disabled_reason" in given and values.get("disabled") is not True:
             errors.append(_not_allowed("disabled_reason", "Only a disabled user has a reason."))
         return errors
 
@@ -65,12 +67,12 @@ class CreateUserRequest(Body, frozen=True, kw_only=True):
         return NewUser(
             username=self.username or None,
             address=self.email or None,
-            is_address_verified=self.email_verified,
+            is_address_verified=self.email_verified is True,
             password=self.password or None,
             password_hash=None if isinstance(self.password_hash, UnsetType) else self.password_hash,
             roles=parse_roles(self.roles or ()),
             metadata=self.metadata or {},
-            is_disabled=self.disabled,
+            is_disabled=self.disabled is True,
             disabled_reason=self.disabled_reason or None,
         )
 
