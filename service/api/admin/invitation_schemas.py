@@ -94,7 +94,7 @@ class InvitationPage(Struct, frozen=True, kw_only=True):
 class CreatedInvitation(Struct, frozen=True, kw_only=True):
     """An invitation that was made just now."""
 
-    invitation: Annotated[InvitationInfo, Meta(description="The invitation.")]
+    invitation: InvitationInfo
     mailed: Annotated[
         bool, Meta(description="Whether its link is mailed to the address; then it is not here.")
     ]

@@ -178,7 +178,7 @@ SIGN_UP_CLOSED = ProblemType(
     status=403,
     title="Sign-up closed",
     detail=errors.SignUpClosed.message,
-    when="nobody signs up by themselves; see `OSTIARY_SIGN_UP`",
+    when="sign-up is closed; see `OSTIARY_SIGN_UP`",
 )
 INVALID_INVITATION = ProblemType(
     code=errors.InvalidInvitation.code,
