@@ -77,7 +77,7 @@ def list_command(*, json: bool) -> None:
 @click.argument("invitation_id", metavar="ID", type=click.UUID)
 @as_json
 def withdraw(invitation_id: UUID, *, json: bool) -> None:
-    """Withdraw an invitation: nobody can sign up with it any more."""
+    """Withdraw an invitation: it becomes invalid."""
     with provide_services(load_settings()) as run:
         run(lambda services: services.invitations.withdraw(invitation_id, OPERATOR))
     print_result({"withdrawn": invitation_id}, f"{invitation_id} was withdrawn.", json=json)
