@@ -85,7 +85,10 @@ class InvitationInfo(Struct, frozen=True, kw_only=True):
 class InvitationPage(Struct, frozen=True, kw_only=True):
     """Invitations, newest first. ``next`` is the ``cursor`` of the next page, if there is one."""
 
-    invitations: Annotated[list[InvitationInfo], Meta(description="At most 100 invitations.")]
+    invitations: Annotated[
+        list[Annotated[InvitationInfo, Meta(description="The invitation.")]],
+        Meta(description="At most 100 invitations."),
+    ]
     next: Annotated[
         str | None, Meta(description="`cursor` of the next page; null on the last one.")
     ]
@@ -94,7 +97,7 @@ class InvitationPage(Struct, frozen=True, kw_only=True):
 class CreatedInvitation(Struct, frozen=True, kw_only=True):
     """An invitation that was made just now."""
 
-    invitation: InvitationInfo
+    invitation: Annotated[InvitationInfo, Meta(description="The invitation.")]
     mailed: Annotated[
         bool, Meta(description="Whether its link is mailed to the address; then it is not here.")
     ]
