@@ -29,6 +29,7 @@ def adjust(document: Document, examples: dict[str, Document], operation_ids: lis
     """
     schemas = document["components"]["schemas"]
     _describe_request_bodies(schemas)
+    _describe_invitations(schemas)
     _enumerate_problem_codes(schemas)
     for schema in _schemas_in(document):
         _flatten_union(schema)
@@ -54,6 +55,14 @@ def _describe_request_bodies(schemas: Document) -> None:
             for member in schemas[model.__name__]["properties"].values():
                 if member.get("default") == "":
                     del member["default"]
+
+
+def _describe_invitations(schemas: Document) -> None:
+    """Describe an invitation in one place: Litestar does it where it meets the first, by chance."""
+    reference = {"$ref": "#/components/schemas/InvitationInfo"}
+    schemas["InvitationInfo"]["description"] = "The invitation."
+    schemas["CreatedInvitation"]["properties"]["invitation"] = reference
+    schemas["InvitationPage"]["properties"]["invitations"]["items"] = reference
 
 
 def _enumerate_problem_codes(schemas: Document) -> None:
