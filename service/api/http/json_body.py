@@ -174,13 +174,9 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
     msgspec accepts a member twice (msgspec/msgspec#648, 0.22), so the parser is Python's.
     """
     try:
-        document = json.loads(
-            raw.decode(),
-            object_pairs_hook=_unique_members,
-            parse_constant=_reject_constant,
-            parse_int=_parse_integer,
-        )
-        json.dumps(document, ensure_ascii=False).encode()
+        document = _DECODER.decode(raw.decode())
+        if b"\\u" in raw:
+            _ENCODER.encode(document).encode()
     except RecursionError as error:
         raise MalformedJSON("The body is nested too deeply.") from error
     except UnicodeDecodeError as error:
@@ -211,6 +207,13 @@ def _parse_integer(digits: str) -> int | float:
 
 def _reject_constant(constant: str) -> NoReturn:
     raise MalformedJSON(f"{constant} is not JSON.")
+
+
+# `json.loads` and `json.dumps` would make one for each body.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique_members, parse_constant=_reject_constant, parse_int=_parse_integer
+)
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 def _convert_field(field: FieldInfo, members: dict[str, Any], parsers: FieldParsers) -> Any:
