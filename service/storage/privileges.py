@@ -11,6 +11,7 @@ from service.storage.tables import (
     challenge,
     claimed_nonce,
     device,
+    identity,
     invitation,
     key,
     mail,
@@ -46,6 +47,7 @@ PRIVILEGES = {
     totp_failure.name: "SELECT, INSERT, DELETE",
     recovery_code.name: "SELECT, INSERT, DELETE",
     passkey.name: "SELECT, INSERT, DELETE, UPDATE (name, sign_count, is_backed_up, last_used_at)",
+    identity.name: "SELECT, INSERT, DELETE, UPDATE (last_used_at)",
     claimed_nonce.name: "SELECT, INSERT, DELETE",
     # A row is locked before it is deleted, for which a privilege to change one column is needed.
     reset_request.name: "SELECT, INSERT, DELETE, UPDATE (created_at)",

@@ -243,6 +243,21 @@ claimed_nonce = Table(
     Index(None, "expires_at"),
 )
 
+# Accounts of users at OpenID providers: nothing but issuer and subject tells whose an account is
+# (OpenID Connect Core, section 5.7).
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("user.id", ondelete="CASCADE"), nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=func.clock_timestamp()),
+    Column("last_used_at", TIMESTAMP),
+    UniqueConstraint("issuer", "subject", name="identity_issuer_subject_key"),
+    Index(None, "user_id"),
+)
+
 # Questions that wait for their answers. A decoy has no ``key_id``: there is no code of it. A link
 # has no ``secret_hash``: nobody was given a token.
 challenge = Table(

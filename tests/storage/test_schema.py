@@ -49,7 +49,8 @@ def test_migrating_creates_the_tables(empty_database: str) -> None:
     assert tables_in(empty_database) == {
         *("user", "key", "session", "device", "rate_limit", "imported", "alembic_version"),
         *("username_hold", "sealed_secret", "challenge", "reset_request", "mail"),
-        *("totp", "totp_failure", "recovery_code", "passkey", "claimed_nonce"),
+        *("totp", "totp_failure", "recovery_code", "passkey", "identity"),
+        "claimed_nonce",
         *("service_token", "invitation", "signing_key", "restore"),
     }
 
