@@ -19,9 +19,9 @@ from service.api.factors.answers import (
 )
 from service.api.http.json_body import Body
 from service.api.schemas import UNNAMED_DEVICE, PresentedDeviceToken
+from service.auth import base64url
 from service.auth.device_names import DeviceName
 from service.auth.errors import FieldError, InvalidChallenge
-from service.auth.factors import base64url
 from service.auth.factors.answers import Answer
 from service.auth.factors.authenticator_apps import TOTPSetUp
 from service.auth.factors.existing import FactorOverview
