@@ -28,6 +28,7 @@ _KEYS = select(key.c.name).where(
     key.c.user_id == bindparam("owner_id"),
     key.c.provider.in_([Provider.USERNAME, Provider.EMAIL]),
 )
+_ISSUERS = select(identity.c.issuer).where(identity.c.user_id == bindparam("owner_id"))
 FIND_WAYS_IN = select(
     _KEYS.where(key.c.password_hash.is_not(None)).exists().label("has_password"),
     select(func.count())
@@ -37,12 +38,7 @@ FIND_WAYS_IN = select(
     _KEYS.where(key.c.provider == Provider.EMAIL, key.c.verified_at.is_not(None))
     .exists()
     .label("has_verified_address"),
-    func.array(
-        select(identity.c.issuer)
-        .where(identity.c.user_id == bindparam("owner_id"))
-        .scalar_subquery(),
-        type_=ARRAY(Text),
-    ).label("issuers"),
+    func.array(_ISSUERS.scalar_subquery(), type_=ARRAY(Text)).label("issuers"),
 )
 
 

@@ -278,7 +278,7 @@ def passkey_added(added: AddedPasskey, rp_id: str) -> PasskeyAdded:
     )
 
 
-def factors(overview: FactorOverview, methods: Sequence[Method]) -> Factors:
+def factors(overview: FactorOverview, methods: Sequence[str]) -> Factors:
     """Return the response body with the factors of a user; ``methods`` are those of step-up."""
     app = overview.totp
     return Factors(
