@@ -43,6 +43,7 @@ __all__ = [
     "NoSuchKey",
     "NoSuchMail",
     "NoSuchPasskey",
+    "NoSuchProvider",
     "NoSuchResource",
     "NoSuchServiceToken",
     "NoSuchSession",
@@ -51,6 +52,7 @@ __all__ = [
     "Overloaded",
     "PreconditionFailed",
     "ProviderRefused",
+    "ProviderUnavailable",
     "RateLimited",
     "ReauthenticationRequired",
     "RotationUnderWay",
@@ -274,6 +276,13 @@ class ProviderRefused(AuthError):
         self.error = error
 
 
+class ProviderUnavailable(AuthError):
+    """A provider does not answer in time, or not as it must; the log says why."""
+
+    code = "provider_unavailable"
+    message = "The provider is unavailable."
+
+
 class SignUpNeeded(AuthError):
     """Nobody has linked the account at a provider that was proven: who signs up with it does.
 
@@ -390,6 +399,12 @@ class NoSuchIdentity(NoSuchResource):
     """The user has no identity with that id."""
 
     message = "The user has no identity with that id."
+
+
+class NoSuchProvider(NoSuchResource):
+    """There is no provider with that name in the settings."""
+
+    message = "There is no provider with that name."
 
 
 class NoSuchInvitation(NoSuchResource):

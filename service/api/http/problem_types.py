@@ -384,6 +384,16 @@ INTERNAL_ERROR = ProblemType(
     detail="An unexpected error occurred; the log has the details under the request id.",
     when="an unexpected error; the log has the details under the `request_id`",
 )
+PROVIDER_UNAVAILABLE = ProblemType(
+    code=errors.ProviderUnavailable.code,
+    raised_as=errors.ProviderUnavailable,
+    status=503,
+    title="Provider unavailable",
+    detail="The provider does not answer as it should. Try again soon.",
+    when="an OpenID provider does not answer within 5 seconds, or not as it must, or refuses the "
+    "service; the log says why. Begin anew after `Retry-After`",
+    headers={"Retry-After": "5"},
+)
 OVERLOADED = ProblemType(
     code=errors.Overloaded.code,
     raised_as=errors.Overloaded,
