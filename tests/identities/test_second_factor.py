@@ -86,8 +86,8 @@ def test_a_trusted_provider_renews_no_step_up_of_a_user_with_a_factor(
 ) -> None:
     app = trusting(services, provider)
     with app.client:
-        for claims in ({}, {"auth_time": int(time())}):
-            session = session_of(app.log_in(**claims))
+        for auth_time in (..., int(time())):
+            session = session_of(app.log_in(auth_time=auth_time))
             refused = app.client.delete("/me/totp", headers=session)
             assert problem(refused) == STALE
             assert refused.json()["methods"] == ["totp", "recovery_code"]

@@ -79,7 +79,7 @@ def test_what_the_provider_knew_before_renews_nothing(
     app: App, session: Session, age: int | None
 ) -> None:
     """The time of issue says nothing of when the provider asked its user."""
-    claims = {} if age is None else {"auth_time": int(time()) - age}
+    claims: dict[str, Any] = {} if age is None else {"auth_time": int(time()) - age}
     assert problem(reauthenticate(app, session, **claims)) == CREDENTIALS
     assert app.client.get("/me", headers=session).status_code == 200
 
