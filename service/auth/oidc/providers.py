@@ -39,6 +39,10 @@ class Providers:
             raise NoSuchProvider
         return client
 
+    def names_of(self, issuer: str) -> list[str]:
+        """Return the names of the providers whose accounts are of an issuer."""
+        return [name for name, each in self._clients.items() if each.provider.issues(issuer)]
+
     async def close(self) -> None:
         """Close all connections, and stop what is being fetched."""
         for client in self._clients.values():
