@@ -22,12 +22,14 @@ from tests.factors.passkeys import (
     opened,
 )
 from tests.flows.conftest import ALICE, Mailboxes, confirm_reset, user_with_address
+from tests.identities.conftest import App, environment_for, provider, stub
 from tests.mail.conftest import mail_environment, plain_url
+from tests.oidc.stub_provider import StubProvider
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 from tests.smtp_server import SMTPServer
 
-__all__ = ["mailboxes", "module_smtp"]
+__all__ = ["mailboxes", "module_smtp", "provider", "stub"]
 
 ROUNDS = 25
 
@@ -38,9 +40,10 @@ LogIn = Callable[[], httpx.Response]
 
 
 @pytest.fixture
-def service(services: ServicePool, module_smtp: SMTPServer) -> Service:
+def service(services: ServicePool, module_smtp: SMTPServer, provider: StubProvider) -> Service:
     """Return a service of two worker processes."""
     environment = NO_LIMITS | {
+        **environment_for(provider),
         "OSTIARY_WORKERS": "2",
         "OSTIARY_LOG_FORMAT": "json",
         "OSTIARY_MAIL_POLL_INTERVAL": "1s",
@@ -60,8 +63,10 @@ def user_id_of(service: Service) -> str:
 class Ways:
     """The ways in of a user. Each method makes what is to be sent at last."""
 
-    def __init__(self, service: Service, client: httpx.Client, program: Program) -> None:
-        self.service, self.client, self.program = service, client, program
+    def __init__(
+        self, service: Service, client: httpx.Client, program: Program, stub: StubProvider
+    ) -> None:
+        self.service, self.client, self.program, self.stub = service, client, program, stub
         session = opened(sign_up(client, transport="bearer"))
         client.cookies.clear()
         self.user_id = user_id_of(service)
@@ -87,6 +92,13 @@ class Ways:
         body = answer(asked, device.get(asked["options"]), transport="bearer")
         return lambda: self.client.post("/login/passkey", json=body)
 
+    def by_provider(self) -> LogIn:
+        app = App(client=self.client, provider=self.stub)
+        if not app.identities(self.session):
+            assert app.link(self.session).status_code == 200
+        answered = app.answer(app.begin())
+        return lambda: app.post(answered)
+
     def by_reset(self) -> LogIn:
         path = f"{USERS}/{self.user_id}/password-reset"
         made = self.program.send("POST", path, json={"deliver": "return"})
@@ -94,12 +106,14 @@ class Ways:
         return lambda: confirm_reset(self.client, token, PASSWORD)
 
 
-WAYS = [Ways.by_password, Ways.by_second_factor, Ways.by_passkey, Ways.by_reset]
+OF_ONE_STEP = [Ways.by_password, Ways.by_provider]
+OF_TWO_STEPS = [Ways.by_second_factor, Ways.by_passkey, Ways.by_reset]
+WAYS = OF_ONE_STEP + OF_TWO_STEPS
 
 
 @pytest.fixture
-def ways(service: Service, client: httpx.Client, program: Program) -> Ways:
-    return Ways(service, client, program)
+def ways(service: Service, client: httpx.Client, program: Program, provider: StubProvider) -> Ways:
+    return Ways(service, client, program, provider)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -140,7 +154,7 @@ def test_every_way_in_ends_with_the_same_refusal_after_the_last_proof(
     assert (line["event"], line["user_id"]) == ("disabled_user_refused", ways.user_id)
 
 
-@pytest.mark.parametrize("way", WAYS[1:])
+@pytest.mark.parametrize("way", OF_TWO_STEPS)
 def test_what_was_begun_before_the_disabling_is_void(
     ways: Ways, way: Callable[[Ways], LogIn]
 ) -> None:

@@ -68,7 +68,7 @@ class Holder(Struct, frozen=True):
                 return await self.check()
             case Form.LINK:
                 return await self.check_link()
-            case Form.FACTOR:
+            case Form.FACTOR | Form.TOKEN:
                 return await self.challenges.check_token(
                     self.purpose, self.made.token, session_id=self.session_id
                 )

@@ -37,8 +37,21 @@ from tests.flows.conftest import (
     user_with_address,
     verify_sign_up,
 )
+from tests.identities.conftest import (
+    NATIVE_CALLBACK,
+    App,
+    environment_for,
+    provider,
+    stub,
+)
 from tests.invitations import invite
+from tests.mail.conftest import mail_environment, plain_url
+from tests.oidc.stub_provider import StubProvider
+from tests.service_pool import ServicePool
 from tests.services import Service
+from tests.smtp_server import SMTPServer
+
+__all__ = ["provider", "stub"]
 
 SECOND, THIRD, SOMEBODY = "alice@second.example.org", "alice@third.example.org", "s@example.org"
 
@@ -51,6 +64,9 @@ PASSWORD_REFUSED = (401, "invalid_credentials")
 NO_CODE = (400, "validation_failed")
 
 
+AT_PROVIDER = "/login/oidc/stub"
+PARAMETERS = {"/me/identities/stub/callback": "{identity}"}
+
 MAILED_CODE = r"[0-9]{8}"
 RECOVERY_CODE = r"(\w{6}-){3}\w{6}"
 
@@ -61,6 +77,7 @@ class Secret(Struct, frozen=True):
     token: str
     code: str = ""
     credential: dict[str, Any] = {}
+    state: str = ""
 
     @property
     def texts(self) -> list[str]:
@@ -91,7 +108,7 @@ class Kind(Struct, frozen=True):
 
 
 def answer(secret: Secret) -> dict[str, str]:
-    return {"challenge_token": secret.token, "code": secret.code}
+    return {"challenge_token": secret.token} | ({"code": secret.code} if secret.code else {})
 
 
 def signed(secret: Secret) -> dict[str, Any]:
@@ -131,6 +148,26 @@ KINDS = {
     "second factor": Kind(
         Purpose.SECOND_FACTOR,
         lambda world, secret: world.post("/login/second-factor", BY_RECOVERY_CODE | answer(secret)),
+    ),
+    "sign-up at a provider": Kind(
+        Purpose.OIDC_SIGN_UP, lambda world, secret: world.post("/signup/oidc", answer(secret))
+    ),
+    "flow": Kind(
+        None,
+        # What the provider would say is not asked for: the flow is known by its secret.
+        lambda world, secret: (
+            problem(
+                world.client.post(
+                    f"{AT_PROVIDER}/callback",
+                    json={
+                        "state": secret.state,
+                        "error": "access_denied",
+                        "flow_secret": secret.token,
+                    },
+                )
+            )
+            == (400, "provider_refused")
+        ),
     ),
     "invitation": Kind(
         None,
@@ -185,7 +222,7 @@ class Field(Struct, frozen=True, kw_only=True):
 
     def send(self, world: World, text: str, **more: Any) -> httpx.Response:
         answered = self.answers or self.takes
-        right = answer(world.secrets[answered]) if answered in CODED else {}
+        right = answer(world.secrets[answered]) if answered in ANSWERED else {}
         body = self.others | right | more | {self.name: text}
         return world.client.request(self.method, self.path, json=body, headers=self.headers(world))
 
@@ -198,6 +235,7 @@ class Field(Struct, frozen=True, kw_only=True):
 
 MAILED = ("sign-up", "address", "reauthentication")
 CODED = (*MAILED, "second factor")
+ANSWERED = (*CODED, "sign-up at a provider")
 
 
 def alices(world: World) -> dict[str, str]:
@@ -299,6 +337,35 @@ FIELDS = [
         others={"method": "totp"},
         headers=carols,
     ),
+    Field(
+        path="/signup/oidc",
+        name="challenge_token",
+        takes="sign-up at a provider",
+        refused=(CHALLENGE,),
+    ),
+    Field(
+        path="/signup/oidc",
+        name="invitation",
+        takes="invitation",
+        answers="sign-up at a provider",
+        refused=(INVITATION,),
+    ),
+    *(
+        Field(
+            path=path,
+            name="flow_secret",
+            takes="flow",
+            refused=(CHALLENGE,),
+            others={"state": "AAAA", **more},
+            headers=alices,
+        )
+        for path, more in (
+            (f"{AT_PROVIDER}/callback", {"error": "access_denied"}),
+            (f"{AT_PROVIDER}/id-token", {"id_token": "a.b.c"}),
+            ("/me/identities/stub/callback", {"error": "access_denied"}),
+            ("/me/reauthenticate/oidc/stub/callback", {"error": "access_denied"}),
+        )
+    ),
     Field(path="/me/totp/confirm", name="code", refused=(NO_CODE,), headers=carols),
     Field(
         path="/login", name="password", refused=(PASSWORD_REFUSED,), others={"username": "Bobby"}
@@ -332,8 +399,17 @@ DEVICE_FIELDS = {
     ("POST", path, "device_token")
     for path in (
         *("/login", "/login/passkey", "/signup", "/signup/email", "/signup/email/verify"),
-        *("/password-reset", "/password-reset/confirm"),
+        *("/password-reset", "/password-reset/confirm", "/signup/oidc"),
+        *("/login/oidc/{provider}/callback", "/login/oidc/{provider}/id-token"),
     )
+}
+
+# What a provider makes, and is asked about.
+OF_PROVIDERS = {
+    ("POST", "/login/oidc/{provider}/callback", "code"),
+    ("POST", "/login/oidc/{provider}/id-token", "id_token"),
+    ("POST", "/me/identities/{identity}/callback", "code"),
+    ("POST", "/me/reauthenticate/oidc/{provider}/callback", "code"),
 }
 
 # Where a secret of the user's choice is set: whatever has the form of one is welcome.
@@ -348,7 +424,17 @@ CHOSEN = {
 
 
 @pytest.fixture
-def world(service: Service, client: httpx.Client, mailboxes: Mailboxes) -> World:
+def service(services: ServicePool, module_smtp: SMTPServer, provider: StubProvider) -> Service:
+    """Return a service that mails, and at which users log in with accounts at a provider."""
+    return services.service(
+        {**mail_environment(plain_url(module_smtp)), **environment_for(provider)}
+    )
+
+
+@pytest.fixture
+def world(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, provider: StubProvider
+) -> World:
     session = user_with_address(client, mailboxes, username="Alice")
     challenge = client.put("/me/email", json={"email": SECOND}, headers=session).json()
     body = {"challenge_token": challenge["challenge_token"], "code": mailboxes.code(SECOND)}
@@ -384,6 +470,12 @@ def world(service: Service, client: httpx.Client, mailboxes: Mailboxes) -> World
             add_asked, browser(service).create(add_asked["options"])
         ),
     }
+    flow = client.post(AT_PROVIDER, json={"redirect_uri": NATIVE_CALLBACK, "client": "native"})
+    begun = flow.json()
+    secrets["flow"] = Secret(begun["flow_secret"], state=begun["state"])
+    app = App(client=client, provider=provider, is_native=True)
+    needed = app.log_in("8")
+    secrets["sign-up at a provider"] = Secret(needed.json()["challenge_token"])
     return World(client, session, bearer(bobby["token"]), carol, secrets)
 
 
@@ -494,7 +586,11 @@ def test_the_table_has_every_field_of_the_document_that_takes_a_secret(
                         for word in ("token", "code", "password", "secret", "invitation")
                     ):
                         found.add((method.upper(), path, name))
-    assert found == {each.id for each in FIELDS} | DEVICE_FIELDS | CHOSEN
+    fields = {
+        (method, path.replace("stub", PARAMETERS.get(path, "{provider}")), name)
+        for method, path, name in (each.id for each in FIELDS)
+    }
+    assert found == fields | DEVICE_FIELDS | CHOSEN | OF_PROVIDERS
 
 
 def schemas_in(schema: object) -> list[str]:

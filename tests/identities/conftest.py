@@ -10,7 +10,7 @@ import pytest
 from msgspec import Struct
 
 from tests.factories import bearer
-from tests.oidc.stub_provider import TOKEN, StubProvider, running_provider
+from tests.oidc.stub_provider import TOKEN, StubProvider, running_stub
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 
@@ -129,7 +129,7 @@ def url_of(response: httpx.Response) -> httpx.URL:
 @pytest.fixture(scope="session")
 def stub() -> Iterator[StubProvider]:
     """Return a provider that tests share."""
-    with running_provider() as provider:
+    with running_stub() as provider:
         yield provider
 
 

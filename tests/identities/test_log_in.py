@@ -25,7 +25,7 @@ from tests.identities.conftest import (
     session_of,
     url_of,
 )
-from tests.oidc.stub_provider import CLIENT_SECRET, StubProvider, running_provider
+from tests.oidc.stub_provider import CLIENT_SECRET, StubProvider, running_stub
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 
@@ -159,7 +159,7 @@ def test_an_error_that_is_no_name_is_not_repeated(app: App, service: Service) ->
 
 def test_an_account_is_known_by_issuer_and_subject(app: App, services: ServicePool) -> None:
     first = app.sign_up().json()["user"]["id"]
-    with running_provider() as another:
+    with running_stub() as another:
         moved = services.service({**NO_LIMITS, **environment_for(another)})
         with moved.client() as client:
             app = App(client=client, provider=another)

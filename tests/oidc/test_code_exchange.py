@@ -1,9 +1,9 @@
 from __future__ import annotations
-import pytest
-from service.auth.errors import InvalidCredentials, ProviderUnavailable
+
 from service.auth.oidc.client import ProviderClient
-from tests.oidc.conftest import FLOW, NONCE
+from tests.oidc.conftest import FLOW
 from tests.oidc.stub_provider import StubProvider
+
 
 async def test_a_code_proves_an_account(stub: StubProvider, client: ProviderClient) -> None:
     url = await client.authorization_url(FLOW)
