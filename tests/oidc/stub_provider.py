@@ -7,6 +7,7 @@ those that replace the usual ones, by path; the tables of its documents can be c
 from __future__ import annotations
 
 import secrets
+import ssl
 import time
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, Key, RSAKey
+from joserfc.jws import JWSRegistry
 from msgspec import Struct
 
 from tests.oidc.stub_server import Answer, Request, StubServer
@@ -34,6 +36,15 @@ CLIENT_SECRET = "a secret of the client"
 FORM = "application/x-www-form-urlencoded"
 
 
+class _Registry(JWSRegistry):
+    """Signs whatever header there is, by whatever algorithm."""
+
+    max_header_length = 64 * 1024
+
+    def __init__(self) -> None:
+        super().__init__(algorithms=list(self.algorithms), strict_check_header=False)
+
+
 class Grant(Struct, kw_only=True):
     """What a code stands for: claims of an ID token, or the user of a GitHub."""
 
@@ -45,8 +56,8 @@ class Grant(Struct, kw_only=True):
 class StubProvider:
     """A provider whose issuer is its address."""
 
-    def __init__(self) -> None:
-        self._server = StubServer(self._answer_to)
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._server = StubServer(self._answer_to, tls)
         self.url = self._server.url
         self.issuer = self.url
         self.start, self.close = self._server.start, self._server.close
@@ -110,8 +121,7 @@ class StubProvider:
 
     def signed(self, claims: dict[str, Any]) -> str:
         """Return a token with the header and by the key of the moment."""
-        algorithms = [self.header["alg"]]
-        return jwt.encode(self.header, claims, self.key, algorithms=algorithms, default_type=None)
+        return jwt.encode(self.header, claims, self.key, registry=_Registry(), default_type=None)
 
     def rotate(self, key: Key, *, alg: str = "RS256", kid: str = "second") -> None:
         """Sign by another key from now on, which is published beside the others."""
@@ -183,9 +193,9 @@ class StubProvider:
 
 
 @contextmanager
-def running_stub() -> Iterator[StubProvider]:
-    """Run a provider."""
-    provider = StubProvider()
+def running_stub(tls: ssl.SSLContext | None = None) -> Iterator[StubProvider]:
+    """Run a provider; with ``tls`` it is ``https://localhost``."""
+    provider = StubProvider(tls)
     provider.start()
     try:
         yield provider

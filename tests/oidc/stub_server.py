@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from urllib.parse import parse_qsl
@@ -26,7 +28,8 @@ class Request(Struct, frozen=True, kw_only=True):
 class Answer(Struct, kw_only=True):
     """An answer: a document, or a text as it is.
 
-    ``held_until``: the answer comes once this is set. ``drips``: it comes byte by byte, for ever.
+    ``held_until``: the answer comes once this is set. ``delay``: it comes so many seconds later.
+    ``drips``: it comes byte by byte, for ever.
     """
 
     document: object = None
@@ -34,6 +37,7 @@ class Answer(Struct, kw_only=True):
     status: int = 200
     headers: dict[str, str] = {}
     held_until: Event | None = None
+    delay: float = 0
     drips: bool = False
 
     @property
@@ -46,11 +50,19 @@ class Answer(Struct, kw_only=True):
 class StubServer:
     """A server that answers as ``answer_to`` says, in a thread for each connection."""
 
-    def __init__(self, answer_to: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self, answer_to: Callable[[Request], Answer], tls: ssl.SSLContext | None = None
+    ) -> None:
         handler = type("Handler", (_Handler,), {"answer_to": staticmethod(answer_to)})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            # A handshake that fails is not to end the thread that accepts connections.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+            self.url = f"https://localhost:{self._server.server_port}"
 
     def start(self) -> None:
         self._thread.start()
@@ -71,6 +83,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._respond(self.rfile.read(int(self.headers["content-length"])).decode())
 
+    def handle(self) -> None:
+        with suppress(OSError):
+            super().handle()
+
     def log_message(self, *args: object) -> None:
         """Nothing: tests look at the requests."""
 
@@ -84,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.answer_to(request)
         if answer.held_until is not None:
             answer.held_until.wait(PATIENCE)
+        time.sleep(answer.delay)
         try:
             self._send(answer)
         except OSError:
