@@ -16,7 +16,10 @@ import Provider from "oidc-provider";
 
 import { page } from "./pages.mjs";
 
-const cookies = { keys: [randomBytes(32).toString("base64url")] };
+// Browsers send cookies to all ports of a host: those of two providers need names of their own.
+const id = randomBytes(8).toString("hex");
+const names = { session: `${id}.session`, interaction: `${id}.interaction`, resume: `${id}.resume` };
+const cookies = { names, keys: [randomBytes(32).toString("base64url")] };
 const refusal = { error: "access_denied", error_description: "<b>The user refused.</b>" };
 
 function newKey() {
