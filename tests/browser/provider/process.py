@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import select
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class Provider:
 
 
 @contextmanager
-def provider_for(*clients: dict[str, object]) -> Iterator[Provider]:
+def provider_for(*clients: Mapping[str, object]) -> Iterator[Provider]:
     """Run a provider with these clients."""
     process = subprocess.Popen(
         ["node", HERE / "provider.mjs"],
