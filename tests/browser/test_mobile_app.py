@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, expect
 from webauthn.helpers import bytes_to_base64url
 
 from tests.browser.provider.process import Provider, answer, consent, provider_for
@@ -109,17 +109,17 @@ def test_who_cancels_is_told_so(service: Service, profile: BrowserContext) -> No
 def test_one_logs_in_by_the_id_token_of_an_sdk(
     service: Service, provider: Provider, profile: BrowserContext
 ) -> None:
-    page = profile.new_page()
     for lines in (["the provider suggests: jane"], []):
         with app(service, "--sdk", "corp") as running_app:
-            token = id_token(page, provider, running_app.said("nonce for the SDK:"))
+            token = id_token(profile, provider, running_app.said("nonce for the SDK:"))
             ended = running_app.ended(f"{token}\njane\n")
             assert ended == [*lines, "logged in, on Jane's phone", "ended with 0"]
 
 
-def id_token(page: Page, provider: Provider, nonce: str) -> str:
+def id_token(profile: BrowserContext, provider: Provider, nonce: str) -> str:
     """Return what the SDK of a provider returns, which is a client of its own."""
-    page.context.clear_cookies()
+    profile.clear_cookies()
+    page = profile.new_page()
     verifier = secrets.token_urlsafe(32)
     sent = {
         "client_id": "sdk",

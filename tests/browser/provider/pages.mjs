@@ -12,9 +12,11 @@ export function page(title, text, fields = [], buttons = []) {
 <meta charset="utf-8">
 <title>${escaped(title)}</title>
 <link rel="icon" href="data:,">
+<main id="provider">
 <h1>${escaped(title)}</h1>
 <p>${escaped(text)}</p>
 <form method="post">${inputs.join("")} ${answers.join(" ")}</form>
+</main>
 </html>
 `;
 }

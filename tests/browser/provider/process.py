@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 from tests.services import PATIENCE
 
@@ -31,7 +31,7 @@ class Provider:
         answered, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
         assert answered, "the provider does not answer"
         self.issuer = self._process.stdout.readline().strip()
-        assert self.issuer, "the provider has ended"
+        assert self.issuer.startswith("http://127.0.0.1:"), f"no issuer: {self.issuer!r}"
 
     def rotate_key(self) -> None:
         """Sign with a new key from now on; the former one is no longer published."""
@@ -57,15 +57,20 @@ def provider_for(*clients: Mapping[str, object]) -> Iterator[Provider]:
             process.wait(PATIENCE)
 
 
+def name_field(page: Page) -> Locator:
+    """Return the field of the provider's form for log-in."""
+    return page.locator("#provider").get_by_label("name")
+
+
 def give_name(page: Page, name: str) -> None:
     """Log in at the provider, on whose page the browser is."""
-    page.get_by_label("name").fill(name)
-    page.get_by_role("button", name="Log in").click()
+    name_field(page).fill(name)
+    answer(page, "Log in")
 
 
 def answer(page: Page, button: str) -> None:
     """Press a button of the provider's page."""
-    page.get_by_role("button", name=button, exact=True).click()
+    page.locator("#provider").get_by_role("button", name=button, exact=True).click()
 
 
 def consent(page: Page, name: str) -> None:

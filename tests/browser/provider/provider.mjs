@@ -16,6 +16,9 @@ import Provider from "oidc-provider";
 
 import { page } from "./pages.mjs";
 
+// oidc-provider has notices for its operator, which are no answers.
+console.info = console.warn;
+
 // Browsers send cookies to all ports of a host: those of two providers need names of their own.
 const id = randomBytes(8).toString("hex");
 const names = { session: `${id}.session`, interaction: `${id}.interaction`, resume: `${id}.resume` };

@@ -101,7 +101,10 @@ def page(profile: BrowserContext, spa: SPAServer, client: httpx.Client) -> Itera
 
 
 def greeted(page: Page, username: str) -> None:
-    expect(page.locator("#greeting")).to_have_text(f"Hello, {username}")
+    greeting = page.locator("#greeting")
+    expect(greeting).to_have_text(f"Hello, {username}")
+    # Who was logged in before is still in the page, hidden.
+    expect(greeting).to_be_visible()
 
 
 def sign_up_at(page: Page, provider: str = "Corp", name: str = "alice") -> None:
