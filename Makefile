@@ -39,7 +39,7 @@ test: $(VENV)/development.installed  ## Run the tests
 test-pgbouncer: $(VENV)/development.installed  ## Run the tests that need Debian's package pgbouncer
 	$(BIN)/pytest --override-ini addopts=-ra tests/pgbouncer
 
-test-browser: $(VENV)/development.installed  ## Run the tests that need Debian's package chromium
+test-browser: $(VENV)/development.installed tests/browser/provider/node_modules/installed  ## Run the tests that need Debian's package chromium, and Node 20
 	$(BIN)/pytest --override-ini addopts=-ra tests/browser
 
 test-proxies: $(VENV)/development.installed  ## Run the tests that need Debian's packages caddy and nginx-light
@@ -123,7 +123,8 @@ lock: $(VENV)/development.installed  ## Lock the newest versions that pyproject.
 	$(MAKE) sbom
 
 clean:  ## Remove the virtual environment and caches; keep the data in .ostiary
-	rm -rf $(VENV) $(CLIENTS) tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(CLIENTS) tests/clients/node_modules tests/browser/provider/node_modules \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 openapi/lint/node_modules/installed: openapi/lint/package.json openapi/lint/package-lock.json openapi/lint/.npmrc
 	cd openapi/lint && npm ci --silent --ignore-scripts
@@ -158,6 +159,6 @@ $(CLIENTS)/installed: requirements/clients.txt | $(BIN)/python
 		-r requirements/clients.txt
 	touch $@
 
-tests/clients/node_modules/installed: tests/clients/package-lock.json tests/clients/.npmrc
-	cd tests/clients && npm ci --silent --ignore-scripts
+tests/%/node_modules/installed: tests/%/package-lock.json tests/%/.npmrc
+	cd tests/$* && npm ci --silent --ignore-scripts
 	touch $@

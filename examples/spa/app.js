@@ -1,30 +1,27 @@
-// A single-page app on Ostiary: sign up, log in with or without a second factor or by passkey, who
-// am I, a forgotten password, the e-mail address, factors, devices, log out. No build, no library.
+// A single-page app on Ostiary: sign up, log in with or without a second factor, by passkey or at a
+// provider, who am I, a forgotten password, the e-mail address, factors, linked accounts, devices,
+// log out. No build, no library.
 //
 // The fragment of the address names the view. Mails lead to `#reset=…`, `#undo=…` and
-// `#invitation=…`, with the token of a link: a fragment is sent to no server.
+// `#invitation=…`, with the token of a link; `#…&callback=…` has what a provider has sent. A fragment
+// is sent to no server.
 
 import "./log-in.js";
-import { Problem, call } from "./service.js";
-import { showSignedIn } from "./signed-in.js";
-import { element, setInvitation, show, showSignedOut, showStatus } from "./views.js";
-
-/** Show whether somebody is logged in: whether a cookie is there, only the service can tell. */
-async function showAccount() {
-  try {
-    await showSignedIn(await call("GET", "/me"));
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    showSignedOut(problem.code === "not_authenticated" ? "" : problem.message);
-  }
-}
+import { comeBack } from "./provider-log-in.js";
+import { showAccount } from "./signed-in.js";
+import { element, setInvitation, show, showStatus } from "./views.js";
 
 /**
  * Show the view that the fragment names. A link of a mail is only shown: programs that look for
  * malicious pages open it too, so that nothing may happen before the form is submitted.
  */
 async function showView() {
-  const [name, token = ""] = location.hash.slice(1).split("=");
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  if (parameters.has("callback")) {
+    await comeBack(parameters);
+    return;
+  }
+  const [[name, token] = ["", ""]] = parameters;
   showStatus("");
   if (name === "reset" || name === "undo") {
     show(name);
@@ -37,4 +34,6 @@ async function showView() {
 }
 
 addEventListener("hashchange", showView);
+// Who comes back to a page that the browser has kept sees who is logged in now.
+addEventListener("pageshow", (event) => event.persisted && showView());
 await showView();

@@ -1,4 +1,5 @@
-// Whatever opens a session: sign-up, log-in by password or passkey, a new password by a link.
+// Whatever opens a session: sign-up, log-in by password or passkey, a new password by a link. Log-in
+// at a provider is in provider-log-in.js.
 
 import { beginCeremony, canUsePasskeys, usePasskey } from "./passkeys.js";
 import { askForProof, onProof } from "./proofs.js";
@@ -21,15 +22,14 @@ import {
 let statusAfterwards = "";
 
 /** Let a form send its fields to an endpoint that opens a session. */
-function openSessionOnSubmit(form, path, status = "") {
+export function openSessionOnSubmit(form, path, status = "") {
   onSubmit(form, async (fields) => {
     let opened;
     try {
       opened = await call("POST", path, fields);
     } catch (problem) {
       if (problem.code !== "second_factor_required") throw problem;
-      statusAfterwards = status;
-      askForSecondFactor(problem.json);
+      askForSecondFactor(problem.json, status);
       return;
     }
     setInvitation();
@@ -38,7 +38,8 @@ function openSessionOnSubmit(form, path, status = "") {
 }
 
 /** The first proof was right: ask for the second one. The link of a reset is used up by now. */
-function askForSecondFactor(question) {
+export function askForSecondFactor(question, status = "") {
+  statusAfterwards = status;
   removeFragment();
   show("second-factor");
   const isPossible = askForProof(element("complete-log-in"), question);

@@ -1,6 +1,8 @@
 // The view of who is logged in: their name, address and devices. Factors are in security.js.
 
+import { showIdentities } from "./identities.js";
 import { signalUser } from "./passkeys.js";
+import { nameOf } from "./providers.js";
 import { showSecurity } from "./security.js";
 import { Problem, call } from "./service.js";
 import { withStepUp } from "./step-up.js";
@@ -27,13 +29,23 @@ const METHODS = {
   reset: "link by mail",
 };
 
+/** Show whether somebody is logged in: whether a cookie is there, only the service can tell. */
+export async function showAccount(status = "") {
+  try {
+    await showSignedIn(await call("GET", "/me"), status);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    showSignedOut(problem.code === "not_authenticated" ? status : problem.message);
+  }
+}
+
 export async function showSignedIn({ user }, status = "") {
   removeFragment();
   showUser(user);
   show("signed-in");
   showStatus(status);
   try {
-    await Promise.all([listDevices(), showSecurity()]);
+    await Promise.all([listDevices(), showSecurity(), showIdentities()]);
   } catch (problem) {
     // The form that opened the session, where its problems are shown, is out of sight.
     if (!(problem instanceof Problem) || problem.code === "not_authenticated") throw problem;
@@ -42,7 +54,7 @@ export async function showSignedIn({ user }, status = "") {
 }
 
 function showUser({ username, email, email_verified_at }) {
-  element("greeting").textContent = `Hello, ${username ?? email}`;
+  element("greeting").textContent = `Hello, ${username ?? email ?? "you"}`;
   const none = "None. With one, you can log in by it, and choose a new password if you forget it.";
   const unverified = email_verified_at === null ? " (not verified)" : "";
   element("email").textContent = email === null ? none : email + unverified;
@@ -111,12 +123,14 @@ async function listDevices() {
   element("end-others").disabled = rows.length < 2;
 }
 
+const nameOfMethod = (method) => METHODS[method] ?? nameOf(method.replace(/^oidc:/, ""));
+
 // Changes of factors end other sessions.
 element("signed-in").addEventListener("factors-changed", listDevices);
 
 function deviceRow(session) {
   const name = session.device_name ?? session.user_agent ?? "unknown";
-  const methods = session.methods.map(({ method }) => METHODS[method] ?? method);
+  const methods = session.methods.map(({ method }) => nameOfMethod(method));
   const texts = [name, session.address ?? "unknown", asText(session.created_at), methods.join(", ")];
   const logOut = async () => {
     await withStepUp(() => call("DELETE", `/sessions/${session.id}`));

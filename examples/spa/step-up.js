@@ -2,11 +2,25 @@
 
 import { beginCeremony } from "./passkeys.js";
 import { askForProof, onProof } from "./proofs.js";
+import { PROVIDERS, leaveFor } from "./providers.js";
 import { Problem, call } from "./service.js";
 import { clearProblem, element } from "./views.js";
 
 const dialog = element("step-up");
 const form = element("reauthenticate");
+
+for (const [provider, name] of Object.entries(PROVIDERS)) {
+  const method = `oidc:${provider}`;
+  const radio = document.createElement("input");
+  Object.assign(radio, { type: "radio", name: "method", value: method });
+  const label = document.createElement("label");
+  label.append(radio, ` your account at ${name}`);
+  form.querySelector(".methods").append(label);
+  const part = document.createElement("fieldset");
+  part.dataset.method = method;
+  part.append(`You log in at ${name} once more, and come back here.`);
+  form.querySelector("button").before(part);
+}
 
 /** Do what needs a recent proof of the user; where that is missing, ask for it, and do it again. */
 export async function withStepUp(work) {
@@ -42,6 +56,11 @@ async function reauthenticate() {
 }
 
 onProof(form, async (body) => {
+  const [, provider] = body.method.split("oidc:");
+  if (provider !== undefined) {
+    await leaveFor(provider, "reauthenticate");
+    return;
+  }
   try {
     await call("POST", "/me/reauthenticate", body);
   } catch (problem) {

@@ -38,6 +38,9 @@ export function setInvitation(token = "") {
   for (const input of document.querySelectorAll('[name="invitation"]')) input.value = token;
 }
 
+/** Return the token of an invitation that the forms for sign-up send, or an empty string. */
+export const invitation = () => document.querySelector('[name="invitation"]').value;
+
 /** Return a time as the user writes it. */
 export const asText = (time) => new Date(time).toLocaleString();
 
@@ -86,10 +89,15 @@ function textOf(form, problem, messages) {
   // Where the form, or the part in use, knows better what the problem means, it says so.
   const attribute = `data-${problem.code.replaceAll("_", "-")}`;
   const part = form.querySelector(`fieldset[${attribute}]:enabled`) ?? form;
+  return textFor(problem, { [problem.code]: part.getAttribute(attribute) });
+}
+
+/** Return what to say about a problem: by its code, where there is a text for it. */
+export function textFor(problem, texts = {}) {
   const seconds = Number(problem.retryAfter);
   const wait = seconds < 120 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`;
   const later = problem.retryAfter ? ` Try again in ${wait}.` : "";
-  return (part.getAttribute(attribute) ?? TEXTS[problem.code] ?? problem.message) + later;
+  return (texts[problem.code] ?? TEXTS[problem.code] ?? problem.message) + later;
 }
 
 // Of problems whose `detail` speaks to the developer of a page, not to its user.

@@ -14,6 +14,7 @@ from litestar.params import FromPath
 from litestar.response import File
 from swagger_ui_bundle import swagger_ui_path
 
+from service.api.docs_callback_page import CALLBACK_PAGE, CALLBACK_SCRIPT
 from service.api.docs_page import PAGE, PAGE_FILES, PAGE_POLICY, PAGE_SCRIPT, PAGE_STYLE
 from service.api.http.response_headers import set_content_policy
 from service.api.http.state import state_of
@@ -45,6 +46,17 @@ class DocsController(Controller):
     async def get_page_style(self) -> str:
         """Return the style that is added to that of Swagger UI."""
         return PAGE_STYLE
+
+    @get("/docs/callback", media_type=MediaType.HTML)
+    async def get_callback_page(self, request: Request[Any, Any, Any]) -> Response[str]:
+        """Return the page that shows what a provider has answered."""
+        set_content_policy(request.scope, PAGE_POLICY)
+        return Response(CALLBACK_PAGE, headers={"Cross-Origin-Opener-Policy": "same-origin"})
+
+    @get("/docs/callback.js", media_type="text/javascript")
+    async def get_callback_script(self) -> str:
+        """Return the script that shows it."""
+        return CALLBACK_SCRIPT
 
     @get("/docs/{name:str}")
     async def get_page_file(self, name: FromPath[str]) -> File:

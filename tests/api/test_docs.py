@@ -271,6 +271,8 @@ def test_the_examples_of_fields_work(client: httpx.Client) -> None:
         ("/docs", "text/html"),
         ("/docs/page.js", "text/javascript"),
         ("/docs/page.css", "text/css"),
+        ("/docs/callback", "text/html"),
+        ("/docs/callback.js", "text/javascript"),
         ("/docs/swagger-ui-bundle.js", "text/javascript"),
         ("/docs/swagger-ui.css", "text/css"),
     ],
@@ -284,8 +286,9 @@ def test_the_page_and_its_files_are_served_locally(
     assert "attachment" not in response.headers.get("content-disposition", "")
 
 
-def test_the_page_loads_nothing_from_other_hosts(client: httpx.Client) -> None:
-    response = client.get("/docs")
+@pytest.mark.parametrize("path", ["/docs", "/docs/callback"])
+def test_the_page_loads_nothing_from_other_hosts(client: httpx.Client, path: str) -> None:
+    response = client.get(path)
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self';" in policy
     assert "http" not in policy
@@ -312,8 +315,9 @@ def test_options_lists_the_methods_of_a_path(client: httpx.Client, path: str) ->
     assert set(client.patch(path).headers["allow"].split(", ")) == expected
 
 
-def test_the_page_shares_its_window_with_no_other(client: httpx.Client) -> None:
-    assert client.get("/docs").headers["cross-origin-opener-policy"] == "same-origin"
+@pytest.mark.parametrize("path", ["/docs", "/docs/callback"])
+def test_the_page_shares_its_window_with_no_other(client: httpx.Client, path: str) -> None:
+    assert client.get(path).headers["cross-origin-opener-policy"] == "same-origin"
 
 
 def test_no_secret_is_sent_in_a_url() -> None:

@@ -22,7 +22,10 @@ from tests.services import Service
 DOCUMENT = json.loads(
     (Path(__file__).parents[2] / "openapi" / "openapi.json").read_text(encoding="utf-8")
 )
-PAGES = ("/openapi.json", "/docs", "/docs/page.js", "/docs/page.css", "/docs/swagger-ui.css")
+PAGES = (
+    *("/openapi.json", "/docs", "/docs/page.js", "/docs/page.css", "/docs/swagger-ui.css"),
+    *("/docs/callback", "/docs/callback.js"),
+)
 GET_PATHS = [*(path for path, each in DOCUMENT["paths"].items() if "get" in each), *PAGES]
 
 # Differ from one response to the next.

@@ -246,7 +246,7 @@ OPEN = {
     ("POST", "/logout"),
     *(("POST", "/signup"), ("POST", "/login"), ("GET", "/healthz"), ("GET", "/readyz")),
     *(("GET", "/openapi.json"), ("GET", "/docs"), ("GET", "/docs/page.js")),
-    ("GET", "/docs/page.css"),
+    *(("GET", "/docs/page.css"), ("GET", "/docs/callback"), ("GET", "/docs/callback.js")),
     *(("POST", "/signup/email"), ("POST", "/signup/email/verify"), ("POST", "/undo")),
     *(("POST", "/login/second-factor"), ("POST", "/login/passkey")),
     ("POST", "/login/passkey/options"),
