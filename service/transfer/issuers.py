@@ -31,12 +31,17 @@ _GITHUB_ID = re.compile(r"[1-9][0-9]*\Z")
 
 def require_issuer(issuer: str) -> None:
     """Raise `RowRejected` for what is no issuer (OpenID Connect Core, section 2)."""
+    if mistake := mistake_in_issuer(issuer):
+        raise RowRejected(f"its issuer {mistake}")
+
+
+def mistake_in_issuer(issuer: str) -> str | None:
+    """Return why a text is no issuer, to follow the word; ``None`` if it is one."""
     if len(issuer) > MAX_ISSUER:
-        raise RowRejected(f"its issuer is longer than {MAX_ISSUER} characters")
+        return f"is longer than {MAX_ISSUER} characters"
     if not _is_issuer(issuer):
-        raise RowRejected(
-            "its issuer is not an https URL without user, query and fragment (http: loopback only)"
-        )
+        return "is not an https URL without user, query and fragment (http: loopback only)"
+    return None
 
 
 def _is_issuer(issuer: str) -> bool:

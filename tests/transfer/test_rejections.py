@@ -56,9 +56,19 @@ CODE = {"hash": "ab" * 32}
 ID = str(UUID(int=1))
 
 BAD_ISSUERS = [
-    *("", "accounts.google.com", "google", "http://accounts.google.com", "ftp://accounts.google.com"),
+    *(
+        "",
+        "accounts.google.com",
+        "google",
+        "http://accounts.google.com",
+        "ftp://accounts.google.com",
+    ),
     *("HTTPS://accounts.google.com", "https:accounts.google.com", "https://", "https:///path"),
-    *("https://accounts.google.com?a=b", "https://accounts.google.com#", "https://b\u00fccher.example"),
+    *(
+        "https://accounts.google.com?a=b",
+        "https://accounts.google.com#",
+        "https://b\u00fccher.example",
+    ),
     *("https://user@accounts.google.com", "https://accounts.google.com:port", "https://[::1"),
     *("https://accounts.google.com:65536", "https://accounts.google.com:0", " https://a.example"),
     *("https://a.example ", "https://a.example\n", "https://a.example\0", "javascript:alert(1)"),
@@ -124,12 +134,15 @@ BAD_ROWS: list[tuple[Any, str]] = [
     (user(identities=[identity("")]), "its subject has not 1 to 255 characters"),
     (user(identities=[identity("x" * 256)]), "its subject has not 1 to 255 characters"),
     (user(identities=[identity("nul\0")]), "its subject has a character that PostgreSQL cannot"),
-    (user(identities=[identity(issuer=7)]), "expected `str`, got `int`"),
+    (user(identities=[{"issuer": 7, "subject": "42"}]), "expected `str`, got `int`"),
     (user(identities=[{"subject": "42"}]), "missing required field `issuer`"),
     (user(identities=[{"issuer": ISSUER}]), "missing required field `subject`"),
     (user(identities=[identity(email="a@b.example")]), "unknown field `email`"),
     (user(identities=[identity(), identity()]), "it has an identity twice"),
-    (user(identities=[identity("octocat", "https://github.com")]), "number of an account at GitHub"),
+    (
+        user(identities=[identity("octocat", "https://github.com")]),
+        "number of an account at GitHub",
+    ),
     (user(identities=[identity("042", "https://github.com")]), "number of an account at GitHub"),
     (user(identities=[identity(last_used_at="2999-01-01T00:00:00Z")]), "is in the future"),
     (user(identities=[identity(str(each)) for each in range(101)]), "of length <= 100"),
@@ -238,7 +251,9 @@ def test_an_identity_of_another_user_rejects_the_whole_row(database_url: str) ->
         imported = import_file(database_url, file_of(*rows))
         assert imported.counts.new == new
         assert imported.rejected == {3: f"another user has its identity at {ISSUER}"}
-    owners = fetch(database_url, "SELECT CAST(user_id AS text) AS id, issuer, subject FROM identity")
+    owners = fetch(
+        database_url, "SELECT CAST(user_id AS text) AS id, issuer, subject FROM identity"
+    )
     assert {(row["id"], row["issuer"], row["subject"]) for row in owners} == {
         (row["id"], each["issuer"], each["subject"])
         for row in (rows[0], rows[2], rows[3])

@@ -56,9 +56,7 @@ def _records(users: Iterable[tuple[int, LoadedUser]]) -> dict[str, list[tuple[An
         own = [getattr(user, name) for name in USER_FIELDS]
         tables["loaded_user"].append((number, *own))
         tables["loaded_key"] += [(number, *_fields(each)) for each in user.keys]
-        tables["loaded_identity"] += [
-            (number, user.id, *_fields(each)) for each in user.identities
-        ]
+        tables["loaded_identity"] += [(number, user.id, *_fields(each)) for each in user.identities]
         if user.totp is not None:
             tables["loaded_totp"].append((number, user.id, *_fields(user.totp)))
         tables["loaded_passkey"] += [(number, user.id, *_fields(each)) for each in user.passkeys]
