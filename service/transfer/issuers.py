@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from service.transfer.rejections import RowRejected, require_storable
+from service.transfer.rejections import RowRejected
 
 GITHUB = "https://github.com"
 
@@ -26,6 +26,7 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 # What a URL has (RFC 3986, section 2), but for a query and a fragment.
 _PLAIN_URL = re.compile(r"https?://[\w.~:/\[\]@!$&'()*+,;=%-]+\Z", re.ASCII)
+_SUBJECT = re.compile(rf"[\x20-\x7e]{{1,{MAX_SUBJECT}}}\Z")
 _GITHUB_ID = re.compile(r"[1-9][0-9]*\Z")
 
 
@@ -58,8 +59,7 @@ def _is_issuer(issuer: str) -> bool:
 
 def require_subject(issuer: str, subject: str) -> None:
     """Raise `RowRejected` for what no account of an issuer has for its subject."""
-    require_storable(subject, "subject")
-    if not 1 <= len(subject) <= MAX_SUBJECT:
-        raise RowRejected(f"its subject has not 1 to {MAX_SUBJECT} characters")
+    if not _SUBJECT.match(subject):
+        raise RowRejected(f"its subject has not 1 to {MAX_SUBJECT} printable ASCII characters")
     if issuer == GITHUB and not _GITHUB_ID.match(subject):
         raise RowRejected("its subject is not the number of an account at GitHub")

@@ -123,7 +123,8 @@ def test_an_issuer_that_is_none_is_refused(database_url: str, option: str, reaso
     ("key", "reason"),
     [
         (("github:octocat", None, "u1alice"), "is not the number of an account at GitHub"),
-        (("google:" + "4" * 256, None, "u1alice"), "its subject has not 1 to 255 characters"),
+        (("google:" + "4" * 256, None, "u1alice"), "its subject has not 1 to 255 printable ASCII"),
+        (("google:b\u00fccher", None, "u1alice"), "its subject has not 1 to 255 printable ASCII"),
         (("google:42", HASH, "u1alice"), "it has a password"),
     ],
 )

@@ -126,7 +126,7 @@ WITH u AS (INSERT INTO "user" (id) VALUES ('00000000-0000-0000-0000-000000000001
 INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme, created_at)
 SELECT provider, name, id, name, password, password, '2020-01-01T00:00:00Z'
 FROM u, (VALUES ('google', '42', NULL), ('google', '43', 'kept'),
-                ('google', repeat('4', 256), NULL),
+                ('google', repeat('4', 256), NULL), ('google', 'b\u00fccher', NULL),
                 ('github', '42', NULL), ('github', 'octocat', NULL), ('github', '042', NULL),
                 ('apple', '001.a.1', NULL), ('gitlab', '42', NULL), ('azure_ad', '42', NULL),
                 ('username', 'google', NULL)) AS made (provider, name, password)

@@ -77,7 +77,7 @@ def keys(draw: st.DrawFn, number: int) -> list[dict[str, Any]]:
     return sorted(made, key=lambda each: (each["created_at"], each["provider"]))
 
 
-SUBJECTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=240)
+SUBJECTS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=240)
 
 
 @st.composite

@@ -17,12 +17,12 @@ ISSUERS = """
         ('apple', 'https://appleid.apple.com')) AS known (provider, issuer)
 """
 
-# What is longer, or no number at GitHub, is the subject of no account.
+# What is longer, not of ASCII, or no number at GitHub, is the subject of no account.
 ADD_IDENTITIES = f"""
 INSERT INTO identity (id, user_id, issuer, subject, created_at)
 SELECT gen_random_uuid(), user_id, issuer, name, created_at
 FROM key JOIN {ISSUERS} USING (provider)
-WHERE password_hash IS NULL AND length(name) BETWEEN 1 AND 255
+WHERE password_hash IS NULL AND name ~ '^[ -~]{1, 255}$'
   AND (provider <> 'github' OR name ~ '^[1-9][0-9]*$')
 ON CONFLICT DO NOTHING
 """  # noqa: S608
