@@ -14,6 +14,7 @@ from service.api.factors.answers import CodeText
 from service.api.http.client_address import ClientAddresses
 from service.api.http.device_cookie import DeviceCookie
 from service.api.http.entrance import Entrance
+from service.api.http.flow_cookie import FlowCookie
 from service.api.http.instrumentation import Instrumentation
 from service.api.http.json_response import JSONResponse
 from service.api.http.own_cookies import OwnCookies
@@ -140,6 +141,7 @@ def api_state(settings: Settings, services: Services) -> APIState:
         device_cookie=DeviceCookie(
             settings.devices, samesite=settings.cookies.samesite, secure=settings.is_production
         ),
+        flow_cookie=FlowCookie(samesite=settings.cookies.samesite, secure=settings.is_production),
         own_cookies=OwnCookies([settings.cookies.name, settings.devices.cookie_name]),
         client_addresses=ClientAddresses(settings.http),
         field_parsers=field_parsers(settings),

@@ -36,9 +36,17 @@ from service.auth.factors.renewals import RecoveryCodeRenewals
 from service.auth.factors.second_factors import SecondFactors
 from service.auth.first_passwords import FirstPasswords
 from service.auth.hashing.hasher import Hasher
+from service.auth.identities.flow_states import FlowStates
+from service.auth.identities.flows import Flows
+from service.auth.identities.links import IdentityLinks
+from service.auth.identities.log_ins import IdentityLogIns
+from service.auth.identities.reauthentication import IdentityReauthentication
+from service.auth.identities.sign_ups import IdentitySignUps
 from service.auth.keys import Keys
+from service.auth.log_in_records import LogInRecords
 from service.auth.mail_limits import MailLimits
 from service.auth.notices import Notices
+from service.auth.oidc.providers import Providers
 from service.auth.outbox import Outbox
 from service.auth.password_changes import PasswordChanges
 from service.auth.password_removals import PasswordRemovals
@@ -76,6 +84,17 @@ class PasskeyServices(Struct, frozen=True, kw_only=True):
     log_ins: PasskeyLogIns
 
 
+class IdentityServices(Struct, frozen=True, kw_only=True):
+    """The services of identities, at the providers in the settings."""
+
+    providers: Providers
+    flows: Flows
+    log_ins: IdentityLogIns
+    sign_ups: IdentitySignUps
+    links: IdentityLinks
+    reauthentication: IdentityReauthentication
+
+
 class Services(Struct, frozen=True, kw_only=True):
     """The services of one process."""
 
@@ -94,6 +113,7 @@ class Services(Struct, frozen=True, kw_only=True):
     authenticator_apps: AuthenticatorApps
     recovery_code_renewals: RecoveryCodeRenewals
     passkeys: PasskeyServices | None
+    identities: IdentityServices
     emails: Emails
     email_sign_ups: EmailSignUps
     password_resets: PasswordResets
@@ -158,17 +178,18 @@ async def open_services(
     admissions = Admissions(database, settings.sign_ups.sign_up)
     username_holds = UsernameHolds(settings.usernames.username_hold)
     step_up = StepUp(
-        *(database, factors, settings.reauthentication_period),
+        *(database, factors, settings.oidc.providers, settings.reauthentication_period),
         is_mail_available=is_mail_available,
     )
     password_changes = PasswordChanges(challenges, notices)
     factor_changes = FactorChanges(notices)
-    ways_in = WaysIn(rp_id, is_mail_available=is_mail_available)
+    ways_in = WaysIn(rp_id, settings.oidc.providers, is_mail_available=is_mail_available)
+    records = LogInRecords(sessions, notices)
     ceremonies = None if relying_party is None else Ceremonies(relying_party)
     passkey_answers = PasskeyAnswers(ceremonies)
     proofs = FactorProofs(keyring, settings.totp, passkey_answers, notices)
     second_factors = SecondFactors(
-        *(database, sessions, challenges, factors, proofs, notices, password_changes, ceremonies)
+        *(database, sessions, challenges, factors, proofs, records, password_changes, ceremonies)
     )
     signing_keys, issuer = SigningKeys(database, keyring), settings.jwt.issuer
     passkeys = questions = None
@@ -181,9 +202,25 @@ async def open_services(
             questions=questions,
             registry=Passkeys(database, ceremonies, questions, factor_changes, ways_in),
             log_ins=PasskeyLogIns(
-                *(database, sessions, questions, passkey_answers, rate_limiter, notices)
+                *(database, sessions, questions, passkey_answers, rate_limiter, records)
             ),
         )
+    providers = Providers(settings.oidc, is_production=settings.is_production)
+    flows = Flows(database, providers, FlowStates(keyring))
+    identities = IdentityServices(
+        providers=providers,
+        flows=flows,
+        log_ins=IdentityLogIns(
+            *(database, flows, sessions, admissions, challenges, second_factors, step_up),
+            *(rate_limiter, records),
+        ),
+        sign_ups=IdentitySignUps(
+            *(database, providers, sessions, admissions, challenges, rate_limiter),
+            username_holds,
+        ),
+        links=IdentityLinks(database, flows, providers, ways_in, rate_limiter, notices),
+        reauthentication=IdentityReauthentication(database, flows, sessions, step_up, rate_limiter),
+    )
     session_admin = SessionAdmin(database, sessions)
     try:
         yield Services(
@@ -211,6 +248,7 @@ async def open_services(
             ),
             recovery_code_renewals=RecoveryCodeRenewals(database, factor_changes, notices),
             passkeys=passkeys,
+            identities=identities,
             emails=Emails(
                 *(database, challenges, outbox, notices, rate_limiter, mail_limits, ways_in)
             ),
@@ -247,6 +285,7 @@ async def open_services(
             verification=Verification(sessions, step_up),
         )
     finally:
+        await providers.close()
         await hasher.close()
         await lookups.close()
         await service_token_lookups.close()

@@ -60,7 +60,9 @@ def configure_logging(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[writer], level=settings.log.level.upper(), force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # They would tell of each migration and each request to a provider.
+    for each in ("alembic", "httpx", "httpcore"):
+        logging.getLogger(each).setLevel(logging.WARNING)
     for each in ALWAYS_WRITTEN:
         logging.getLogger(each).setLevel(logging.INFO)
     # Finds the name of the module that logs, and not that of this one.

@@ -16,6 +16,9 @@ from service.api.factors.log_ins import FactorLogInController
 from service.api.factors.overview import FactorController
 from service.api.factors.passkeys import PasskeyController
 from service.api.health import HealthController
+from service.api.identities.links import IdentityController
+from service.api.identities.log_ins import IdentityLogInController
+from service.api.identities.reauthentication import IdentityReauthenticationController
 from service.api.me import MeController
 from service.api.password_resets import PasswordResetController
 from service.api.programs.access_tokens import AccessTokenController
@@ -27,6 +30,7 @@ from service.api.undo import UndoController
 CONTROLLERS = (
     AccountController,
     FactorLogInController,
+    IdentityLogInController,
     EmailSignUpController,
     PasswordResetController,
     MeController,
@@ -34,6 +38,8 @@ CONTROLLERS = (
     UndoController,
     FactorController,
     PasskeyController,
+    IdentityController,
+    IdentityReauthenticationController,
     AccessTokenController,
     SessionController,
     UserController,

@@ -48,6 +48,8 @@ class Event(StrEnum):
     PASSWORD_REMOVED = "password_removed"  # noqa: S105
     FACTOR_ADDED = "factor_added"
     FACTOR_REMOVED = "factor_removed"
+    IDENTITY_LINKED = "identity_linked"
+    IDENTITY_UNLINKED = "identity_unlinked"
     RECOVERY_CODE_USED = "recovery_code_used"
     RECOVERY_CODES_RENEWED = "recovery_codes_renewed"
     PASSWORD_RESET_REQUESTED = "password_reset_requested"  # noqa: S105
@@ -89,6 +91,7 @@ ENDING = {
     *(Event.SESSION_REVOKED, Event.OTHER_SESSIONS_REVOKED, Event.ALL_SESSIONS_REVOKED),
     *(Event.PASSWORD_CHANGED, Event.PASSWORD_RESET, Event.CHANGE_UNDONE),
     *(Event.PASSWORD_REMOVED, Event.FACTOR_ADDED, Event.FACTOR_REMOVED, Event.USER_DISABLED),
+    Event.IDENTITY_UNLINKED,
 }
 
 # The context of what an operator does on the command line.

@@ -35,11 +35,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class Form(Enum):
-    """The form of an answer."""
+    """The form of an answer; the token of the challenge is one by itself."""
 
     CODE = "code"
     LINK = "link"
     FACTOR = "factor"
+    TOKEN = "token"  # noqa: S105
 
 
 class Kind(Struct, frozen=True):
@@ -56,6 +57,7 @@ KINDS = {
     Purpose.PASSWORD_RESET: Kind(Form.LINK, 3600),
     Purpose.UNDO: Kind(Form.LINK, 72 * 3600),
     Purpose.SECOND_FACTOR: Kind(Form.FACTOR, 600),
+    Purpose.OIDC_SIGN_UP: Kind(Form.TOKEN, 600),
 }
 
 

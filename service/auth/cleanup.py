@@ -8,10 +8,10 @@ from service.auth.outbox import delete_old_dead_letters
 from service.auth.programs.key_rotation import delete_old_signing_keys
 from service.metrics import SESSIONS_ENDED
 from service.storage import challenges as challenge_storage
+from service.storage import claimed_nonces as nonce_storage
 from service.storage import cleanup as storage
 from service.storage.admin import invitations as invitation_storage
 from service.storage.database import Database
-from service.storage.factors import passkeys as passkey_storage
 from service.storage.factors import totp as totp_storage
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -118,7 +118,7 @@ async def delete_expired_nonces(database: Database) -> None:
     deleted = NONCES_PER_BATCH
     while deleted == NONCES_PER_BATCH:
         async with database.connect() as connection:
-            deleted = await passkey_storage.delete_expired_nonces(connection, NONCES_PER_BATCH)
+            deleted = await nonce_storage.delete_expired_nonces(connection, NONCES_PER_BATCH)
 
 
 async def delete_expired_invitations(database: Database) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar, Self
 from msgspec import Meta, Struct
 
 from service.model.service_tokens import Scope
-from service.model.sessions import Method
 from service.storage.errors import DatabaseUnavailable, SchemaBehind
 
 __all__ = [
@@ -24,6 +23,7 @@ __all__ = [
     "FieldCode",
     "FieldError",
     "HashingUnavailable",
+    "IdentityTaken",
     "InsufficientRole",
     "InsufficientScope",
     "InvalidChallenge",
@@ -38,10 +38,12 @@ __all__ = [
     "LastWayIn",
     "NoFactor",
     "NoSuchFactor",
+    "NoSuchIdentity",
     "NoSuchInvitation",
     "NoSuchKey",
     "NoSuchMail",
     "NoSuchPasskey",
+    "NoSuchProvider",
     "NoSuchResource",
     "NoSuchServiceToken",
     "NoSuchSession",
@@ -49,6 +51,8 @@ __all__ = [
     "NotAuthenticated",
     "Overloaded",
     "PreconditionFailed",
+    "ProviderRefused",
+    "ProviderUnavailable",
     "RateLimited",
     "ReauthenticationRequired",
     "RotationUnderWay",
@@ -58,6 +62,7 @@ __all__ = [
     "SecretUnreadable",
     "ServiceTokenNameTaken",
     "SignUpClosed",
+    "SignUpNeeded",
     "SigningUnavailable",
     "TooManyInvitations",
     "TooManyServiceTokens",
@@ -219,7 +224,7 @@ class ReauthenticationRequired(AuthError):
     code = "reauthentication_required"
     message = "Reauthenticate."
 
-    def __init__(self, methods: Sequence[Method], max_age: int | None) -> None:
+    def __init__(self, methods: Sequence[str], max_age: int | None) -> None:
         super().__init__(
             "the user was proven by another method"
             if max_age is None
@@ -249,7 +254,7 @@ class SecondFactorRequired(AuthError):
         self,
         *,
         challenge_token: str,
-        methods: Sequence[Method],
+        methods: Sequence[str],
         passkey_options: dict[str, Any] | None,
         expires_at: datetime,
     ) -> None:
@@ -258,6 +263,50 @@ class SecondFactorRequired(AuthError):
         self.methods = list(methods)
         self.passkey_options = passkey_options
         self.expires_at = expires_at
+
+
+class ProviderRefused(AuthError):
+    """A provider has answered with an error, or the user has refused there; ``error`` names it."""
+
+    code = "provider_refused"
+    message = "The provider has refused."
+
+    def __init__(self, error: str) -> None:
+        super().__init__(f"the provider answered with {error}")
+        self.error = error
+
+
+class ProviderUnavailable(AuthError):
+    """A provider does not answer in time, or not as it must; the log says why."""
+
+    code = "provider_unavailable"
+    message = "The provider is unavailable."
+
+
+class SignUpNeeded(AuthError):
+    """Nobody has linked the account at a provider that was proven: who signs up with it does.
+
+    ``email`` and ``name`` are what the provider suggests.
+    """
+
+    code = "sign_up_needed"
+    message = "No user has linked this account."
+
+    def __init__(
+        self, *, challenge_token: str, email: str | None, name: str | None, expires_at: datetime
+    ) -> None:
+        super().__init__()
+        self.challenge_token = challenge_token
+        self.email = email
+        self.name = name
+        self.expires_at = expires_at
+
+
+class IdentityTaken(AuthError):
+    """Another user has linked that account at a provider. Only who has that account learns this."""
+
+    code = "identity_taken"
+    message = "The account is linked to another user."
 
 
 class UnknownPasskey(AuthError):
@@ -344,6 +393,18 @@ class NoSuchPasskey(NoSuchResource):
     """The user has no passkey with that id."""
 
     message = "The user has no passkey with that id."
+
+
+class NoSuchIdentity(NoSuchResource):
+    """The user has no identity with that id."""
+
+    message = "The user has no identity with that id."
+
+
+class NoSuchProvider(NoSuchResource):
+    """There is no provider with that name in the settings."""
+
+    message = "There is no provider with that name."
 
 
 class NoSuchInvitation(NoSuchResource):

@@ -211,10 +211,19 @@ class RateLimiter:
         Only one that fails counts. It tells nothing about users, so it takes as long as it takes.
         Raises `RateLimited`, which is recorded.
         """
+        async with self._nameless_attempt("passkey from", context):
+            yield
+
+    @asynccontextmanager
+    async def provider_attempt(self, context: RequestContext) -> AsyncIterator[None]:
+        """Admit what an account at a provider is to prove, as `passkey_attempt` does."""
+        async with self._nameless_attempt("provider's answer from", context):
+            yield
+
+    @asynccontextmanager
+    async def _nameless_attempt(self, kind: str, context: RequestContext) -> AsyncIterator[None]:
         buckets = [
-            bucket_of(
-                self._limits.log_in_failures_per_address, "passkey from", network, times=times
-            )
+            bucket_of(self._limits.log_in_failures_per_address, kind, network, times=times)
             for network, times in networks_of(context.device.address)
         ]
         attempt = Attempt()

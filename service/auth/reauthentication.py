@@ -33,7 +33,7 @@ class Options(Struct, frozen=True, kw_only=True):
     ``made`` is the challenge whose code was mailed, ``passkey`` what a passkey is to answer.
     """
 
-    methods: list[Method]
+    methods: list[str]
     made: Made | None
     passkey: PasskeyOptions | None
 

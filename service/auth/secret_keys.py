@@ -34,6 +34,7 @@ class KeyPurpose(StrEnum):
     SIGNING_KEY = "signing_key"
     PASSKEY_CHALLENGE = "passkey_challenge"
     INVITATION = "invitation"
+    OIDC_FLOW = "oidc_flow"
 
 
 class Keyring:

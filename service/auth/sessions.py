@@ -278,14 +278,21 @@ class Sessions:
         return await self.prove_again(connection, live, method), ended
 
     async def prove_again(
-        self, connection: AsyncConnection, live: LiveSession, method: Method
+        self,
+        connection: AsyncConnection,
+        live: LiveSession,
+        method: str,
+        proven_at: datetime | None = None,
     ) -> OpenedSession:
         """Remember that the user of a session was proven again; it gets a new token.
 
-        Raises `NotAuthenticated` if it ended meanwhile.
+        ``proven_at`` is when, if that may be before now. Raises `NotAuthenticated` if it ended
+        meanwhile.
         """
         token = Token.issue(live.session.id)
-        changed = await storage.prove_again(connection, live.session.id, token.secret_hash, method)
+        changed = await storage.prove_again(
+            connection, live.session.id, token.secret_hash, method, proven_at
+        )
         if changed is None:
             raise NotAuthenticated
         session, now = changed

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.errors import NotAuthenticated, ReauthenticationRequired
 from service.auth.factors.existing import Factors
 from service.auth.sessions import LiveSession
+from service.model.identities import oidc_method
 from service.model.sessions import Method
+from service.settings.oidc import OIDCProvider
 from service.storage import emails as email_storage
+from service.storage import identities as identity_storage
 from service.storage import keys as key_storage
 from service.storage import sessions as storage
 from service.storage.database import Database
@@ -19,10 +25,17 @@ class StepUp:
     """Asks for a proof that is at most ``period`` seconds old, by the database's clock."""
 
     def __init__(
-        self, database: Database, factors: Factors, period: float, *, is_mail_available: bool
+        self,
+        database: Database,
+        factors: Factors,
+        providers: Mapping[str, OIDCProvider],
+        period: float,
+        *,
+        is_mail_available: bool,
     ) -> None:
         self._database = database
         self._factors = factors
+        self._providers = providers
         self._is_mail_available = is_mail_available
         self._period = period
 
@@ -49,15 +62,32 @@ class StepUp:
         if await self._database.with_retry(user_has_factor, live.user.id):
             await self.require(live)
 
-    async def methods_of(self, user_id: UUID) -> list[Method]:
+    async def methods_of(self, user_id: UUID) -> list[str]:
         """Return the methods by which a user can reauthenticate; none weaker than they have."""
         async with self._database.connect() as connection:
-            found = await self._factors.find(connection, user_id)
-            if not found.are_none:
-                return self._factors.methods_of(found)
-            if await key_storage.find_password_key(connection, user_id):
-                return [Method.PASSWORD]
-            if not self._is_mail_available:
-                return []
+            return await self.methods_in(connection, user_id)
+
+    async def methods_in(self, connection: AsyncConnection, user_id: UUID) -> list[str]:
+        """Return the methods of `methods_of`, in a transaction.
+
+        A provider that tells when it has authenticated its user comes before a mailed code, and one
+        that does not after it.
+        """
+        found = await self._factors.find(connection, user_id)
+        if not found.are_none:
+            return [*self._factors.methods_of(found)]
+        if await key_storage.find_password_key(connection, user_id):
+            return [Method.PASSWORD]
+        identities = await identity_storage.list_identities(connection, user_id)
+        linked = [
+            provider
+            for provider in self._providers.values()
+            if any(provider.issues(each.issuer) for each in identities)
+        ]
+        if telling := [each for each in linked if each.gives_auth_time]:
+            return [oidc_method(each.name) for each in telling]
+        if self._is_mail_available:
             address = await email_storage.find_verified_address(connection, user_id)
-        return [] if address is None else [Method.EMAIL_CODE]
+            if address is not None:
+                return [Method.EMAIL_CODE]
+        return [oidc_method(each.name) for each in linked]

@@ -16,6 +16,7 @@ from service.model.challenges import Purpose, Subject
 from service.model.mail import Mail, MailKind
 from service.model.request_context import RequestContext
 from service.storage import emails as email_storage
+from service.storage import identities as identity_storage
 from service.storage import keys as key_storage
 from service.storage import session_endings
 from service.storage import users as user_storage
@@ -44,12 +45,12 @@ class Undo:
     async def undo(self, token: str, context: RequestContext) -> None:
         """Take back what was changed since a link was made, and mail a link to reset the password.
 
-        The address to which the link was mailed is restored, and the factors that are later than
-        the link are removed: the reset asks for those only that are older. The address in its place
-        is notified, without a link: it was the later one. Nobody logs in with the present password
-        any more, and all sessions end. Later changes cannot be undone: their links may have gone to
-        the person who made them. Raises `InvalidChallenge`, and `EmailTaken` if another user has
-        verified the address since.
+        The address to which the link was mailed is restored. The factors and identities that are
+        later than the link are removed: the reset asks for those only that are older. The address
+        in its place is notified, without a link: it was the later one. Nobody logs in with the
+        present password any more, and all sessions end. Later changes cannot be undone: their links
+        may have gone to the person who made them. Raises `InvalidChallenge`, and `EmailTaken` if
+        another user has verified the address since.
         """
         checked = await self._challenges.check_link(Purpose.UNDO, token)
         user_id = checked.subject.user_id
@@ -67,7 +68,9 @@ class Undo:
                 await email_storage.replace_address(connection, user_id, address)
             except key_storage.KeyExists as error:
                 raise EmailTaken from error
-            await remove_factors_since(connection, user_id, self._challenges.made_at(claimed))
+            made_at = self._challenges.made_at(claimed)
+            await remove_factors_since(connection, user_id, made_at)
+            await identity_storage.remove_identities_since(connection, user_id, made_at)
             await key_storage.remove_password(connection, user_id)
             await user_storage.move_security_version(connection, user_id)
             # A log-out locks the session first, and then its challenges.

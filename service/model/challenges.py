@@ -24,6 +24,7 @@ class Purpose(StrEnum):
     PASSWORD_RESET = "password_reset"  # noqa: S105
     UNDO = "undo"
     SECOND_FACTOR = "second_factor"
+    OIDC_SIGN_UP = "oidc_sign_up"
 
 
 class Subject(Struct, frozen=True, kw_only=True):

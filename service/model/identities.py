@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
 
-# How the method of a session begins that an account at a provider has proven; its name follows.
-OIDC_METHOD_PREFIX = "oidc:"
+# The method of a session that an account at a provider has proven has the provider's name in it.
+OIDC_METHOD = re.compile(r"oidc:([a-z][a-z0-9]*)")
 
 
 def oidc_method(provider: str) -> str:
     """Return the method of the sessions that a provider, by its name in the settings, proves."""
-    return OIDC_METHOD_PREFIX + provider
+    return f"oidc:{provider}"
 
 
 class ProvenIdentity(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any, Self
 import msgspec
 from msgspec import Struct
 
-from service.model.sessions import Method, Transport
+from service.model.sessions import Transport
 from service.model.users import PasswordHash
 
 
@@ -18,7 +18,7 @@ class PendingLogIn(Struct, frozen=True, kw_only=True):
     ``address`` is the IP address where it began. ``new_hash`` is of the password that a reset sets.
     """
 
-    method: Method
+    method: str
     transport: Transport
     device_name: str | None = None
     device_hash: bytes | None = None

@@ -22,7 +22,7 @@ class SessionState(StrEnum):
 
 
 class Method(StrEnum):
-    """How the user of a session authenticated."""
+    """How the user of a session authenticated, unless a provider did (see `identities`)."""
 
     PASSWORD = "password"  # noqa: S105
     EMAIL_CODE = "email_code"
@@ -49,8 +49,9 @@ class ProvenMethod(Struct, frozen=True, kw_only=True):
     method: Annotated[
         str,
         Meta(
-            description="`password`, `totp`, `passkey`, `recovery_code`, `email_code`, or `reset`: "
-            "a link to reset the password. Later versions may know further methods."
+            description="`password`, `totp`, `passkey`, `recovery_code`, `email_code`, `reset`: a "
+            "link to reset the password, or `oidc:` and the name of a provider. Later versions may "
+            "know further methods."
         ),
     ]
     at: Annotated[datetime, Meta(description="When the user last authenticated by it.")]

@@ -19,6 +19,7 @@ from service.settings.link_url import LinkURL
 from service.settings.logs import LogSettings
 from service.settings.mail import MailSettings
 from service.settings.metrics import MetricsSettings
+from service.settings.oidc import OIDCSettings
 from service.settings.passkeys import PasskeySettings
 from service.settings.passwords import Argon2Cost, HashingSettings, PasswordSettings
 from service.settings.rate_limits import RateLimitSettings
@@ -114,6 +115,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     rate_limits: RateLimitSettings = RateLimitSettings()
     totp: TOTPSettings = TOTPSettings()
     passkeys: PasskeySettings = PasskeySettings()
+    oidc: OIDCSettings = OIDCSettings()
     mail: MailSettings = MailSettings()
     jwt: JWTSettings = JWTSettings()
     verify: VerifySettings = VerifySettings()

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from service.settings import Settings
+from service.settings.oidc import OIDCProvider
+from service.settings.oidc_variables import provider_variables
 from service.settings.secret_files import SUFFIX
 from service.settings.service_links import service_links
-from service.settings.variables import Variable, text_of, variables
+from service.settings.variable import Variable, text_of
+from service.settings.variables import variables
 
 HIDDEN = "(hidden)"
 
@@ -44,12 +47,26 @@ def settings_in_use(settings: Settings, environment: Mapping[str, str]) -> list[
             source=_source(each, set_),
         )
         for each in variables()
+    ] + [
+        SettingInUse(
+            name=each.name, value=_provider_text(each, provider), source=_source(each, set_)
+        )
+        for provider in settings.oidc.providers.values()
+        for each in provider_variables(provider.name.upper())
     ]
 
 
 def _text(variable: Variable, settings: Settings) -> str:
     section = settings if variable.section is None else getattr(settings, variable.section)
     text = text_of(getattr(section, variable.field))
+    return HIDDEN if text and variable.is_secret else text
+
+
+def _provider_text(variable: Variable, provider: OIDCProvider) -> str:
+    """Return the value of a provider's variable, with the default filled in."""
+    of_apple = variable.field in {"team_id", "key_id", "private_key"}
+    owner = provider.apple_key if of_apple else provider
+    text = text_of(getattr(owner, variable.field)) if owner else ""
     return HIDDEN if text and variable.is_secret else text
 
 

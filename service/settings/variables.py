@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from service.settings import Settings
 from service.settings.database_url import mistake_in, unreadable_file_in
-from service.settings.hosts import HostNames
-from service.settings.jwt import Audiences, Issuer
-from service.settings.link_url import LinkURL
-from service.settings.mailbox import Mailbox
-from service.settings.origins import Origins
-from service.settings.permitted import permitted
-from service.settings.relying_party import PasskeyOrigins
+from service.settings.oidc import OIDCSettings
+from service.settings.oidc_reading import read_providers
+from service.settings.oidc_variables import (
+    provider_names,
+    provider_secret_names,
+    provider_variables,
+)
 from service.settings.secret_files import SUFFIX, with_secret_files
-from service.settings.secret_keys import SecretKeys
 from service.settings.service_links import service_links
 from service.settings.sign_up import SignUpMode
-from service.settings.smtp_url import SMTPServer
-from service.settings.values import Delay, Duration, HeaderNames, Networks, Rate, SameSite, Words
-from service.settings.verify_policies import VerifyPolicies
-
-PREFIX = "OSTIARY_"
+from service.settings.values import Duration, Rate, SameSite
+from service.settings.variable import PREFIX, Variable, parse, variable_of
 
 # PostgreSQL counts time limits in milliseconds, in an integer of 32 bits.
 MAX_STATEMENT_TIMEOUT = Duration.parse("7d")
 
 # Whatever waits for a service to stop gives up before.
 MAX_DRAIN_PERIOD = Duration.parse("1h")
-
-_PARSED_TYPES = {
-    *(Delay, Duration, HeaderNames, HostNames, LinkURL, Mailbox, Networks, Origins, Rate),
-    *(PasskeyOrigins, SecretKeys, SMTPServer, VerifyPolicies, Words, Issuer, Audiences),
-}
-_EMPTY_DEFAULTS = (None, HostNames(), Origins(), Networks())
 
 
 class InvalidSettings(Exception):
@@ -50,42 +40,9 @@ class InvalidSettings(Exception):
         self.errors = errors
 
 
-class Variable(Struct, frozen=True, kw_only=True):
-    """An environment variable and the field that it sets, in a section or in none."""
-
-    name: str
-    section: str | None
-    field: str
-    type: Any
-    default: Any
-
-    @property
-    def description(self) -> str:
-        """What the variable means, in Markdown."""
-        text: str = self.type.__metadata__[0].description
-        return text
-
-    @property
-    def is_secret(self) -> bool:
-        """Whether the value must not be shown; it can be in a file, too."""
-        return bool((self.type.__metadata__[0].extra or {}).get("secret"))
-
-    @property
-    def default_text(self) -> str:
-        """The default as it would be written in the variable; empty where there is none."""
-        return text_of(self.default)
-
-
-def text_of(value: object) -> str:
-    """Return a value as it would be written in a variable; empty where there is none."""
-    if value in _EMPTY_DEFAULTS:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 @cache
 def variables() -> tuple[Variable, ...]:
-    """Return all variables, in the order in which they are documented.
+    """Return all variables but those of providers, in the order in which they are documented.
 
     They are found once: evaluating the annotations of all settings takes longer than the rest of
     reading them.
@@ -95,11 +52,13 @@ def variables() -> tuple[Variable, ...]:
 
 def _variables() -> Iterator[Variable]:
     for field in msgspec.structs.fields(Settings):
+        if isinstance(field.default, OIDCSettings):
+            continue
         if isinstance(field.default, Struct) and not isinstance(field.default, Rate):
             yield from _section(field.name, field.default)
         else:
             name = "DATABASE_URL" if field.name == "database_url" else PREFIX + field.name.upper()
-            yield _variable(name, None, field)
+            yield variable_of(name, None, field)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -109,30 +68,34 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     contradictions, and variables with the prefix ``OSTIARY_`` that set nothing.
     """
     links = service_links(environment)
-    environment, unreadable = with_secret_files(
-        {name: text for name, text in environment.items() if name not in links}, secret_names()
-    )
+    environment = {name: text for name, text in environment.items() if name not in links}
+    names = [*secret_names(), *provider_secret_names(environment)]
+    environment, unreadable = with_secret_files(environment, names)
     settings, errors = _convert(environment)
-    errors |= unreadable | _unknown(environment)
+    oidc, mistakes = read_providers(environment, is_production=settings.is_production)
+    settings = msgspec.structs.replace(settings, oidc=oidc)
     # A secret whose file cannot be read is not missing.
     covered = {name.removesuffix(SUFFIX) for name in unreadable}
     errors = {
-        name: mistake for name, mistake in _contradictions(settings) if name not in covered
+        name: mistake
+        for name, mistake in [*_contradictions(settings), *mistakes.items()]
+        if name not in covered
     } | errors
+    errors |= unreadable | _unknown(environment)
     if errors:
         raise InvalidSettings([f"{name}: {mistake}" for name, mistake in errors.items()])
     return settings
 
 
 def secret_names() -> list[str]:
-    """Return the names of the variables that hold a secret."""
+    """Return the names of the variables that hold a secret, but those of providers."""
     return [each.name for each in variables() if each.is_secret]
 
 
 def settings_table() -> str:
     """Return the settings as a Markdown table."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
-    for each in variables():
+    for each in [*variables(), *provider_variables()]:
         default = f"`{each.default_text}`" if each.default_text else ""
         file = f", `{each.name}{SUFFIX}`" if each.is_secret else ""
         rows.append(f"| `{each.name}`{file} | {default} | {each.description} |")
@@ -142,13 +105,7 @@ def settings_table() -> str:
 def _section(name: str, defaults: Struct) -> Iterator[Variable]:
     prefix: str = defaults.prefix  # type: ignore[attr-defined]
     for field in msgspec.structs.fields(defaults):
-        yield _variable(f"{PREFIX}{prefix}{field.name.upper()}", name, field)
-
-
-def _variable(name: str, section: str | None, field: msgspec.structs.FieldInfo) -> Variable:
-    return Variable(
-        name=name, section=section, field=field.name, type=field.type, default=field.default
-    )
+        yield variable_of(f"{PREFIX}{prefix}{field.name.upper()}", name, field)
 
 
 def _convert(environment: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
@@ -159,7 +116,7 @@ def _convert(environment: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
     for each in variables():
         if text := environment.get(each.name):
             try:
-                value = _parse(each.type, text)
+                value = parse(each.type, text)
             except ValueError as error:
                 errors[each.name] = str(error)
             else:
@@ -170,22 +127,12 @@ def _convert(environment: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
     return Settings(**top), errors
 
 
-def _parse(annotated: Any, text: str) -> object:
-    """Read a value of an annotated type. Raises `ValueError`, as `msgspec.ValidationError` is."""
-    for kind in get_args(annotated.__origin__) or (annotated.__origin__,):
-        if kind in _PARSED_TYPES:
-            return kind.parse(text)
-    try:
-        return msgspec.convert(
-            text, annotated, strict=False, dec_hook=lambda kind, text: kind(text)
-        )
-    except msgspec.ValidationError as error:
-        raise ValueError(permitted(annotated) or str(error)) from error
-
-
-def _unknown(environment: Iterable[str]) -> dict[str, str]:
+def _unknown(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that set nothing, and what may have been meant."""
-    known = {each.name.removeprefix(PREFIX): each.name for each in variables()}
+    possible = [*variables()]
+    for provider in provider_names(environment):
+        possible += provider_variables(provider)
+    known = {each.name.removeprefix(PREFIX): each.name for each in possible}
     mistakes = {}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known.values():

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from service.model.sessions import Method, Transport
+from service.model.sessions import Transport
 from service.settings.origins import Origins
 from service.settings.values import Duration
 from service.settings.verify_policy_members import PARSERS
@@ -31,7 +31,7 @@ class VerifyPolicy(Struct, frozen=True, kw_only=True):
     """
 
     roles: frozenset[str] = frozenset()
-    methods: frozenset[Method] = frozenset()
+    methods: frozenset[str] = frozenset()
     max_age: Duration | None = None
     transport: Transport = Transport.COOKIE
     method_from: str = "x-forwarded-method"

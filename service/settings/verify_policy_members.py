@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
+from service.model.identities import OIDC_METHOD
 from service.model.roles import FORM, is_role
 from service.model.sessions import Method, Transport
 from service.settings.origins import Origins, normalised_origin
@@ -23,8 +24,13 @@ def _roles(value: object) -> frozenset[str]:
     return frozenset(roles)
 
 
-def _methods(value: object) -> frozenset[Method]:
-    return frozenset(_member_of(Method, each) for each in _texts(value))
+def _methods(value: object) -> frozenset[str]:
+    return frozenset(_method(each) for each in _texts(value))
+
+
+def _method(text: str) -> str:
+    """Return a method, or what accounts at a provider prove: `oidc:` and the provider's name."""
+    return text if OIDC_METHOD.fullmatch(text) else _member_of(Method, text)
 
 
 def _max_age(value: object) -> Duration:

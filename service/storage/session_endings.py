@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.model.sessions import EndedSession, Method, SecretHash
+from service.model.sessions import EndedSession, SecretHash
 from service.storage.sessions import NOW
 from service.storage.tables import device, session
 
@@ -120,10 +120,10 @@ END_SESSIONS_PROVEN_BY = delete(session).where(
 
 
 async def end_sessions_proven_by(
-    connection: AsyncConnection, user_id: UUID, method: Method, kept_id: UUID | None
+    connection: AsyncConnection, user_id: UUID, method: str, kept_id: UUID | None
 ) -> int:
     """Delete the live sessions of a user that a method has proven, but one. Returns how many."""
-    parameters = {"owner_id": user_id, "method": method.value, "kept_id": kept_id}
+    parameters = {"owner_id": user_id, "method": str(method), "kept_id": kept_id}
     return (await connection.execute(END_SESSIONS_PROVEN_BY, parameters)).rowcount
 
 

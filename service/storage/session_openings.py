@@ -33,7 +33,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from service.model.devices import DeviceHash
 from service.model.proofs import Proof
 from service.model.request_context import Device
-from service.model.sessions import EndedSession, InsertedSession, Method, SecretHash
+from service.model.sessions import EndedSession, InsertedSession, SecretHash
 from service.model.users import Key
 from service.settings.sessions import SessionSettings
 from service.storage.direct import AnyConnection, DirectStatement
@@ -53,7 +53,7 @@ from service.storage.sessions import (
     periods,
     session_of_row,
 )
-from service.storage.tables import device, key, session, user
+from service.storage.tables import TIMESTAMP, device, key, session, user
 
 # How many devices of a user are known.
 MAX_DEVICES = 100
@@ -107,7 +107,7 @@ _VALUES: dict[str, ColumnElement[Any]] = {
     "device_name": bindparam("device_name", type_=session.c.device_name.type),
     "legacy_cookie": false(),
     "device_hash": func.coalesce(_issued_device, bindparam("new_device", type_=device.c.hash.type)),
-    "authenticated_at": NOW,
+    "authenticated_at": func.least(NOW, bindparam("proven_at", type_=TIMESTAMP)),
     "methods": cast(bindparam("earlier_methods", type_=Text), JSONB).op("||")(PROVEN_NOW),
 }
 
@@ -217,7 +217,8 @@ async def open_session(  # noqa: PLR0913
             **({} if key is None else _key_parameters(key)),
             "security_version": proof.security_version,
             "by_factor": proof.has_factor,
-            "method": proof.method.value,
+            "method": str(proof.method),
+            "proven_at": proof.proven_at,
             "earlier_methods": _methods_in_json(proof.earlier),
             "user_agent": device.user_agent,
             "address": device.address,
@@ -274,6 +275,6 @@ def _key_parameters(key: Key) -> dict[str, str | None]:
     }
 
 
-def _methods_in_json(methods: dict[Method, datetime]) -> str:
+def _methods_in_json(methods: dict[str, datetime]) -> str:
     """Return methods with their times, as they are in the column ``methods``."""
     return msgspec.json.encode(methods).decode()

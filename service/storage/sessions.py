@@ -38,7 +38,7 @@ from service.model.sessions import (
 )
 from service.settings.sessions import SessionSettings
 from service.storage.factors.existing import has_factor
-from service.storage.tables import session, user
+from service.storage.tables import TIMESTAMP, session, user
 
 NOW = func.now()
 ACTIVE_PERIOD = bindparam("active_period", type_=Interval)
@@ -97,7 +97,10 @@ async def renew_session(
 
 # Nothing but a factor renews step-up for a user who has one.
 _PROVEN_AT = case(
-    (or_(bindparam("by_factor", type_=Boolean), not_(has_factor(session.c.user_id))), NOW),
+    (
+        or_(bindparam("by_factor", type_=Boolean), not_(has_factor(session.c.user_id))),
+        func.least(NOW, bindparam("proven_at", type_=TIMESTAMP)),
+    ),
     else_=func.coalesce(session.c.authenticated_at, session.c.created_at),
 )
 PROVE_AGAIN = (
@@ -113,19 +116,25 @@ PROVE_AGAIN = (
 
 
 async def prove_again(
-    connection: AsyncConnection, session_id: UUID, secret_hash: SecretHash, method: Method
+    connection: AsyncConnection,
+    session_id: UUID,
+    secret_hash: SecretHash,
+    method: str,
+    proven_at: datetime | None = None,
 ) -> tuple[Session, datetime] | None:
     """Replace the secret of a live session whose user was proven again, and remember that.
 
-    Returns it and the time, or ``None`` if it is dead.
+    ``proven_at`` is when, if that may be before now. Returns it and the time, or ``None`` if it is
+    dead.
     """
     result = await connection.execute(
         PROVE_AGAIN,
         {
             "session_id": session_id,
             "new_secret_hash": secret_hash,
-            "method": method.value,
+            "method": str(method),
             "by_factor": method in FACTOR_METHODS,
+            "proven_at": proven_at,
         },
     )
     row = result.one_or_none()
@@ -155,9 +164,9 @@ REMOVE_METHOD = (
 )
 
 
-async def remove_method(connection: AsyncConnection, user_id: UUID, method: Method) -> None:
+async def remove_method(connection: AsyncConnection, user_id: UUID, method: str) -> None:
     """Forget that a method, which is gone, has proven a user in the sessions that are left."""
-    parameters = {"owner_id": user_id, "method": method.value}
+    parameters = {"owner_id": user_id, "method": str(method)}
     await connection.execute(REMOVE_METHOD, parameters)
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
+from msgspec.structs import replace
 from sqlalchemy import (
     ColumnElement,
     Select,
@@ -37,6 +38,24 @@ ADD_USER = (
 )
 
 
+async def add_nameless_user(
+    connection: AsyncConnection, admission: Admission, metadata: Mapping[str, Any] = EMPTY
+) -> User:
+    """Insert a user who was admitted, with no key, in a transaction."""
+    user_id = uuid4()
+    parameters = {"id": user_id, "roles": [*admission.roles], "metadata": {**metadata}}
+    created_at = (await connection.execute(ADD_USER, parameters)).scalar_one()
+    return User(
+        id=user_id,
+        username=None,
+        email=None,
+        email_verified_at=None,
+        roles=[*admission.roles],
+        metadata={**metadata},
+        created_at=created_at,
+    )
+
+
 async def add_user(  # noqa: PLR0913
     connection: AsyncConnection,
     admission: Admission,
@@ -49,12 +68,10 @@ async def add_user(  # noqa: PLR0913
     metadata: Mapping[str, Any] = EMPTY,
 ) -> Key:
     """Insert a user who was admitted, and their first key, in a transaction. Raises `KeyExists`."""
-    user_id = uuid4()
-    parameters = {"id": user_id, "roles": [*admission.roles], "metadata": {**metadata}}
-    created_at = (await connection.execute(ADD_USER, parameters)).scalar_one()
+    added = await add_nameless_user(connection, admission, metadata)
     await add_key(
         connection,
-        user_id=user_id,
+        user_id=added.id,
         provider=provider,
         name=name,
         display_name=display_name,
@@ -64,14 +81,11 @@ async def add_user(  # noqa: PLR0913
     return Key(
         provider=provider,
         name=name,
-        user=User(
-            id=user_id,
+        user=replace(
+            added,
             username=display_name if provider == Provider.USERNAME else None,
             email=display_name if provider == Provider.EMAIL else None,
-            email_verified_at=created_at if is_verified else None,
-            roles=[*admission.roles],
-            metadata={**metadata},
-            created_at=created_at,
+            email_verified_at=added.created_at if is_verified else None,
         ),
         security_version=0,
         has_factor=False,

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 from msgspec import Raw
 
-from service.auth.factors import base64url
+from service.auth import base64url
 from service.auth.secret_keys import KeyPurpose, Keyring
 from service.model.sealed_secrets import Sealed
 from service.storage.transfer.pages import Page, Snapshot

@@ -8,8 +8,8 @@ from base64 import b32decode
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from service.auth import base64url
 from service.auth.errors import InvalidField
-from service.auth.factors import base64url
 from service.auth.factors.cose_keys import check_public_key
 from service.auth.factors.passkey_names import PasskeyName
 from service.auth.factors.passkeys import MAX_PASSKEYS

@@ -22,6 +22,7 @@ from service.auth.hashing.hasher import MEASURED_SCHEMES, Hasher, Verification
 from service.auth.hashing.program import argon2_hasher
 from service.auth.hashing.schemes import parse_password_hash
 from service.auth.identifiers import Identifier
+from service.auth.log_in_records import LogInRecords
 from service.auth.notices import Notices
 from service.auth.outbox import Outbox
 from service.auth.password_changes import PasswordChanges
@@ -89,7 +90,15 @@ async def accounts(database_url: str, database: Database, hasher: Hasher) -> Acc
     factors = Factors(database, keyring, rp_id=None)
     proofs = FactorProofs(keyring, TOTPSettings(), PasskeyAnswers(None), notices)
     second_factors = SecondFactors(
-        *(database, sessions, challenges, factors, proofs, notices, changes),
+        *(
+            database,
+            sessions,
+            challenges,
+            factors,
+            proofs,
+            LogInRecords(sessions, notices),
+            changes,
+        ),
         ceremonies=None,
     )
     return Accounts(

@@ -19,9 +19,9 @@ from service.api.factors.answers import (
 )
 from service.api.http.json_body import Body
 from service.api.schemas import UNNAMED_DEVICE, PresentedDeviceToken
+from service.auth import base64url
 from service.auth.device_names import DeviceName
 from service.auth.errors import FieldError, InvalidChallenge
-from service.auth.factors import base64url
 from service.auth.factors.answers import Answer
 from service.auth.factors.authenticator_apps import TOTPSetUp
 from service.auth.factors.existing import FactorOverview
@@ -278,7 +278,7 @@ def passkey_added(added: AddedPasskey, rp_id: str) -> PasskeyAdded:
     )
 
 
-def factors(overview: FactorOverview, methods: Sequence[Method]) -> Factors:
+def factors(overview: FactorOverview, methods: Sequence[str]) -> Factors:
     """Return the response body with the factors of a user; ``methods`` are those of step-up."""
     app = overview.totp
     return Factors(

@@ -55,6 +55,10 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return []
 
 
+class OpenBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """Base class of bodies with members from elsewhere: those that are unknown are ignored."""
+
+
 BodyT = TypeVar("BodyT", bound=Body)
 
 
@@ -158,10 +162,11 @@ def read_body(raw: bytes, model: type[BodyT], parsers: FieldParsers) -> BodyT:
             values[field.name] = _convert_field(field, members, parsers)
         except InvalidField as error:
             errors.append(error.of(field.name))
-    errors += [
-        FieldError(field=name, code=FieldCode.UNKNOWN_FIELD, message="Unknown field.")
-        for name in sorted(members.keys() - {field.name for field in fields})
-    ]
+    if model.__struct_config__.forbid_unknown_fields:
+        errors += [
+            FieldError(field=name, code=FieldCode.UNKNOWN_FIELD, message="Unknown field.")
+            for name in sorted(members.keys() - {field.name for field in fields})
+        ]
     errors += model.check(values)
     if errors:
         raise ValidationFailed(errors)

@@ -9,8 +9,8 @@ from typing import Any
 # depends on the settings, and a browser may keep cookies from before they changed.
 PREFIXES = ("", "__Host-", "__Secure-")
 
-# Names that begin like this are kept for cookies of the service that later versions may set.
-RESERVED = "auth_flow"
+# How the names of cookies begin by which a browser completes what it began at a provider.
+FLOW_COOKIE = "auth_flow"
 
 
 class OwnCookies:
@@ -18,7 +18,7 @@ class OwnCookies:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = frozenset(f"{prefix}{name}".encode() for name in names for prefix in PREFIXES)
-        self._reserved = tuple(f"{prefix}{RESERVED}".encode() for prefix in PREFIXES)
+        self._flow_cookies = tuple(f"{prefix}{FLOW_COOKIE}".encode() for prefix in PREFIXES)
 
     def others_in(self, headers: Iterable[tuple[bytes, bytes]] | Any) -> bytes:
         """Return the other cookies of a request, as they are, as one value of ``Cookie``."""
@@ -32,4 +32,4 @@ class OwnCookies:
 
     def _is_own(self, pair: bytes) -> bool:
         name = pair.partition(b"=")[0].strip()
-        return name in self._names or name.startswith(self._reserved)
+        return name in self._names or name.startswith(self._flow_cookies)

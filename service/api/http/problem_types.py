@@ -105,6 +105,15 @@ SECOND_FACTOR_REQUIRED = ProblemType(
     "/login/second-factor` with `challenge_token` opens it",
     headers=CHALLENGE,
 )
+PROVIDER_REFUSED = ProblemType(
+    code=errors.ProviderRefused.code,
+    raised_as=errors.ProviderRefused,
+    status=400,
+    title="Provider refused",
+    detail="The provider has answered with an error, which `error` names.",
+    when="the provider has answered with an error, for example `access_denied`: the user has "
+    "cancelled, or refused; `error` names it. Begin anew",
+)
 UNKNOWN_PASSKEY = ProblemType(
     code=errors.UnknownPasskey.code,
     raised_as=errors.UnknownPasskey,
@@ -277,6 +286,23 @@ TOO_MANY_INVITATIONS = ProblemType(
     detail="Too many invitations are outstanding: withdraw some, or wait until they expire.",
     when="10,000 invitations are outstanding",
 )
+IDENTITY_TAKEN = ProblemType(
+    code=errors.IdentityTaken.code,
+    raised_as=errors.IdentityTaken,
+    status=409,
+    title="Identity taken",
+    detail=errors.IdentityTaken.message,
+    when="another user has linked that account at the provider",
+)
+SIGN_UP_NEEDED = ProblemType(
+    code=errors.SignUpNeeded.code,
+    raised_as=errors.SignUpNeeded,
+    status=409,
+    title="Sign-up needed",
+    detail="No user has linked this account: `POST /signup/oidc` creates one.",
+    when="no user has linked the account that the provider has proven: `POST /signup/oidc` creates "
+    "one, with `challenge_token`",
+)
 LAST_WAY_IN = ProblemType(
     code=errors.LastWayIn.code,
     raised_as=errors.LastWayIn,
@@ -357,6 +383,16 @@ INTERNAL_ERROR = ProblemType(
     title="Internal error",
     detail="An unexpected error occurred; the log has the details under the request id.",
     when="an unexpected error; the log has the details under the `request_id`",
+)
+PROVIDER_UNAVAILABLE = ProblemType(
+    code=errors.ProviderUnavailable.code,
+    raised_as=errors.ProviderUnavailable,
+    status=503,
+    title="Provider unavailable",
+    detail="The provider does not answer as it should. Try again soon.",
+    when="an OpenID provider does not answer within 5 seconds, or not as it must, or refuses the "
+    "service; the log says why. Begin anew after `Retry-After`",
+    headers={"Retry-After": "5"},
 )
 OVERLOADED = ProblemType(
     code=errors.Overloaded.code,

@@ -32,9 +32,11 @@ from service.api.http.state import state_of
 from service.auth.errors import (
     FieldError,
     InsufficientScope,
+    ProviderRefused,
     RateLimited,
     ReauthenticationRequired,
     SecondFactorRequired,
+    SignUpNeeded,
     ValidationFailed,
 )
 from service.metrics import PROBLEMS
@@ -45,6 +47,13 @@ _BY_EXCEPTION = {each.raised_as: each for each in PROBLEM_TYPES if each.raised_a
 _BY_STATUS = {each.status: each for each in PROBLEM_TYPES if each.covers_status}
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Suggestions(Struct, frozen=True, kw_only=True):
+    """What a provider says of its user. None of it is the user's here before they say so."""
+
+    email: Annotated[str | UnsetType, Meta(description="An e-mail address.")] = UNSET
+    name: Annotated[str | UnsetType, Meta(description="A name, as people write it.")] = UNSET
 
 
 class Problem(Struct, frozen=True, kw_only=True):
@@ -71,7 +80,10 @@ class Problem(Struct, frozen=True, kw_only=True):
     ] = UNSET
     challenge_token: Annotated[
         str | UnsetType,
-        Meta(description="What `POST /login/second-factor` needs: `second_factor_required` only."),
+        Meta(
+            description="What `POST /login/second-factor` needs, with the code "
+            "`second_factor_required`, or `POST /signup/oidc`, with `sign_up_needed`."
+        ),
     ] = UNSET
     passkey_options: Annotated[
         dict[str, Any] | UnsetType,
@@ -82,7 +94,18 @@ class Problem(Struct, frozen=True, kw_only=True):
     ] = UNSET
     expires_at: Annotated[
         datetime | UnsetType,
-        Meta(description="When `challenge_token` expires: `second_factor_required` only."),
+        Meta(description="When `challenge_token` expires."),
+    ] = UNSET
+    suggestions: Annotated[
+        Suggestions | UnsetType,
+        Meta(description="What the provider says of its user: `sign_up_needed` only."),
+    ] = UNSET
+    error: Annotated[
+        str | UnsetType,
+        Meta(
+            description="The provider's error (RFC 6749, section 4.1.2.1; OpenID Connect Core, "
+            "section 3.1.2.6): `provider_refused` only."
+        ),
     ] = UNSET
 
 
@@ -132,6 +155,14 @@ def members_of(error: Exception) -> dict[str, Any]:
                 "passkey_options": error.passkey_options or UNSET,
                 "expires_at": error.expires_at,
             }
+        case SignUpNeeded():
+            return {
+                "challenge_token": error.challenge_token,
+                "expires_at": error.expires_at,
+                "suggestions": Suggestions(email=error.email or UNSET, name=error.name or UNSET),
+            }
+        case ProviderRefused():
+            return {"error": error.error}
     return {}
 
 

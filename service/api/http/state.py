@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from service.api.http.client_address import ClientAddresses
 from service.api.http.device_cookie import DeviceCookie
+from service.api.http.flow_cookie import FlowCookie
 from service.api.http.own_cookies import OwnCookies
 from service.api.http.refusals import Refusals
 from service.api.http.session_cookie import SessionCookie
@@ -26,6 +27,7 @@ class APIState(Struct, frozen=True, kw_only=True):
     services: Services
     session_cookie: SessionCookie
     device_cookie: DeviceCookie
+    flow_cookie: FlowCookie
     own_cookies: OwnCookies
     client_addresses: ClientAddresses
     field_parsers: FieldParsers

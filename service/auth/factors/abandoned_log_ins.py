@@ -63,7 +63,7 @@ def in_lock_order(abandoned: Sequence[AbandonedLogIn]) -> list[tuple[UUID, Reque
     for each in abandoned:
         with suppress(ValidationError):
             pending = PendingLogIn.of_json(each.data)
-            if pending.method is Method.PASSWORD and not each.was_completed:
+            if pending.method == Method.PASSWORD and not each.was_completed:
                 found.append((each.user_id, origin_of(pending)))
     return sorted(found, key=lambda each: (each[0], str(each[1].device.address)))
 

@@ -18,7 +18,7 @@ from webauthn.helpers.structs import (
     RegistrationCredential,
 )
 
-from service.auth.factors import base64url
+from service.auth import base64url
 
 # Web Authentication, section 7.1, step on the length of the credential id.
 MAX_CREDENTIAL_ID = 1023

@@ -22,8 +22,8 @@ from uuid import UUID
 import structlog
 from msgspec import Struct
 
+from service.auth import base64url
 from service.auth.errors import InvalidChallenge, SecretKeyMissing
-from service.auth.factors import base64url
 from service.auth.secret_keys import KeyPurpose, Keyring
 from service.settings.relying_party import RelyingPartyId
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.auth.audit import Event, record
 from service.auth.devices import DeviceToken
 from service.auth.errors import InvalidCredentials
 from service.auth.factors.answers import PasskeyAnswer
 from service.auth.factors.passkey_answers import PasskeyAnswers
 from service.auth.factors.passkey_challenges import PasskeyPurpose, ReadChallenge
 from service.auth.factors.passkey_questions import PasskeyQuestions
-from service.auth.notices import Notices
+from service.auth.log_in_records import LogInRecords
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import OpenedSession, Sessions
 from service.auth.tokens import Token
@@ -37,14 +36,14 @@ class PasskeyLogIns:
         questions: PasskeyQuestions,
         answers: PasskeyAnswers,
         rate_limiter: RateLimiter,
-        notices: Notices,
+        records: LogInRecords,
     ) -> None:
         self._database = database
         self._sessions = sessions
         self._questions = questions
         self._answers = answers
         self._rate_limiter = rate_limiter
-        self._notices = notices
+        self._records = records
 
     async def log_in(
         self,
@@ -63,13 +62,7 @@ class PasskeyLogIns:
         asked = self._questions.read(PasskeyPurpose.LOG_IN, token)
         async with self._rate_limiter.passkey_attempt(context):
             opened, inserted, is_known = await self._open(asked, answer, context, carried, device)
-        user_id, session_id = opened.user.id, opened.session.id
-        record(
-            Event.LOGGED_IN, context, user_id=user_id, session_id=session_id, known_device=is_known
-        )
-        await self._sessions.after_opening(inserted, user_id, context)
-        if not is_known and opened.user.email_verified_at is not None:
-            await self._notices.put_new_device(user_id, context)
+        await self._records.complete(opened, inserted, context, is_known_device=is_known)
         return opened
 
     async def _open(

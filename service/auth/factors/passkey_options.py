@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from service.auth.factors import base64url
+from service.auth import base64url
 from service.auth.factors.cose_keys import ALGORITHMS
 from service.model.passkeys import Passkey
 from service.settings.relying_party import RelyingParty

@@ -23,6 +23,7 @@ from service.auth.factors.passkey_challenges import (
     ReadChallenge,
 )
 from service.auth.sessions import LiveSession, lock_user_of
+from service.storage.claimed_nonces import claim_nonce, read_clock
 from service.storage.database import Database
 from service.storage.factors import passkeys as storage
 
@@ -54,14 +55,14 @@ class PasskeyQuestions:
     async def for_log_in(self) -> PasskeyOptions:
         """Return options for a log-in by whichever passkey the user chooses."""
         async with self._database.connect() as connection:
-            now = await storage.read_clock(connection)
+            now = await read_clock(connection)
         issued = self._challenges.issue(PasskeyPurpose.LOG_IN, now)
         return _options(issued, self._ceremonies.request_options(issued.challenge))
 
     async def for_reauthentication(self, live: LiveSession) -> PasskeyOptions:
         """Return options for the user of a session, by one of their passkeys."""
         async with self._database.transaction() as connection:
-            now = await storage.read_clock(connection)
+            now = await read_clock(connection)
             passkeys = await storage.list_passkeys(connection, live.user.id)
         issued = self._issue(PasskeyPurpose.REAUTHENTICATE, now, live)
         allowed = [each for each in passkeys if each.rp_id == self._ceremonies.rp_id]
@@ -78,7 +79,7 @@ class PasskeyQuestions:
             new_handle = secrets.token_bytes(HANDLE_BYTES)
             handle = await storage.give_handle(connection, user.id, new_handle)
             passkeys = await storage.list_passkeys(connection, user.id)
-            now = await storage.read_clock(connection)
+            now = await read_clock(connection)
         issued = self._issue(PasskeyPurpose.REGISTER, now, live)
         options = self._ceremonies.creation_options(
             issued.challenge,
@@ -107,7 +108,7 @@ class PasskeyQuestions:
         Raises `InvalidChallenge` if it was answered before, has expired, or was issued before the
         last change of what protects the user.
         """
-        is_claimed = await storage.claim_nonce(
+        is_claimed = await claim_nonce(
             connection,
             user_id,
             asked.nonce,

@@ -26,7 +26,7 @@ from service.auth.factors.answers import Answer, method_of
 from service.auth.factors.ceremonies import Ceremonies
 from service.auth.factors.existing import Factors
 from service.auth.factors.proofs import FactorProofs
-from service.auth.notices import Notices
+from service.auth.log_in_records import LogInRecords
 from service.auth.password_changes import PasswordChanges
 from service.auth.sessions import OpenedSession, Sessions
 from service.auth.tokens import Token
@@ -59,7 +59,7 @@ class SecondFactors:
         challenges: Challenges,
         factors: Factors,
         proofs: FactorProofs,
-        notices: Notices,
+        records: LogInRecords,
         password_changes: PasswordChanges,
         ceremonies: Ceremonies | None,
     ) -> None:
@@ -68,7 +68,7 @@ class SecondFactors:
         self._challenges = challenges
         self._factors = factors
         self._proofs = proofs
-        self._notices = notices
+        self._records = records
         self._password_changes = password_changes
         self._ceremonies = ceremonies
 
@@ -164,18 +164,14 @@ class SecondFactors:
         if refusal is not None:
             record(Event.SECOND_FACTOR_FAILED, context, user_id=user_id)
             raise refusal
-        known, session_id = pending.is_known_device, opened.session.id
-        if pending.new_hash is None:
-            record(
-                Event.LOGGED_IN, context, user_id=user_id, session_id=session_id, known_device=known
-            )
+        known, is_reset = pending.is_known_device, pending.new_hash is not None
+        if is_reset:
+            event, details = Event.PASSWORD_RESET, {"ended": ended}
         else:
-            record(
-                Event.PASSWORD_RESET, context, user_id=user_id, session_id=session_id, ended=ended
-            )
-        await self._sessions.after_opening(inserted, user_id, context)
-        if not known and opened.user.email_verified_at is not None:
-            await self._notices.put_new_device(user_id, context)
+            event, details = Event.LOGGED_IN, {}
+        await self._records.complete(
+            opened, inserted, context, is_known_device=known, event=event, **details
+        )
         return CompletedLogIn(
             opened=replace(opened, recovery_codes_left=codes_left), transport=pending.transport
         )
@@ -237,7 +233,7 @@ class SecondFactors:
 
 
 def pending_log_in(  # noqa: PLR0913
-    method: Method,
+    method: str,
     transport: Transport,
     context: RequestContext,
     device: DeviceToken | None,

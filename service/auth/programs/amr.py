@@ -24,6 +24,7 @@ def amr_of(methods: Iterable[str]) -> list[str]:
     none: who has the mailbox resets the password. A method of a later version keeps its name.
     """
     values = list(dict.fromkeys(_VALUES.get(method, method) for method in methods))
-    if "pop" in values or {"pwd", "otp"} <= set(values):
+    is_two = "otp" in values and any(each == "pwd" or each.startswith("oidc:") for each in values)
+    if "pop" in values or is_two:
         values.append("mfa")
     return values

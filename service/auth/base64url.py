@@ -1,4 +1,4 @@
-"""Base64url without padding (RFC 4648, section 5), as it is in the JSON of passkeys."""
+"""Base64url without padding (RFC 4648, section 5), as in the JSON of passkeys."""
 
 from __future__ import annotations
 

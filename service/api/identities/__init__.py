@@ -1,0 +1,1 @@
+"""The endpoints of log-in at OpenID providers, and of identities."""

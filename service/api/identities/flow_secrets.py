@@ -1,0 +1,32 @@
+"""Flow secrets in requests and responses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+
+from service.api.http.state import state_of
+from service.api.identities.schemas import BeginFlowRequest, FlowClient
+from service.auth.identities.flow_secrets import FlowSecret
+
+
+def secret_for(
+    request: Request[Any, Any, Any], body: BeginFlowRequest
+) -> tuple[FlowSecret, FlowSecret | None]:
+    """Return the secret of a flow, and again if the client is to see it: a native app.
+
+    A browser gets it in a cookie, which scripts do not see.
+    """
+    if body.client is FlowClient.NATIVE:
+        secret = FlowSecret.issue()
+        return secret, secret
+    return state_of(request).flow_cookie.secret_for(request.scope), None
+
+
+def held_secrets(request: Request[Any, Any, Any], in_body: str) -> list[FlowSecret]:
+    """Return the flow secrets that a request carries: the one in its body, or those in cookies."""
+    if in_body:
+        secret = FlowSecret.parse(in_body)
+        return [] if secret is None else [secret]
+    return state_of(request).flow_cookie.secrets_in(request.scope)

@@ -1,0 +1,1 @@
+"""Identities: accounts at OpenID providers with which users log in."""

@@ -1,0 +1,102 @@
+"""Reauthentication at an OpenID provider, for users whom nothing else proves better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from service.auth.audit import Event, record
+from service.auth.errors import InvalidCredentials, ReauthenticationRequired
+from service.auth.identities.flow_secrets import FlowSecret
+from service.auth.identities.flow_states import FlowPurpose, IssuedFlow
+from service.auth.identities.flows import Callback, Completed, Flows
+from service.auth.rate_limits import RateLimiter
+from service.auth.sessions import LiveSession, OpenedSession, Sessions, lock_user_of
+from service.auth.step_up import StepUp
+from service.model.identities import oidc_method
+from service.model.request_context import RequestContext
+from service.storage import identities as storage
+from service.storage.database import Database
+
+# How much the clock of a provider may be behind.
+LEEWAY = timedelta(seconds=60)
+
+
+class IdentityReauthentication:
+    """Proofs of the users in ``database`` by their accounts at providers."""
+
+    def __init__(
+        self,
+        database: Database,
+        flows: Flows,
+        sessions: Sessions,
+        step_up: StepUp,
+        rate_limiter: RateLimiter,
+    ) -> None:
+        self._database = database
+        self._flows = flows
+        self._sessions = sessions
+        self._step_up = step_up
+        self._rate_limiter = rate_limiter
+
+    async def begin(
+        self, provider: str, redirect_uri: str, secret: FlowSecret, live: LiveSession
+    ) -> tuple[IssuedFlow, str]:
+        """Return a flow in which the provider authenticates its user anew.
+
+        Raises what `Flows.begin` raises, and `ReauthenticationRequired` if the user is to
+        reauthenticate by other methods.
+        """
+        purpose = FlowPurpose.REAUTHENTICATE
+        begun = await self._flows.begin(provider, purpose, redirect_uri, secret, live)
+        methods = await self._step_up.methods_of(live.user.id)
+        if oidc_method(provider) not in methods:
+            raise ReauthenticationRequired(methods, None)
+        return begun
+
+    async def complete(
+        self,
+        provider: str,
+        callback: Callback,
+        *,
+        live: LiveSession,
+        held: Sequence[FlowSecret],
+        context: RequestContext,
+    ) -> OpenedSession:
+        """Prove the user of the session that began the flow; the session gets a new token.
+
+        Raises what `Flows.complete` raises, also `InvalidCredentials` for an account that the user
+        has not linked, or that the provider has not authenticated anew; `RateLimited`,
+        `ReauthenticationRequired` if the user is to reauthenticate by other methods by now, and
+        `NotAuthenticated` if the session ended meanwhile.
+        """
+        purpose, user_id = FlowPurpose.REAUTHENTICATE, live.user.id
+        async with self._rate_limiter.provider_attempt(context):
+            completed = await self._flows.complete(provider, purpose, callback, held, live)
+            require_new_authentication(completed)
+        proven, method = completed.identity, oidc_method(provider)
+        async with self._database.transaction() as connection:
+            await lock_user_of(connection, live)
+            found = await storage.find_identity(connection, proven.issuer, proven.subject)
+            if found is None or found.user_id != user_id:
+                raise InvalidCredentials
+            methods = await self._step_up.methods_in(connection, user_id)
+            if method not in methods:
+                raise ReauthenticationRequired(methods, None)
+            await storage.use_identity(connection, found.id)
+            opened = await self._sessions.prove_again(connection, live, method, proven.auth_time)
+        record(Event.REAUTHENTICATED, context, user_id=user_id, session_id=live.session.id)
+        return opened
+
+
+def require_new_authentication(completed: Completed) -> None:
+    """Raise `InvalidCredentials` if a provider that tells when has not just asked its user.
+
+    The time of the ID token (``iat``) is no such time: a provider issues one at any time to whom it
+    still knows.
+    """
+    if not completed.client.provider.gives_auth_time:
+        return
+    auth_time = completed.identity.auth_time
+    if auth_time is None or auth_time < completed.flow.issued_at - LEEWAY:
+        raise InvalidCredentials

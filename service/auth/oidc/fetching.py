@@ -1,0 +1,117 @@
+"""HTTP requests to providers: bounded in size, never redirected, without state between them."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TypeVar
+
+import httpx
+import msgspec
+from msgspec import Struct
+
+from service.auth.oidc.failures import TIME_LIMIT, FetchFailed
+
+# Bytes of a body: the documents of providers have some thousands.
+MAX_SIZE = 1024 * 1024
+
+# Connections to all providers together, for each worker.
+MAX_CONNECTIONS = 20
+
+# A connection that was kept may be closed by the provider just when a code is sent, which can be
+# redeemed once.
+_LIMITS = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=0)
+
+# What is not compressed is as large as it seems.
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ostiary"}
+
+_T = TypeVar("_T")
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """The answer to a request. Its ``repr`` hides it."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+    def read(self, kind: type[_T]) -> _T:
+        """Return the JSON document in it. Raises `FetchFailed`."""
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise FetchFailed(f"status {self.status}, not the JSON expected: {error}") from None
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status})"
+
+
+class Fetcher:
+    """Sends requests to providers. The caller limits their time.
+
+    Proxies, certificates and passwords that the environment names for other programs are not used,
+    but for the authorities of ``SSL_CERT_FILE``.
+    """
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(
+            verify=ssl.create_default_context(),
+            headers=_HEADERS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            follow_redirects=False,
+            limits=_LIMITS,
+            timeout=TIME_LIMIT,
+            trust_env=False,
+        )
+
+    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """Return the answer to a request, whatever its status is. Raises `FetchFailed`."""
+        return await self._send(self._request("GET", url, headers, None))
+
+    async def post(
+        self, url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Return the answer to a form, whatever its status is. Raises `FetchFailed`."""
+        return await self._send(self._request("POST", url, headers, form))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        form: Mapping[str, str] | None,
+    ) -> httpx.Request:
+        try:
+            return self._client.build_request(method, url, headers=headers, data=form)
+        except (httpx.InvalidURL, ValueError):
+            raise FetchFailed("not a URL") from None
+
+    async def _send(self, request: httpx.Request) -> Answer:
+        try:
+            response = await self._client.send(request, stream=True)
+            try:
+                body = await _body(response)
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            reason = f"{request.url.host}: {type(error).__name__} {error}"
+            raise FetchFailed(reason) from None
+        media_type, _, _ = response.headers.get("content-type", "").partition(";")
+        return Answer(status=response.status_code, media_type=media_type.strip().lower(), body=body)
+
+
+async def _body(response: httpx.Response) -> bytes:
+    """Return the body of an answer. Raises `FetchFailed` if it is too large, or compressed."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise FetchFailed("the answer is compressed, which was not asked for")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > MAX_SIZE:
+            raise FetchFailed(f"the answer has more than {MAX_SIZE} bytes")
+    return bytes(body)

@@ -1,0 +1,101 @@
+"""The service as a client of GitHub, which is no OpenID provider: it has no ID tokens.
+
+See https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from service.auth.errors import InvalidChallenge
+from service.auth.oidc.authorization_requests import authorization_url
+from service.auth.oidc.client_authentication import POST, authentication_of
+from service.auth.oidc.discovery import OK
+from service.auth.oidc.failures import FetchFailed, ProofRefused, provider_request
+from service.auth.oidc.fetching import Fetcher
+from service.auth.oidc.flow import Flow
+from service.auth.oidc.id_tokens import suggestion
+from service.auth.oidc.token_endpoint import code_form, granted
+from service.model.identities import ProvenIdentity
+from service.settings.oidc import OIDCProvider
+
+MEDIA_TYPE = "application/vnd.github+json"
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """An account of GitHub. Only the id stays: a login can be another's tomorrow."""
+
+    id: Annotated[int, Meta(gt=0, lt=2**63)]
+    login: Any = None
+    name: Any = None
+    email: Any = None
+
+
+class GitHubClient:
+    """The client of ``provider``, a GitHub: a `ProviderClient`."""
+
+    def __init__(self, provider: OIDCProvider, fetcher: Fetcher) -> None:
+        self.provider = provider
+        self._fetcher = fetcher
+        self._base = provider.issuer.removesuffix("/") + "/login/oauth"
+
+    async def authorization_url(self, flow: Flow) -> str:
+        """Return the URL at which a flow begins."""
+        return authorization_url(f"{self._base}/authorize", self.provider, flow)
+
+    async def require_issuer(self, iss: str | None) -> None:
+        """Raise `InvalidChallenge` if an answer is not from this provider (RFC 9207, section 2.4).
+
+        GitHub names itself by the URL of its authorization server, if at all.
+        """
+        if iss is None and self.provider.sends_iss:
+            raise InvalidChallenge
+        if iss not in {None, self.provider.issuer, self._base}:
+            raise InvalidChallenge
+
+    async def redeem(self, code: str, flow: Flow) -> ProvenIdentity:
+        """Return whose account a code proves.
+
+        Raises `InvalidCredentials` if it proves none, and `ProviderUnavailable`.
+        """
+        async with provider_request(self.provider.name):
+            client = authentication_of(self.provider, [POST])
+            form = code_form(code, flow) | client.form
+            answer = await self._fetcher.post(f"{self._base}/access_token", form)
+            account = await self._account(granted(answer, "access_token"))
+        return ProvenIdentity(
+            issuer=self.provider.issuer,
+            subject=str(account.id),
+            email=suggestion(account.email),
+            name=suggestion(account.name) or suggestion(account.login),
+        )
+
+    async def read_id_token(self, id_token: str, nonce: str) -> ProvenIdentity:
+        """Raise `InvalidCredentials`: GitHub has no ID tokens."""
+        async with provider_request(self.provider.name):
+            raise ProofRefused("the provider has no ID tokens")
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+    async def _account(self, access_token: str) -> Account:
+        headers = {"Authorization": f"Bearer {access_token}", "Accept": MEDIA_TYPE}
+        answer = await self._fetcher.get(_user_url(self.provider.issuer), headers)
+        if answer.status != OK:
+            raise FetchFailed(f"the user of the access token has status {answer.status}")
+        try:
+            return msgspec.json.decode(answer.body, type=Account)
+        except (ValueError, RecursionError):
+            raise ProofRefused("the account has no id that is a whole number") from None
+
+
+def _user_url(issuer: str) -> str:
+    """Return the URL of the user of an access token, also of a GitHub Enterprise."""
+    host = urlsplit(issuer).netloc
+    if host == "github.com" or host.endswith(".ghe.com"):
+        return f"https://api.{host}/user"
+    return f"{issuer.removesuffix('/')}/api/v3/user"

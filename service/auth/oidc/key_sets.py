@@ -1,0 +1,85 @@
+"""The keys of a provider (RFC 7517), by which its ID tokens are verified."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+from msgspec import Struct
+
+from service.auth.oidc.discovery import OK, Metadata
+from service.auth.oidc.failures import FetchFailed
+from service.auth.oidc.fetching import Fetcher
+
+PublicKey = RSAKey | ECKey | OKPKey
+
+# Keys of a shared secret (`oct`) are none of these.
+_KEY_TYPES = {"RSA", "EC", "OKP"}
+
+# Verifying by larger keys takes ever longer (bits).
+_MAX_RSA_SIZE = 8192
+
+MAX_KEYS = 100
+
+
+class KeySetDocument(Struct, frozen=True, kw_only=True):
+    """A JWK Set, with keys of whatever kind."""
+
+    keys: list[dict[str, Any]]
+
+
+class KeySet:
+    """The keys of a provider that may verify signatures."""
+
+    def __init__(self, keys: Sequence[PublicKey]) -> None:
+        self._keys = keys
+
+    def candidates(self, algorithm: str, key_id: str | None) -> list[PublicKey]:
+        """Return the keys for an algorithm that have an id.
+
+        Without an id, a key is known only if it is the one for the algorithm (OpenID Connect Core,
+        section 10.1).
+        """
+        usable = [each for each in self._keys if _is_for(algorithm, each)]
+        if key_id is None:
+            return usable if len(usable) == 1 else []
+        return [each for each in usable if each.kid == key_id]
+
+
+async def fetch_key_set(fetcher: Fetcher, metadata: Metadata) -> KeySet:
+    """Return the keys of a provider. Raises `FetchFailed`."""
+    answer = await fetcher.get(metadata.jwks_uri)
+    if answer.status != OK:
+        raise FetchFailed(f"the keys have status {answer.status}")
+    keys = answer.read(KeySetDocument).keys[:MAX_KEYS]
+    return KeySet([key for each in keys if (key := _key(each))])
+
+
+def _key(document: dict[str, Any]) -> PublicKey | None:
+    """Return a key, or ``None`` if it is not one that can be used; others of the set may be."""
+    if document.get("kty") not in _KEY_TYPES:
+        return None
+    try:
+        with warnings.catch_warnings():
+            # Of keys that are too short.
+            warnings.simplefilter("error", SecurityWarning)
+            key = JWKRegistry.import_key(document)
+    except (JoseError, SecurityWarning, UnsupportedAlgorithm, ValueError, TypeError, KeyError):
+        return None
+    if isinstance(key, RSAKey) and key.public_key.key_size > _MAX_RSA_SIZE:
+        return None
+    return key if isinstance(key, PublicKey) else None
+
+
+def _is_for(algorithm: str, key: PublicKey) -> bool:
+    try:
+        JWSRegistry.algorithms[algorithm].check_key(key)
+        key.check_key_op("verify")
+    except JoseError:
+        return False
+    return True
