@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
+from service.settings.oidc_presets import PRESETS, Preset
+from service.settings.oidc_values import TENANT_ID, ProviderIssuer
 from service.transfer.rejections import RowRejected
-
-GITHUB = "https://github.com"
 
 # The providers of Lucia v2 that have one issuer, whoever uses them. GitLab may be anybody's own
 # server, and Microsoft's issuer is that of a tenant.
-ISSUERS = {
-    "google": "https://accounts.google.com",
-    "github": GITHUB,
-    "apple": "https://appleid.apple.com",
+ISSUERS: dict[str, str] = {
+    each.value: PRESETS[each].issuer for each in (Preset.GOOGLE, Preset.GITHUB, Preset.APPLE)
 }
 
-# Characters (OpenID Connect Core, section 2).
-MAX_SUBJECT = 255
 # Characters: an index holds issuer and subject.
 MAX_ISSUER = 1024
 
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-
-# What a URL has (RFC 3986, section 2), but for a query and a fragment.
-_PLAIN_URL = re.compile(r"https?://[\w.~:/\[\]@!$&'()*+,;=%-]+\Z", re.ASCII)
+# OpenID Connect Core, section 2.
+MAX_SUBJECT = 255
 _SUBJECT = re.compile(rf"[\x20-\x7e]{{1,{MAX_SUBJECT}}}\Z")
 _GITHUB_ID = re.compile(r"[1-9][0-9]*\Z")
 
@@ -40,26 +33,18 @@ def mistake_in_issuer(issuer: str) -> str | None:
     """Return why a text is no issuer, to follow the word; ``None`` if it is one."""
     if len(issuer) > MAX_ISSUER:
         return f"is longer than {MAX_ISSUER} characters"
-    if not _is_issuer(issuer):
+    if TENANT_ID in issuer:
+        return f"has {TENANT_ID} in place of the id of a tenant"
+    try:
+        ProviderIssuer.parse(issuer)
+    except ValueError:
         return "is not an https URL without user, query and fragment (http: loopback only)"
     return None
-
-
-def _is_issuer(issuer: str) -> bool:
-    if not _PLAIN_URL.match(issuer):
-        return False
-    try:
-        parts = urlsplit(issuer)
-        # The port is read to see that it is one.
-        is_plain = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
-    except ValueError:
-        return False
-    return is_plain and (parts.scheme == "https" or parts.hostname in LOOPBACK)
 
 
 def require_subject(issuer: str, subject: str) -> None:
     """Raise `RowRejected` for what no account of an issuer has for its subject."""
     if not _SUBJECT.match(subject):
         raise RowRejected(f"its subject has not 1 to {MAX_SUBJECT} printable ASCII characters")
-    if issuer == GITHUB and not _GITHUB_ID.match(subject):
+    if issuer == PRESETS[Preset.GITHUB].issuer and not _GITHUB_ID.match(subject):
         raise RowRejected("its subject is not the number of an account at GitHub")

@@ -22,7 +22,7 @@ ADD_IDENTITIES = f"""
 INSERT INTO identity (id, user_id, issuer, subject, created_at)
 SELECT gen_random_uuid(), user_id, issuer, name, created_at
 FROM key JOIN {ISSUERS} USING (provider)
-WHERE password_hash IS NULL AND name ~ '^[ -~]{1, 255}$'
+WHERE password_hash IS NULL AND name ~ '^[ -~]{{1,255}}$'
   AND (provider <> 'github' OR name ~ '^[1-9][0-9]*$')
 ON CONFLICT DO NOTHING
 """  # noqa: S608
