@@ -17,7 +17,8 @@ from service.cli.failures import fail
 from service.logging import configure_logging
 from service.settings import Settings
 from service.settings.service_links import service_links
-from service.settings.variables import PREFIX, InvalidSettings, read_settings
+from service.settings.variable import PREFIX
+from service.settings.variables import InvalidSettings, read_settings
 from service.storage.connection import admin_options
 from service.storage.schema import is_behind, migrate, revision_of
 

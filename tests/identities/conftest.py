@@ -10,7 +10,7 @@ import pytest
 from msgspec import Struct
 
 from tests.factories import bearer
-from tests.oidc.stub_provider import StubProvider, running_stub
+from tests.oidc.stub_provider import TOKEN, StubProvider, running_provider
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 
@@ -36,14 +36,14 @@ def problem(response: httpx.Response) -> tuple[int, str]:
 
 def environment_for(provider: StubProvider, name: str = "STUB", **more: str) -> dict[str, str]:
     """Return the settings of a provider."""
-    prefix = f"OSTIARY_OIDC_{name}_"
-    return {
-        f"{prefix}ISSUER": provider.issuer,
-        f"{prefix}CLIENT_IDS": "web,ios",
-        f"{prefix}CLIENT_SECRET": "a secret of the client",
-        f"{prefix}REDIRECT_URIS": f"{CALLBACK},{NATIVE_CALLBACK},http://127.0.0.1/callback",
-        **{f"{prefix}{variable}": value for variable, value in more.items()},
-    }
+    uris = f"{CALLBACK},{NATIVE_CALLBACK},http://127.0.0.1/callback"
+    variables = {"client_ids": "web,ios", "redirect_uris": uris} | more
+    return provider.environment(name, **variables)
+
+
+def exchanges(provider: StubProvider) -> list[dict[str, str]]:
+    """Return the requests in which codes were exchanged."""
+    return [request.form for request in provider.requests if request.path == TOKEN]
 
 
 class App(Struct, frozen=True, kw_only=True):
@@ -129,7 +129,7 @@ def url_of(response: httpx.Response) -> httpx.URL:
 @pytest.fixture(scope="session")
 def stub() -> Iterator[StubProvider]:
     """Return a provider that tests share."""
-    with running_stub() as provider:
+    with running_provider() as provider:
         yield provider
 
 

@@ -29,6 +29,7 @@ from tests.identities.conftest import (
     REAUTHENTICATE,
     App,
     environment_for,
+    exchanges,
     problem,
     session_of,
 )
@@ -51,13 +52,13 @@ def test_another_browser_cannot_complete_a_flow_and_burns_nothing(
 ) -> None:
     app.sign_up()
     answer = app.answer(app.begin())
-    provider.token_requests.clear()
+    provider.requests.clear()
     assert problem(stranger.post(answer)) == CHALLENGE
     stranger.begin()
     refused = stranger.post(answer)
     assert problem(refused) == CHALLENGE
     assert COOKIE not in refused.cookies
-    assert provider.token_requests == []
+    assert exchanges(provider) == []
     assert app.post(answer).status_code == 200
 
 
@@ -116,14 +117,14 @@ def test_an_answer_that_is_posted_twice_counts_once(app: App, provider: StubProv
     app.sign_up()
     answer = app.answer(app.begin())
     del answer["transport"]
-    provider.token_requests.clear()
+    provider.requests.clear()
     with ThreadPoolExecutor(2) as pool:
         posted = list(pool.map(lambda _: app.post(answer), range(2)))
     won, lost = sorted(posted, key=lambda response: response.status_code)
     assert won.status_code == 200
     assert problem(lost) == CHALLENGE
     assert "Set-Cookie" not in lost.headers
-    assert len(provider.token_requests) == 1
+    assert len(exchanges(provider)) == 1
     assert problem(app.post(answer)) == CHALLENGE
     assert app.client.get("/me").status_code == 200
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -45,13 +46,16 @@ def session(app: App) -> Session:
 
 
 @pytest.fixture
-def mailing_app(services: ServicePool, provider: StubProvider, module_smtp: SMTPServer) -> App:
+def mailing_app(
+    services: ServicePool, provider: StubProvider, module_smtp: SMTPServer
+) -> Iterator[App]:
     environment = {
         **NO_LIMITS,
         **environment_for(provider),
         **mail_environment(plain_url(module_smtp)),
     }
-    return App(client=services.service(environment).client(), provider=provider)
+    with services.service(environment).client() as client:
+        yield App(client=client, provider=provider)
 
 
 def unlink(app: App, session: Session, number: int = 0) -> tuple[int, str]:
@@ -232,9 +236,9 @@ def test_an_address_is_removed_only_if_an_identity_is_left(
 def test_the_user_is_notified_of_links(mailing_app: App, mailboxes: Mailboxes) -> None:
     session = user_with_address(mailing_app.client, mailboxes)
     mailing_app.link(session)
-    assert mailboxes.newest(ALICE, "account was linked")
-    unlink(mailing_app, session)
-    assert mailboxes.newest(ALICE, "unlinked")
+    mailboxes.newest(ALICE, "An account was linked")
+    assert unlink(mailing_app, session) == (204, "")
+    mailboxes.newest(ALICE, "A linked account was removed")
 
 
 def test_undo_takes_a_link_back(mailing_app: App, mailboxes: Mailboxes) -> None:

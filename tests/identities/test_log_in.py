@@ -19,12 +19,13 @@ from tests.identities.conftest import (
     NEEDED,
     App,
     environment_for,
+    exchanges,
     methods_of,
     problem,
     session_of,
     url_of,
 )
-from tests.oidc.stub_provider import StubProvider, running_stub
+from tests.oidc.stub_provider import CLIENT_SECRET, StubProvider, running_provider
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 
@@ -69,10 +70,10 @@ def test_the_code_is_exchanged_with_the_verifier_and_the_redirect_uri_of_the_flo
     app: App, provider: StubProvider
 ) -> None:
     app.sign_up()
-    provider.token_requests.clear()
+    provider.requests.clear()
     response = app.client.post(LOG_IN, json={"redirect_uri": CALLBACK})
     app.post(app.answer(response.json()))
-    (sent,) = provider.token_requests
+    (sent,) = exchanges(provider)
     challenge = dict(url_of(response).params)["code_challenge"]
     digest = hashlib.sha256(sent["code_verifier"].encode()).digest()
     assert base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == challenge
@@ -81,10 +82,10 @@ def test_the_code_is_exchanged_with_the_verifier_and_the_redirect_uri_of_the_flo
 
 def test_the_redirect_uri_of_the_callback_does_not_count(app: App, provider: StubProvider) -> None:
     app.sign_up()
-    provider.token_requests.clear()
+    provider.requests.clear()
     answer = app.answer(app.begin()) | {"redirect_uri": "https://evil.example/callback"}
     assert app.post(answer).status_code == 200
-    assert provider.token_requests[0]["redirect_uri"] == CALLBACK
+    assert exchanges(provider)[0]["redirect_uri"] == CALLBACK
 
 
 @pytest.mark.parametrize(
@@ -144,9 +145,9 @@ def test_the_error_of_a_provider_is_named_and_ends_the_flow(
     assert problem(response) == (400, "provider_refused")
     assert response.json()["error"] == "access_denied"
     assert "<b>" not in response.text
-    provider.token_requests.clear()
+    provider.requests.clear()
     assert problem(app.post(app.answer(begun))) == CHALLENGE
-    assert provider.token_requests == []
+    assert exchanges(provider) == []
 
 
 def test_an_error_that_is_no_name_is_not_repeated(app: App, service: Service) -> None:
@@ -158,7 +159,7 @@ def test_an_error_that_is_no_name_is_not_repeated(app: App, service: Service) ->
 
 def test_an_account_is_known_by_issuer_and_subject(app: App, services: ServicePool) -> None:
     first = app.sign_up().json()["user"]["id"]
-    with running_stub() as another:
+    with running_provider() as another:
         moved = services.service({**NO_LIMITS, **environment_for(another)})
         with moved.client() as client:
             app = App(client=client, provider=another)
@@ -218,7 +219,7 @@ def test_neither_codes_nor_tokens_are_logged(app: App, service: Service) -> None
     app.post(answer)
     app.post(answer)
     logged = service.logged()
-    for secret in (answer["code"], begun["state"], begun["nonce"], "a secret of the client"):
+    for secret in (answer["code"], begun["state"], begun["nonce"], CLIENT_SECRET):
         assert secret not in logged
 
 

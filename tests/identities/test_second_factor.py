@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import time
+
 import httpx
 import pytest
 
@@ -66,7 +68,7 @@ def test_a_factor_is_asked_for_after_an_id_token(app: App, phone: Phone) -> None
 
 
 def trusting(services: ServicePool, provider: StubProvider) -> App:
-    environment = environment_for(provider, TRUSTED_AS_SECOND_FACTOR="true")
+    environment = environment_for(provider, trusted_as_second_factor="true")
     service = services.service({**NO_LIMITS, **environment})
     return App(client=service.client(), provider=provider)
 
@@ -84,8 +86,8 @@ def test_a_trusted_provider_renews_no_step_up_of_a_user_with_a_factor(
 ) -> None:
     app = trusting(services, provider)
     with app.client:
-        for claims in ({}, {"auth_time": app.provider.now()}):
-            session = session_of(app.log_in(**claims))
+        for auth_time in (..., int(time())):
+            session = session_of(app.log_in(auth_time=auth_time))
             refused = app.client.delete("/me/totp", headers=session)
             assert problem(refused) == STALE
             assert refused.json()["methods"] == ["totp", "recovery_code"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -170,13 +171,16 @@ def test_where_invitations_are_needed_one_is(provider: StubProvider, services: S
 
 
 @pytest.fixture
-def mailing_app(services: ServicePool, provider: StubProvider, module_smtp: SMTPServer) -> App:
+def mailing_app(
+    services: ServicePool, provider: StubProvider, module_smtp: SMTPServer
+) -> Iterator[App]:
     environment = {
         **NO_LIMITS,
         **environment_for(provider),
         **mail_environment(plain_url(module_smtp)),
     }
-    return App(client=services.service(environment).client(), provider=provider)
+    with services.service(environment).client() as client:
+        yield App(client=client, provider=provider)
 
 
 def test_a_verified_address_of_the_provider_links_nobody(

@@ -29,7 +29,7 @@ GITHUB_TOKEN = "/login/oauth/access_token"
 GITHUB_USER = "/api/v3/user"
 
 CLIENT_ID = "web"
-CLIENT_SECRET = "open sesame: é+&=%"
+CLIENT_SECRET = "a secret of the client"
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -55,7 +55,9 @@ class StubProvider:
     def reset(self) -> None:
         """Forget what a test has changed, and what it has sent."""
         self.requests: list[Request] = []
+        self.token_requests: list[dict[str, str]] = []
         self.answers: dict[str, Answer] = {}
+        self.client_secret = CLIENT_SECRET
         self.key: Key = rsa_key("first")
         self.key_set: list[dict[str, Any]] = [public(self.key, kid="first")]
         self.header: dict[str, Any] = {"alg": "RS256", "kid": "first"}
@@ -72,7 +74,7 @@ class StubProvider:
         known = {
             "issuer": self.issuer,
             "client_ids": CLIENT_ID,
-            "client_secret": CLIENT_SECRET,
+            "client_secret": self.client_secret,
             "redirect_uris": "https://app.example/callback",
         }
         return {
@@ -101,7 +103,7 @@ class StubProvider:
 
     def id_token(self, nonce: str, **claims: Any) -> str:
         """Return an ID token. A claim that is ``...`` is left out."""
-        now = int(time.time())
+        now = self.now()
         usual = {"iss": self.issuer, "sub": "7", "aud": CLIENT_ID, "exp": now + 300, "iat": now}
         both = usual | {"nonce": nonce} | claims
         return self.signed({name: value for name, value in both.items() if value is not ...})
@@ -117,12 +119,18 @@ class StubProvider:
         self.header = {"alg": alg, "kid": kid}
         self.key_set = [*self.key_set, public(key, kid=kid)]
 
+    def now(self) -> int:
+        """Return the time as tokens have it."""
+        return int(time.time())
+
     def count(self, path: str) -> int:
         """Return how many requests there were at a path."""
         return sum(request.path == path for request in self.requests)
 
     def _answer_to(self, request: Request) -> Answer:
         self.requests.append(request)
+        if request.path in {TOKEN, GITHUB_TOKEN}:
+            self.token_requests.append(request.form)
         if request.path in self.answers:
             return self.answers[request.path]
         if request.path.endswith(DISCOVERY):
@@ -136,7 +144,7 @@ class StubProvider:
         return usual.get(request.path, _not_found)(request)
 
     def _tokens(self, request: Request) -> Answer:
-        if _client_of(request) != (CLIENT_ID, CLIENT_SECRET):
+        if _client_of(request) != (CLIENT_ID, self.client_secret):
             return Answer(status=401, document={"error": "invalid_client"})
         grant = self._redeemed(request)
         if grant is None:
@@ -175,7 +183,7 @@ class StubProvider:
 
 
 @contextmanager
-def running_provider() -> Iterator[StubProvider]:
+def running_stub() -> Iterator[StubProvider]:
     """Run a provider."""
     provider = StubProvider()
     provider.start()

@@ -82,7 +82,7 @@ class CallbackRequest(OpenBody, frozen=True, kw_only=True):
     @classmethod
     def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
         """Return an error if there is neither a code nor an error."""
-        return [] if values.get("code") or values.get("error") else missing({}, "code")
+        return [] if values.get("error") else missing(values, "code")
 
     @property
     def callback(self) -> Callback:

@@ -28,12 +28,20 @@ class Providers:
         """The names of all providers."""
         return list(self._clients)
 
+    def names_of(self, issuer: str) -> list[str]:
+        """Return the names of the providers whose accounts are of an issuer."""
+        return [name for name, each in self._clients.items() if each.provider.issues(issuer)]
+
     def get(self, name: str) -> ProviderClient:
         """Return the client of a provider. Raises `NoSuchProvider`."""
         client = self._clients.get(name)
         if client is None:
             raise NoSuchProvider
         return client
+
+    def names_of(self, issuer: str) -> list[str]:
+        """Return the names of the providers whose accounts are of an issuer."""
+        return [name for name, each in self._clients.items() if each.provider.issues(issuer)]
 
     async def close(self) -> None:
         """Close all connections, and stop what is being fetched."""
