@@ -5,6 +5,7 @@ from service.auth.oidc.client import ProviderClient
 from tests.oidc.conftest import FLOW, NONCE
 from tests.oidc.stub_provider import StubProvider
 
+
 async def test_a_code_proves_an_account(stub: StubProvider, client: ProviderClient) -> None:
     url = await client.authorization_url(FLOW)
     answer = stub.log_in(url, sub="7", email="alice@example.com")
