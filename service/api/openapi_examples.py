@@ -46,7 +46,7 @@ from service.api.schemas import (
     listed_session_info,
     user_session_info,
 )
-from service.model.exports import AccountExport, ExportedDevice, ExportedKey
+from service.model.exports import AccountExport, ExportedDevice, ExportedIdentity, ExportedKey
 from service.model.request_context import Device
 from service.model.sessions import (
     FoundSession,
@@ -110,6 +110,14 @@ _EXPORT = AccountExport(
             has_password=True,
             verified_at=None,
             created_at=_USER.created_at,
+        )
+    ],
+    identities=[
+        ExportedIdentity(
+            issuer="https://accounts.google.com",
+            subject="110169484474386276334",
+            created_at=_USER.created_at,
+            last_used_at=_LOGGED_IN_AT,
         )
     ],
     sessions=[],

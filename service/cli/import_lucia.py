@@ -11,13 +11,31 @@ import click
 from service.cli.context import load_settings, provide_database, require_schema
 from service.cli.failures import fail
 from service.cli.progress import TerminalProgress
-from service.cli.terminal import print_result
+from service.cli.terminal import print_result, printable
 from service.lucia.importer import LuciaImport
 from service.lucia.source import SourceUnreadable, open_source
+from service.model.users import Provider
 from service.settings import Settings
 from service.settings.database_url import has_password
 from service.storage.bulk_load import LoadRunning, bulk_load
+from service.transfer.issuers import ISSUERS, mistake_in_issuer
 from service.transfer.loading import ImportCounts
+
+# Those of names, which stay keys.
+NAMES = {Provider.USERNAME, Provider.EMAIL}
+
+
+def _issuers(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Return the issuers by the providers of Lucia's keys, those that are certain included."""
+    issuers = dict(ISSUERS)
+    for text in given:
+        provider, equals, issuer = text.partition("=")
+        if not (provider and equals) or provider in NAMES or ":" in provider:
+            raise click.BadParameter(f"{text!r} is not of the form PROVIDER=URL")
+        if mistake := mistake_in_issuer(issuer):
+            raise click.BadParameter(f"the issuer of {provider!r} {mistake}")
+        issuers[provider] = issuer
+    return issuers
 
 
 @click.command(name="import-lucia")
@@ -32,10 +50,25 @@ from service.transfer.loading import ImportCounts
     is_flag=True,
     help="The site verified the addresses of its keys `email:…`: they can receive mail here.",
 )
+@click.option(
+    "--issuer",
+    "issuers",
+    multiple=True,
+    metavar="PROVIDER=URL",
+    callback=_issuers,
+    help="The issuer whose accounts the keys `PROVIDER:…` name, so that they become identities. "
+    "Those of google, github and apple are known. Can be repeated.",
+)
 @click.option("--dry-run", is_flag=True, help="Import, report the result, and roll it back.")
 @click.option("--json", "json", is_flag=True, help="Print the result as JSON, for scripts.")
-def import_lucia(
-    source: str | None, *, sessions: bool, emails_verified: bool, dry_run: bool, json: bool
+def import_lucia(  # noqa: PLR0913
+    source: str | None,
+    *,
+    sessions: bool,
+    emails_verified: bool,
+    issuers: dict[str, str],
+    dry_run: bool,
+    json: bool,
 ) -> None:
     """Import users and keys from a Lucia v2 site.
 
@@ -47,7 +80,7 @@ def import_lucia(
     with provide_database(settings) as (url, _):
         require_schema(settings, url)
         try:
-            counts = asyncio.run(
+            counts, kept = asyncio.run(
                 _run(
                     settings,
                     url,
@@ -55,6 +88,7 @@ def import_lucia(
                     progress,
                     sessions=sessions,
                     emails_verified=emails_verified,
+                    issuers=issuers,
                     dry_run=dry_run,
                 )
             )
@@ -66,9 +100,14 @@ def import_lucia(
         f"{each.table}s: {each.read} read, {each.new} new, {each.rejected} rejected"
         for each in counts
     ]
+    lines += [
+        f"{number} keys of {printable(provider)} stay keys, with which nobody logs in: see --issuer"
+        for provider, number in sorted(kept.items())
+    ]
     if dry_run:
         lines.append("This was a dry run: nothing was changed.")
-    print_result({"dry_run": dry_run, "tables": counts}, "\n".join(lines), json=json)
+    result = {"dry_run": dry_run, "tables": counts, "kept_keys": kept}
+    print_result(result, "\n".join(lines), json=json)
 
 
 def _source_url(option: str | None, settings: Settings) -> str:
@@ -96,10 +135,13 @@ async def _run(  # noqa: PLR0913
     *,
     sessions: bool,
     emails_verified: bool,
+    issuers: dict[str, str],
     dry_run: bool,
-) -> list[ImportCounts]:
+) -> tuple[list[ImportCounts], dict[str, int]]:
     async with open_source(source_url) as source, bulk_load(url, dry_run=dry_run) as target:
-        lucia_import = LuciaImport(source, target, progress, emails_verified=emails_verified)
+        lucia_import = LuciaImport(
+            source, target, progress, emails_verified=emails_verified, issuers=issuers
+        )
         try:
             counts = [await lucia_import.users(), await lucia_import.keys()]
             if sessions:
@@ -107,4 +149,4 @@ async def _run(  # noqa: PLR0913
                 counts.append(await lucia_import.sessions(lifetime))
         finally:
             progress.finish()
-    return counts
+    return counts, dict(lucia_import.kept)

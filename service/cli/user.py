@@ -18,8 +18,9 @@ from service.bootstrap import Services
 from service.cli.context import load_settings, provide_services
 from service.cli.failures import fail
 from service.cli.terminal import print_result
-from service.cli.user_text import description, name_of, session_line
+from service.cli.user_text import description, name_of, session_line, shown_identity
 from service.mail.configured import reset_url_of
+from service.model.identities import Identity
 from service.model.user_records import UserRecord
 from service.model.users import KeyInfo, User
 from service.settings import Settings
@@ -56,24 +57,28 @@ def create(username: str, *, json: bool) -> None:
 @user_argument
 @as_json
 def show(name_or_id: str, *, json: bool) -> None:
-    """Show a user and their keys."""
+    """Show a user, their keys, and their accounts at OpenID providers."""
 
-    async def find(services: Services) -> tuple[User, UserRecord, list[KeyInfo], int]:
+    async def find(
+        services: Services,
+    ) -> tuple[User, UserRecord, list[KeyInfo], list[Identity], int]:
         found = await services.user_admin.find(name_or_id)
         known = await services.user_admin.get(found.id)
-        sessions = await services.session_admin.count(found.id)
-        return found, known, await services.keys.list(found.id), sessions
+        keys = await services.keys.list(found.id)
+        identities = await services.identities.links.list(found.id)
+        return found, known, keys, identities, await services.session_admin.count(found.id)
 
     with provide_services(load_settings()) as run:
-        found, known, keys, sessions = run(find)
+        found, known, keys, identities, sessions = run(find)
     shown = {
         "user": found,
         "disabled_at": known.disabled_at,
         "disabled_reason": known.disabled_reason,
         "keys": keys,
+        "identities": [shown_identity(each) for each in identities],
         "live_sessions": sessions,
     }
-    print_result(shown, description(known, keys, sessions), json=json)
+    print_result(shown, description(known, keys, identities, sessions), json=json)
 
 
 @user.command()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from service.cli.terminal import printable
+from service.model.identities import Identity
 from service.model.sessions import ListedSession
 from service.model.user_records import UserRecord
 from service.model.users import KeyInfo, User
@@ -28,7 +31,20 @@ def _state_of(user: UserRecord) -> str:
     return f"disabled since {user.disabled_at:%Y-%m-%d %H:%M:%S} UTC{reason}"
 
 
-def description(found: UserRecord, keys: list[KeyInfo], sessions: int) -> str:
+def shown_identity(identity: Identity) -> dict[str, Any]:
+    """Return an account at a provider, without the user whose it is."""
+    return {
+        "id": identity.id,
+        "issuer": identity.issuer,
+        "subject": identity.subject,
+        "created_at": identity.created_at,
+        "last_used_at": identity.last_used_at,
+    }
+
+
+def description(
+    found: UserRecord, keys: list[KeyInfo], identities: list[Identity], sessions: int
+) -> str:
     """Return what is known of a user, in lines."""
     lines = [
         f"id             {found.id}",
@@ -42,7 +58,16 @@ def description(found: UserRecord, keys: list[KeyInfo], sessions: int) -> str:
     for key in keys:
         password = "with a password" if key.has_password else "without a password"
         lines.append(f"key            {printable(f'{key.provider}:{key.name}')}, {password}")
+    for identity in identities:
+        account = printable(f"{identity.subject} at {identity.issuer}")
+        lines.append(f"identity       {account}, {_use_of(identity)}")
     return "\n".join(lines)
+
+
+def _use_of(identity: Identity) -> str:
+    if identity.last_used_at is None:
+        return "never used"
+    return f"last used {identity.last_used_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def session_line(listed: ListedSession) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TypeVar
 
-from service.lucia.rows import key_of, session_of, text_of, time_of
+from service.lucia.keys import KeyImport, Row
+from service.lucia.rows import session_of, text_of, time_of
 from service.lucia.source import KEYS, SESSIONS, USERS, LuciaSource, LuciaTable
 from service.storage.bulk_load import BulkLoad, Loaded
+from service.transfer.issuers import ISSUERS
 from service.transfer.loading import ImportCounts, ProgressReporter, Stage, import_all
 from service.transfer.user_ids import user_id_of
 
-Row: TypeAlias = tuple[Any, ...]
+RowT = TypeVar("RowT")
 
 
 class LuciaImport:
     """Imports a source into a database. Existing rows stay unchanged, so it can be run again.
 
-    With ``emails_verified`` the source has addresses that its users proved to have.
+    With ``emails_verified`` the source has addresses that its users proved to have. ``issuers`` are
+    those of the providers whose keys become identities.
     """
 
     def __init__(
@@ -28,11 +31,17 @@ class LuciaImport:
         progress: ProgressReporter,
         *,
         emails_verified: bool = False,
+        issuers: Mapping[str, str] = ISSUERS,
     ) -> None:
         self._source = source
         self._target = target
         self._progress = progress
-        self._emails_verified = emails_verified
+        self._keys = KeyImport(target, issuers, emails_verified=emails_verified)
+
+    @property
+    def kept(self) -> Mapping[str, int]:
+        """How many keys were read, by provider, with which nobody logs in."""
+        return self._keys.kept
 
     async def users(self) -> ImportCounts:
         """Import users."""
@@ -40,11 +49,7 @@ class LuciaImport:
 
     async def keys(self) -> ImportCounts:
         """Import keys. Their users have to be imported before."""
-
-        async def load(rows: list[Row]) -> Loaded:
-            return await self._target.keys(rows, emails_verified=self._emails_verified)
-
-        return await self._import(KEYS, _key_row, load, _first_column)
+        return await self._import(KEYS, self._keys.convert, self._keys.load, _first_column)
 
     async def sessions(self, lifetime: timedelta) -> ImportCounts:
         """Import live sessions; each ends ``lifetime`` from now at the latest."""
@@ -57,8 +62,8 @@ class LuciaImport:
     async def _import(
         self,
         table: LuciaTable,
-        convert: Callable[[int, Row], tuple[Row, list[str]]],
-        load: Callable[[list[Row]], Awaitable[Loaded]],
+        convert: Callable[[int, Row], tuple[RowT, list[str]]],
+        load: Callable[[list[RowT]], Awaitable[Loaded]],
         describe: Callable[[Row], str],
     ) -> ImportCounts:
         self._progress.start(table.entity, await self._source.count(table))
@@ -69,27 +74,6 @@ class LuciaImport:
 def _user_row(number: int, row: Row) -> tuple[Row, list[str]]:
     (lucia_id,) = row
     return (number, user_id_of(text_of(lucia_id, "id"))), []
-
-
-def _key_row(number: int, row: Row) -> tuple[Row, list[str]]:
-    key_id, hashed_password, lucia_user_id = row
-    key = key_of(
-        text_of(key_id, "id"),
-        None if hashed_password is None else text_of(hashed_password, "password hash"),
-        text_of(lucia_user_id, "user"),
-    )
-    password_hash = key.password_hash
-    converted = (
-        number,
-        key.id,
-        key.provider,
-        key.name,
-        key.user_id,
-        key.display_name,
-        None if password_hash is None else password_hash.text,
-        None if password_hash is None else password_hash.scheme,
-    )
-    return converted, [] if key.refusal is None else [key.refusal]
 
 
 def _session_row(number: int, row: Row) -> tuple[Row, list[str]]:

@@ -7,6 +7,7 @@ milliseconds since 1970).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from service.auth.tokens import Token
 from service.auth.usernames import NOT_STORABLE
 from service.model.sessions import SecretHash
 from service.model.users import PasswordHash
+from service.transfer.issuers import ISSUERS, require_subject
 from service.transfer.names import name_of
 from service.transfer.rejections import RowRejected
 from service.transfer.user_ids import key_id_of, user_id_of
@@ -26,7 +28,11 @@ MAX_TIME = 253_402_300_799_000
 
 
 class ImportedKey(Struct, frozen=True, kw_only=True):
-    """A key that was read from Lucia. ``refusal`` says why sign-up would refuse its name."""
+    """A key that was read from Lucia.
+
+    With an ``issuer`` it becomes an identity, whose subject is its name. ``remark`` says why
+    sign-up would refuse its name, or why it is no identity.
+    """
 
     id: UUID
     provider: str
@@ -34,7 +40,8 @@ class ImportedKey(Struct, frozen=True, kw_only=True):
     display_name: str
     user_id: UUID
     password_hash: PasswordHash | None
-    refusal: str | None
+    issuer: str | None
+    remark: str | None
 
 
 class ImportedSession(Struct, frozen=True, kw_only=True):
@@ -67,14 +74,25 @@ def time_of(value: Any, column: str) -> int:
         raise RowRejected(f"its {column} is not a number") from error
 
 
-def key_of(key_id: str, hashed_password: str | None, lucia_user_id: str) -> ImportedKey:
-    """Convert a key. Names may be such that sign-up refuses them. Raises `RowRejected`."""
+def key_of(
+    key_id: str,
+    hashed_password: str | None,
+    lucia_user_id: str,
+    issuers: Mapping[str, str] = ISSUERS,
+) -> ImportedKey:
+    """Convert a key. Names may be such that sign-up refuses them. Raises `RowRejected`.
+
+    Those of the providers in ``issuers`` become identities.
+    """
     provider, colon, text = key_id.partition(":")
     if not (provider and colon and text):
         raise RowRejected("its id is not of the form provider:name")
     name = name_of(provider, text)
     if hashed_password is not None and not is_verifiable(hashed_password):
         raise RowRejected("its password hash has an unknown form, or costs too much to verify")
+    issuer, remark = issuers.get(provider), name.refusal
+    if issuer is not None:
+        remark = _refusal_of_identity(issuer, text, hashed_password)
     return ImportedKey(
         id=key_id_of(provider, text),
         provider=provider,
@@ -82,8 +100,20 @@ def key_of(key_id: str, hashed_password: str | None, lucia_user_id: str) -> Impo
         display_name=name.display_name,
         user_id=user_id_of(lucia_user_id),
         password_hash=None if hashed_password is None else parse_password_hash(hashed_password),
-        refusal=name.refusal,
+        issuer=issuer if remark is None else None,
+        remark=remark,
     )
+
+
+def _refusal_of_identity(issuer: str, subject: str, hashed_password: str | None) -> str | None:
+    """Return why a key cannot become an identity, and stays a key."""
+    if hashed_password is not None:
+        return "it has a password, so it is a key and no identity"
+    try:
+        require_subject(issuer, subject)
+    except RowRejected as error:
+        return f"{error}, so it is a key and no identity"
+    return None
 
 
 def session_of(

@@ -32,6 +32,17 @@ class ExportedKey(Struct, frozen=True, kw_only=True):
     created_at: Annotated[datetime, Meta(description="When it was added.")]
 
 
+class ExportedIdentity(Struct, frozen=True, kw_only=True):
+    """An account at an OpenID provider with which the user logs in."""
+
+    issuer: Annotated[str, Meta(description="The provider's issuer identifier.")]
+    subject: Annotated[str, Meta(description="What the provider calls its user.")]
+    created_at: Annotated[datetime, Meta(description="When the account was linked.")]
+    last_used_at: Annotated[
+        datetime | None, Meta(description="When it last proved the user; null if it never did.")
+    ]
+
+
 class ExportedSession(Struct, frozen=True, kw_only=True):
     """A session that has not been deleted yet."""
 
@@ -109,6 +120,10 @@ class AccountExport(Struct, frozen=True, kw_only=True):
     user: Annotated[User, Meta(description="The user.")]
     keys: Annotated[
         list[ExportedKey], Meta(description="The names by which the user logs in, oldest first.")
+    ]
+    identities: Annotated[
+        list[ExportedIdentity],
+        Meta(description="The accounts at providers with which the user logs in, oldest first."),
     ]
     sessions: Annotated[list[ExportedSession], Meta(description="The sessions, newest first.")]
     devices: Annotated[list[ExportedDevice], Meta(description="Known devices, last used first.")]

@@ -1,4 +1,4 @@
-"""Bulk loading of users, keys and sessions: COPY into temporary tables, then one INSERT.
+"""Bulk loading of users, keys, identities, sessions: COPY into temporary tables, then one INSERT.
 
 Rows that exist already are left unchanged, so an interrupted load can be run again. What was loaded
 is remembered in the table ``imported``, so that a later load does not bring back what has ended.
@@ -16,6 +16,12 @@ from msgspec import Struct
 
 from service.storage.connection import ADMIN_TIMEOUTS, connect
 from service.storage.errors import translating_errors
+from service.storage.identity_load import (
+    ADD_IDENTITIES,
+    IDENTITIES_NOT_ADDED,
+    REMEMBER_IDENTITIES,
+    REMOVE_KEYS,
+)
 
 # The key of an advisory lock: one load at a time. Any constant would do.
 LOAD_LOCK = 0x696D706F7274
@@ -25,6 +31,8 @@ CREATE TEMPORARY TABLE incoming_user (number int, id uuid);
 CREATE TEMPORARY TABLE incoming_key (
     number int, id uuid, provider text, name text, user_id uuid, display_name text,
     password_hash text, password_scheme text);
+CREATE TEMPORARY TABLE incoming_identity (
+    number int, id uuid, provider text, issuer text, subject text, user_id uuid);
 CREATE TEMPORARY TABLE incoming_session (
     number int, id uuid, secret_hash bytea, user_id uuid, active_expires bigint,
     idle_expires bigint);
@@ -131,6 +139,16 @@ class BulkLoad:
             self._REMEMBER_KEYS,
             self._KEYS_NOT_ADDED,
             emails_verified,
+        )
+
+    async def identities(self, rows: Sequence[tuple[Any, ...]]) -> Loaded:
+        """Load rows of (number, key id, provider, issuer, subject, user id): keys of Lucia."""
+        return await self._load(
+            "incoming_identity",
+            rows,
+            ADD_IDENTITIES,
+            f"{REMOVE_KEYS}; {REMEMBER_IDENTITIES}",
+            IDENTITIES_NOT_ADDED,
         )
 
     # A first factor ends the sessions of its user, also those that are being imported meanwhile: by

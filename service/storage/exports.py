@@ -13,6 +13,7 @@ from service.model.exports import (
     AccountExport,
     ExportedChallenge,
     ExportedDevice,
+    ExportedIdentity,
     ExportedKey,
     ExportedPasskey,
     ExportedSession,
@@ -22,7 +23,16 @@ from service.model.sessions import proven_methods
 from service.model.users import User
 from service.storage.factors.recovery_codes import count_recovery_codes
 from service.storage.sessions import decode_methods
-from service.storage.tables import challenge, device, key, passkey, session, totp, totp_failure
+from service.storage.tables import (
+    challenge,
+    device,
+    identity,
+    key,
+    passkey,
+    session,
+    totp,
+    totp_failure,
+)
 
 _OWNER: BindParameter[Any] = bindparam("owner_id")
 
@@ -36,6 +46,11 @@ EXPORT_KEYS = (
     )
     .where(key.c.user_id == _OWNER)
     .order_by(key.c.created_at, key.c.provider, key.c.name)
+)
+EXPORT_IDENTITIES = (
+    select(identity.c.issuer, identity.c.subject, identity.c.created_at, identity.c.last_used_at)
+    .where(identity.c.user_id == _OWNER)
+    .order_by(identity.c.created_at, identity.c.id)
 )
 EXPORT_SESSIONS = (
     select(
@@ -85,6 +100,7 @@ async def export_user(connection: AsyncConnection, user: User) -> AccountExport:
     owner = {"owner_id": user.id}
     exported_at = (await connection.execute(EXPORTED_AT)).scalar_one()
     keys = await connection.execute(EXPORT_KEYS, owner)
+    identities = await connection.execute(EXPORT_IDENTITIES, owner)
     sessions = await connection.execute(EXPORT_SESSIONS, owner)
     devices = await connection.execute(EXPORT_DEVICES, owner)
     challenges = await connection.execute(EXPORT_CHALLENGES, owner)
@@ -103,6 +119,15 @@ async def export_user(connection: AsyncConnection, user: User) -> AccountExport:
                 created_at=row.created_at,
             )
             for row in keys
+        ],
+        identities=[
+            ExportedIdentity(
+                issuer=row.issuer,
+                subject=row.subject,
+                created_at=row.created_at,
+                last_used_at=row.last_used_at,
+            )
+            for row in identities
         ],
         sessions=[
             ExportedSession(

@@ -53,6 +53,7 @@ class UserExport:
             "disabled_at": moment(row["disabled_at"]),
             "disabled_reason": row["disabled_reason"],
             "keys": [_key(each) for each in page.keys.get(user_id, [])],
+            "identities": [_identity(each) for each in page.identities.get(user_id, [])],
             "totp": next((self._totp(each) for each in page.totp.get(user_id, [])), None),
             "passkeys": [_passkey(each) for each in page.passkeys.get(user_id, [])],
             "passkey_handle": None if handle is None else base64url.encode(handle),
@@ -93,6 +94,15 @@ def _key(row: asyncpg.Record) -> dict[str, Any]:
         "password_hash": row["password_hash"],
         "verified_at": moment(row["verified_at"]),
         "created_at": moment(row["created_at"]),
+    }
+
+
+def _identity(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "issuer": row["issuer"],
+        "subject": row["subject"],
+        "created_at": moment(row["created_at"]),
+        "last_used_at": moment(row["last_used_at"]),
     }
 
 

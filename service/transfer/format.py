@@ -36,6 +36,15 @@ class KeyRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     created_at: Moment | None = None
 
 
+class IdentityRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An account at an OpenID provider, by which a user logs in."""
+
+    issuer: str
+    subject: str
+    created_at: Moment | None = None
+    last_used_at: Moment | None = None
+
+
 class TOTPRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A confirmed authenticator app. Without ``secret`` it is asked for, and no code is right."""
 
@@ -80,6 +89,7 @@ class UserRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     disabled_at: Moment | None = None
     disabled_reason: str | None = None
     keys: Annotated[list[KeyRow], Meta(max_length=100)] = []
+    identities: Annotated[list[IdentityRow], Meta(max_length=100)] = []
     totp: TOTPRow | None = None
     passkeys: list[PasskeyRow] = []
     passkey_handle: str | None = None

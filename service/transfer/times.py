@@ -35,6 +35,7 @@ def with_checked_times(row: UserRow, latest: datetime) -> UserRow:
         replace(
             row,
             keys=[_in_utc(each, latest) for each in row.keys],
+            identities=[_in_utc(each, latest) for each in row.identities],
             passkeys=[_in_utc(each, latest) for each in row.passkeys],
             recovery_codes=[_in_utc(each, latest) for each in row.recovery_codes],
             totp=None if row.totp is None else _in_utc(row.totp, latest),

@@ -18,6 +18,7 @@ from service.transfer.factor_rows import (
     totp_row,
 )
 from service.transfer.format import UserRow
+from service.transfer.identity_rows import identity_rows
 from service.transfer.key_rows import key_rows
 from service.transfer.rejections import RowRejected, require_storable
 from service.transfer.strict_json import parse_object
@@ -62,6 +63,7 @@ class UserRows:
             security_changed_at=row.security_changed_at,
             passkey_handle=handle_of(row),
             keys=keys,
+            identities=identity_rows(row.identities),
             totp=totp,
             passkeys=passkeys,
             recovery_codes=recovery_code_rows(row.recovery_codes),

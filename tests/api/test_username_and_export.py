@@ -93,6 +93,28 @@ def test_the_export_has_everything_that_is_kept(
     assert len(exported["devices"]) == 1
 
 
+def test_the_export_has_the_accounts_of_the_user_at_providers_and_nobody_elses(
+    service: Service, client: httpx.Client, alice: dict[str, str]
+) -> None:
+    sign_up(client, "Robert", transport="bearer")
+    execute(
+        service.database_url,
+        """INSERT INTO identity (id, user_id, issuer, subject, created_at, last_used_at)
+           SELECT gen_random_uuid(), user_id, 'https://id.example', display_name,
+                  '2020-01-01T00:00:00Z', NULL
+           FROM key""",
+    )
+    exported = client.get("/me/export", headers=alice).json()
+    assert exported["identities"] == [
+        {
+            "issuer": "https://id.example",
+            "subject": "Alice",
+            "created_at": "2020-01-01T00:00:00.000000Z",
+            "last_used_at": None,
+        }
+    ]
+
+
 def test_every_column_about_a_user_is_exported_or_is_a_secret_or_derived(
     service: Service,
 ) -> None:
@@ -111,6 +133,7 @@ def test_every_column_about_a_user_is_exported_or_is_a_secret_or_derived(
         session.address session.created_at session.device_name session.id session.idle_expires_at
         session.methods session.renewed_at session.user_agent user.created_at user.id
         user.roles user.metadata
+        identity.issuer identity.subject identity.created_at identity.last_used_at
         totp.created_at totp.confirmed_at totp.last_used_at totp_failure.failed_at
         passkey.id passkey.name passkey.rp_id passkey.credential_id passkey.aaguid
         passkey.transports passkey.sign_count passkey.is_backed_up passkey.created_at
@@ -118,6 +141,7 @@ def test_every_column_about_a_user_is_exported_or_is_a_secret_or_derived(
     left_out = """
         challenge.address challenge.data challenge.failures challenge.id challenge.key_id
         challenge.secret_hash challenge.security_version challenge.session_id challenge.user_id
+        identity.id identity.user_id
         imported.id imported.kind imported.user_id
         username_hold.freed_at username_hold.name_hash username_hold.user_id
         device.hash device.user_id key.name key.password_hash key.password_scheme key.user_id

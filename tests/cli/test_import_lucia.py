@@ -46,7 +46,7 @@ DEAD = "c" * 20 + "0123456789abcdefghij"
 USERS = [("u1alice",), ("u2bobby",), ("u3carol",), ("6f737469-0000-4000-8000-000000000001",)]
 KEYS = [
     ("username:Alice", HASH, "u1alice"),
-    ("github:42", None, "u1alice"),
+    ("discord:42", None, "u1alice"),
     ("username:bo", HASH, "u2bobby"),
     ("username:ALICE", HASH, "u3carol"),
     ("username:not a name", HASH, "u3carol"),

@@ -113,6 +113,32 @@ def test_a_user_is_shown_with_the_address_and_found_by_it(
     assert "no user" in refusal(url, "show", "b@x.com")
 
 
+def test_a_user_is_shown_with_the_accounts_at_providers(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    sign_up(client, "Bobby")
+    execute(
+        service.database_url,
+        """INSERT INTO identity (id, user_id, issuer, subject, created_at, last_used_at)
+           SELECT gen_random_uuid(), user_id, issuer, display_name, made.created_at, used
+           FROM key, (VALUES ('https://a.example', timestamptz '2026-01-31 09:30Z', now()),
+                             ('https://b.example', NULL, '2020-01-01'))
+                     AS made (issuer, used, created_at)""",
+    )
+    shown = user_json(service.database_url, "show", "Alice")["identities"]
+    assert [(each["issuer"], each["subject"]) for each in shown] == [
+        ("https://b.example", "Alice"),
+        ("https://a.example", "Alice"),
+    ]
+    assert shown[0].keys() == {"id", "issuer", "subject", "created_at", "last_used_at"}
+    lines = user(service.database_url, "show", "Alice").splitlines()
+    assert lines[-2:] == [
+        "identity       Alice at https://b.example, never used",
+        "identity       Alice at https://a.example, last used 2026-01-31 09:30:00 UTC",
+    ]
+
+
 def test_no_secret_is_shown(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
     password_hash = fetch_value(service.database_url, "SELECT password_hash FROM key")

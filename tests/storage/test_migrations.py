@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from service.storage.errors import StatementRefused
 from service.storage.schema import MIGRATIONS, connection_to, migrate, revisions
-from tests.databases import TestServer, execute
+from tests.databases import TestServer, execute, fetch
 
 # A row in each table that has many: what a migration reads or rewrites of them can be counted.
 ROWS = """
@@ -119,3 +119,65 @@ def test_the_check_notices_what_the_version_before_would_notice(
         asyncio.run(check(database_url, lambda: op.execute(statement)))
     if alone is not None:
         asyncio.run(check(database_url, lambda: op.execute(alone)))
+
+
+KEYS_OF_LUCIA = """
+WITH u AS (INSERT INTO "user" (id) VALUES ('00000000-0000-0000-0000-000000000001') RETURNING id)
+INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme, created_at)
+SELECT provider, name, id, name, password, password, '2020-01-01T00:00:00Z'
+FROM u, (VALUES ('google', '42', NULL), ('google', '43', 'kept'),
+                ('google', repeat('4', 256), NULL), ('google', 'b\u00fccher', NULL),
+                ('github', '42', NULL), ('github', 'octocat', NULL), ('github', '042', NULL),
+                ('apple', '001.a.1', NULL), ('gitlab', '42', NULL), ('azure_ad', '42', NULL),
+                ('username', 'google', NULL)) AS made (provider, name, password)
+"""
+
+MOVED = {
+    ("https://accounts.google.com", "42"),
+    ("https://github.com", "42"),
+    ("https://appleid.apple.com", "001.a.1"),
+}
+
+
+def keys_in(url: str) -> set[tuple[str, str]]:
+    return {tuple(row) for row in fetch(url, "SELECT provider, name FROM key")}
+
+
+def test_imported_keys_of_providers_become_identities_and_keys_again(empty_database: str) -> None:
+    asyncio.run(migrate(empty_database, "0016"))
+    execute(empty_database, KEYS_OF_LUCIA)
+    before = keys_in(empty_database)
+    asyncio.run(migrate(empty_database))
+    for _ in range(2):
+        identities = fetch(empty_database, "SELECT issuer, subject, created_at FROM identity")
+        assert {(row["issuer"], row["subject"]) for row in identities} == MOVED
+        assert {row["created_at"].year for row in identities} == {2020}
+        assert before - keys_in(empty_database) == {
+            *(("google", "42"), ("github", "42"), ("apple", "001.a.1"))
+        }
+        asyncio.run(migrate(empty_database, "0017"))
+        assert keys_in(empty_database) == before
+        assert fetch(empty_database, "SELECT FROM identity") == []
+        asyncio.run(migrate(empty_database))
+    asyncio.run(migrate(empty_database, "0016"))
+    assert keys_in(empty_database) == before
+
+
+def test_a_key_whose_identity_another_user_has_stays_a_key(empty_database: str) -> None:
+    """Somebody has logged in with the account since the table exists."""
+    asyncio.run(migrate(empty_database, "0017"))
+    execute(
+        empty_database,
+        f"""{KEYS_OF_LUCIA};
+        INSERT INTO "user" (id) VALUES ('00000000-0000-0000-0000-000000000002');
+        INSERT INTO identity (id, user_id, issuer, subject)
+        SELECT gen_random_uuid(), id, 'https://github.com', '42' FROM "user"
+        WHERE id = '00000000-0000-0000-0000-000000000002'
+        """,
+    )
+    before = keys_in(empty_database)
+    asyncio.run(migrate(empty_database))
+    assert before - keys_in(empty_database) == {("google", "42"), ("apple", "001.a.1")}
+    asyncio.run(migrate(empty_database, "0017"))
+    owner = "SELECT CAST(user_id AS text) FROM identity"
+    assert [row[0][-1] for row in fetch(empty_database, owner)] == ["2"]

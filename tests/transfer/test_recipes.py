@@ -29,8 +29,51 @@ CREATE TABLE user_entity (
     created_timestamp bigint, service_account_client_link text);
 CREATE TABLE credential (
     id text, type text, user_id text, secret_data text, credential_data text);
+CREATE TABLE federated_identity (
+    identity_provider text, realm_id text, federated_user_id text, user_id text);
+CREATE TABLE identity_provider (
+    internal_id text, provider_alias text, provider_id text, realm_id text);
+CREATE TABLE identity_provider_config (identity_provider_id text, value text, name text);
 INSERT INTO realm VALUES ('r1', 'my-realm'), ('r2', 'another');
 """
+
+
+# The tables of allauth 65 have more columns, of which the recipe reads none.
+ALLAUTH_TABLES = """
+CREATE TABLE socialaccount_socialaccount (
+    id integer, provider text, uid text, last_login timestamptz, date_joined timestamptz,
+    user_id integer);
+INSERT INTO socialaccount_socialaccount VALUES
+    (1, 'google', '110169484474386276334', '2026-01-31T09:30:00Z', '2020-01-01T00:00:00Z', 1),
+    (2, 'facebook', '42', '2026-01-31T09:30:00Z', '2020-01-01T00:00:00Z', 1),
+    (3, 'github', '42', '2026-01-31T09:30:00Z', '2020-01-01T00:00:00Z', 4);
+"""
+
+# By an alias of the administrator's choice; r2 has one of the same name.
+KEYCLOAK_IDENTITIES = """
+INSERT INTO identity_provider VALUES
+    ('i1', 'google', 'google', 'r1'), ('i2', 'hub', 'github', 'r1'),
+    ('i3', 'corp', 'oidc', 'r1'), ('i4', 'bare', 'oidc', 'r1'), ('i5', 'face', 'facebook', 'r1'),
+    ('i6', 'corp', 'oidc', 'r2'), ('i7', 'ghe', 'github', 'r1');
+INSERT INTO identity_provider_config VALUES
+    ('i3', 'https://login.corp.example/realms/a', 'issuer'), ('i3', 'secret', 'clientSecret'),
+    ('i6', 'https://login.other.example', 'issuer'), ('i2', '', 'baseUrl'),
+    ('i7', 'https://ghe.corp.example', 'baseUrl'), ('i4', '', 'issuer');
+INSERT INTO federated_identity VALUES
+    ('google', 'r1', '110169484474386276334', 'user-0'), ('hub', 'r1', '42', 'user-0'),
+    ('corp', 'r1', '7', 'user-0'), ('bare', 'r1', '7', 'user-0'), ('face', 'r1', '7', 'user-0'),
+    ('ghe', 'r1', '42', 'user-0'), ('corp', 'r1', '8', 'user-1');
+"""
+
+
+def identities_in(service: Service) -> set[tuple[str, str, str]]:
+    """Return the names of users, with their accounts at providers."""
+    rows = fetch(
+        service.database_url,
+        "SELECT display_name, issuer, subject FROM identity JOIN key USING (user_id) "
+        "WHERE key.provider = 'username' OR issuer = 'https://github.com'",
+    )
+    return {tuple(row) for row in rows}
 
 
 @pytest.fixture
@@ -49,9 +92,13 @@ def load(url: str, *statements: str) -> None:
 
 
 def bring(recipe: str, source: str, service: Service) -> str:
-    """Import by a recipe, without a rejection. Return what was reported."""
+    """Import by a recipe of the guide, without a rejection. Return what was reported."""
+    return bring_by(RECIPES[recipe], source, service)
+
+
+def bring_by(query: str, source: str, service: Service) -> str:
     assert HEADER is not None
-    rows = [row[0] for row in fetch(source, RECIPES[recipe])]
+    rows = [row[0] for row in fetch(source, query)]
     lines = [HEADER[1], *rows]
     result = command(
         *("import", "-", "--json"),
@@ -68,6 +115,7 @@ def test_users_of_better_auth_log_in_with_their_passwords(
 ) -> None:
     load(other_system, (HERE / "better-auth.sql").read_text(encoding="utf-8"))
     bring("better-auth", other_system, service)
+    assert identities_in(service) == {("git@example.org", "https://github.com", "42")}
     for name in ("alice", "Alice@example.org"):
         client.cookies.clear()
         response = log_in(client, name, password="correct horse battery staple")
@@ -102,10 +150,27 @@ def test_users_of_django_log_in_with_their_passwords(
     assert log_in(client, "carol", password="!").status_code == 401
 
 
+def test_users_of_django_keep_their_accounts_at_providers(
+    service: Service, other_system: str
+) -> None:
+    load(other_system, (HERE / "django.sql").read_text(encoding="utf-8"), ALLAUTH_TABLES)
+    before = "    'keys'"
+    assert RECIPES["django"].count(before) == 1
+    query = RECIPES["django"].replace(before, RECIPES["django-allauth"] + before)
+    bring_by(query, other_system, service)
+    google = "https://accounts.google.com"
+    assert {each for each in identities_in(service) if "@" not in each[0]} == {
+        ("Alice", google, "110169484474386276334"),
+        ("root", "https://github.com", "42"),
+    }
+    times = fetch(service.database_url, "SELECT created_at, last_used_at FROM identity")
+    assert {(row["created_at"].year, row["last_used_at"].year) for row in times} == {(2020, 2026)}
+
+
 def test_users_of_keycloak_log_in_with_their_passwords(
     service: Service, client: httpx.Client, other_system: str
 ) -> None:
-    load(other_system, KEYCLOAK_TABLES)
+    load(other_system, KEYCLOAK_TABLES, KEYCLOAK_IDENTITIES)
 
     async def insert(connection: Connection) -> None:
         for number, each in enumerate(OTHERS["keycloak"]["vectors"]):
@@ -128,6 +193,13 @@ def test_users_of_keycloak_log_in_with_their_passwords(
     )
     assert {row["name"]: row["password_hash"] for row in stored} == {
         f"user{number}": text for number, (_, text) in enumerate(KEYCLOAK)
+    }
+    assert {each for each in identities_in(service) if "@" not in each[0]} == {
+        ("user0", "https://accounts.google.com", "110169484474386276334"),
+        ("user0", "https://github.com", "42"),
+        ("user0", "https://login.corp.example/realms/a", "7"),
+        ("user0", "https://ghe.corp.example", "42"),
+        ("user1", "https://login.corp.example/realms/a", "8"),
     }
     for number, (password, _) in list(enumerate(KEYCLOAK))[-2:]:
         client.cookies.clear()

@@ -18,6 +18,7 @@ from tests.transfer.users import base64url, public_key
 
 HASH = FOREIGN[0][1]
 TIME = "2020-01-01T00:00:00.000000Z"
+ISSUER = "https://accounts.google.com"
 
 
 def key(name: str = "Alice", provider: str = "username", **members: Any) -> dict[str, Any]:
@@ -35,6 +36,10 @@ def passkey(**members: Any) -> dict[str, Any]:
     }
 
 
+def identity(subject: str = "42", issuer: str = ISSUER, **members: Any) -> dict[str, Any]:
+    return {"issuer": issuer, "subject": subject, **members}
+
+
 def user(**members: Any) -> dict[str, Any]:
     return {"id": str(uuid4()), **members}
 
@@ -49,6 +54,27 @@ def app(**members: Any) -> dict[str, Any]:
 
 CODE = {"hash": "ab" * 32}
 ID = str(UUID(int=1))
+
+BAD_ISSUERS = [
+    *(
+        "",
+        "accounts.google.com",
+        "google",
+        "http://accounts.google.com",
+        "ftp://accounts.google.com",
+    ),
+    *("HTTPS://accounts.google.com", "https:accounts.google.com", "https://", "https:///path"),
+    *(
+        "https://accounts.google.com?a=b",
+        "https://accounts.google.com#",
+        "https://b\u00fccher.example",
+    ),
+    *("https://user@accounts.google.com", "https://accounts.google.com:port", "https://[::1"),
+    *("https://accounts.google.com:65536", " https://a.example"),
+    *("https://a.example ", "https://a.example\n", "https://a.example\0", "javascript:alert(1)"),
+    *("http://127.0.0.1.example", "http://localhost@a.example", "http://localhost.example"),
+    *("http://10.0.0.1", "https://a.example\\b"),
+]
 
 BAD_ROWS: list[tuple[Any, str]] = [
     (b"{", "it is not JSON"),
@@ -65,7 +91,7 @@ BAD_ROWS: list[tuple[Any, str]] = [
     (b'{"id": "a", "metadata": ' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
     (b'{"id": "' + b"x" * MAX_LINE + b'"}', "it is longer than 1048576 bytes"),
     ({}, "object missing required field `id`"),
-    (user(identities=[]), "object contains unknown field `identities`"),
+    (user(accounts=[]), "object contains unknown field `accounts`"),
     (user(keys=[key(hash=HASH)]), "object contains unknown field `hash` - at `$.keys[0]`"),
     (user(id=7), "expected `str`, got `int` - at `$.id`"),
     (user(created_at="yesterday"), "invalid RFC3339 encoded datetime - at `$.created_at`"),
@@ -103,6 +129,30 @@ BAD_ROWS: list[tuple[Any, str]] = [
     (user(keys=[key(verified_at=TIME)]), "verified_at is of addresses only"),
     (user(keys=[key(password_hash="md5:a secret")]), "its password hash has an unknown form"),
     (user(keys=[key(password_hash="")]), "its password hash has an unknown form"),
+    *((user(identities=[identity(issuer=each)]), "its issuer is not an") for each in BAD_ISSUERS),
+    (user(identities=[identity(issuer=f"https://{'a' * 1024}")]), "is longer than 1024 characters"),
+    (
+        user(identities=[identity(issuer="https://login.microsoftonline.com/{tenantid}/v2.0")]),
+        "its issuer has {tenantid} in place of the id of a tenant",
+    ),
+    (user(identities=[identity("")]), "its subject has not 1 to 255 printable ASCII"),
+    (user(identities=[identity("x" * 256)]), "its subject has not 1 to 255 printable ASCII"),
+    *(
+        (user(identities=[identity(each)]), "its subject has not 1 to 255 printable ASCII")
+        for each in ("nul\0", "b\u00fccher", "42\n", "\uff14\uff12")
+    ),
+    (user(identities=[{"issuer": 7, "subject": "42"}]), "expected `str`, got `int`"),
+    (user(identities=[{"subject": "42"}]), "missing required field `issuer`"),
+    (user(identities=[{"issuer": ISSUER}]), "missing required field `subject`"),
+    (user(identities=[identity(email="a@b.example")]), "unknown field `email`"),
+    (user(identities=[identity(), identity()]), "it has an identity twice"),
+    (
+        user(identities=[identity("octocat", "https://github.com")]),
+        "number of an account at GitHub",
+    ),
+    (user(identities=[identity("042", "https://github.com")]), "number of an account at GitHub"),
+    (user(identities=[identity(last_used_at="2999-01-01T00:00:00Z")]), "is in the future"),
+    (user(identities=[identity(str(each)) for each in range(101)]), "of length <= 100"),
     *((user(keys=[key(password_hash=each)]), "an unknown form") for each in NOT_STORABLE),
     (user(recovery_codes=[CODE]), "it has recovery codes without a factor"),
     (app() | {"recovery_codes": [CODE, CODE]}, "it has a recovery code twice"),
@@ -193,6 +243,48 @@ def test_a_name_or_a_passkey_of_another_user_rejects_the_whole_row(database_url:
     # Nobody was kept out by a name that a rejected row would have had.
     assert names == {"Alice", "alice@example.org", "Bobby"}
     assert fetch_value(database_url, 'SELECT count(*) FROM "user"') == 3
+
+
+def test_an_identity_of_another_user_rejects_the_whole_row(database_url: str) -> None:
+    """Also one of a user before it in the file; the same subject of another issuer is another."""
+    other = identity(issuer="https://id.example")
+    rows = [
+        user(identities=[identity(), identity("43")]),
+        user(identities=[identity("44"), identity("43")]),
+        user(identities=[other], keys=[key("Alice")]),
+        user(identities=[identity("44")]),
+    ]
+    for new in (3, 0):
+        imported = import_file(database_url, file_of(*rows))
+        assert imported.counts.new == new
+        assert imported.rejected == {3: f"another user has its identity at {ISSUER}"}
+    owners = fetch(
+        database_url, "SELECT CAST(user_id AS text) AS id, issuer, subject FROM identity"
+    )
+    assert {(row["id"], row["issuer"], row["subject"]) for row in owners} == {
+        (row["id"], each["issuer"], each["subject"])
+        for row in (rows[0], rows[2], rows[3])
+        for each in row["identities"]
+    }
+
+
+def test_an_identity_that_somebody_links_meanwhile_rejects_the_whole_row(
+    database_url: str,
+) -> None:
+    link = f"""
+    INSERT INTO "user" (id) VALUES ('{UUID(int=1)}');
+    INSERT INTO identity (id, user_id, issuer, subject)
+    VALUES (gen_random_uuid(), '{UUID(int=1)}', '{ISSUER}', '42')
+    """
+    file = file_of(user(identities=[identity("43"), identity()]), user(keys=[key("Carol")]))
+    with ThreadPoolExecutor(1) as pool:
+        with uncommitted(database_url, link):
+            importing = pool.submit(import_file, database_url, file)
+            wait_for_lock_waiters(database_url)
+        imported = importing.result()
+    assert imported.rejected == {2: f"another user has its identity at {ISSUER}"}
+    assert imported.counts.new == 1
+    assert fetch_value(database_url, "SELECT count(*) FROM identity") == 1
 
 
 def test_a_second_row_of_a_user_who_was_rejected_is_rejected_too(database_url: str) -> None:

@@ -77,6 +77,30 @@ def keys(draw: st.DrawFn, number: int) -> list[dict[str, Any]]:
     return sorted(made, key=lambda each: (each["created_at"], each["provider"]))
 
 
+SUBJECTS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=240)
+
+
+@st.composite
+def identities(draw: st.DrawFn, number: int) -> list[dict[str, Any]]:
+    """Return identities that no other user has, oldest first."""
+    accounts = [
+        ("https://github.com", f"{number + 1}"),
+        ("https://accounts.google.com", f"{number}{draw(SUBJECTS)}"),
+        ("https://id.example:8443/realms/b%C3%BCcher/", f"{number}{draw(SUBJECTS)}"),
+        ("http://127.0.0.1:4000", f"{number}"),
+    ]
+    made = [
+        {
+            "issuer": issuer,
+            "subject": subject,
+            "created_at": draw(MOMENTS),
+            "last_used_at": draw(st.none() | MOMENTS),
+        }
+        for issuer, subject in draw(st.lists(st.sampled_from(accounts), unique=True))
+    ]
+    return sorted(made, key=lambda each: (each["created_at"], each["issuer"]))
+
+
 @st.composite
 def passkeys(draw: st.DrawFn, number: int) -> list[dict[str, Any]]:
     made = [
@@ -128,6 +152,7 @@ def user(draw: st.DrawFn, number: int) -> dict[str, Any]:
         "disabled_at": disabled_at,
         "disabled_reason": draw(st.none() | TEXT) if disabled_at else None,
         "keys": draw(keys(number)),
+        "identities": draw(identities(number)),
         "totp": app,
         "passkeys": credentials,
         "passkey_handle": handle if credentials else draw(st.none() | st.just(handle)),

@@ -32,6 +32,11 @@ SELECT provider, name, user_id, display_name, password_hash, password_scheme, ve
 FROM loaded_key JOIN added_user USING (number)
 ORDER BY number
 ON CONFLICT DO NOTHING;
+INSERT INTO identity (id, user_id, issuer, subject, created_at, last_used_at)
+SELECT gen_random_uuid(), user_id, issuer, subject, coalesce(created_at, now()), last_used_at
+FROM loaded_identity JOIN added_user USING (number)
+ORDER BY number
+ON CONFLICT DO NOTHING;
 INSERT INTO passkey (id, user_id, credential_id, public_key, sign_count, rp_id, transports, name,
                      aaguid, is_backup_eligible, is_backed_up, created_at, last_used_at)
 SELECT loaded_passkey.id, user_id, credential_id, public_key, sign_count, rp_id, transports, name,
@@ -58,6 +63,12 @@ WHERE NOT EXISTS (
     WHERE key.provider = loaded_key.provider AND key.name = loaded_key.name
       AND key.user_id = loaded_key.user_id)
 UNION
+SELECT number FROM loaded_identity JOIN added_user USING (number)
+WHERE NOT EXISTS (
+    SELECT FROM identity
+    WHERE identity.issuer = loaded_identity.issuer AND identity.subject = loaded_identity.subject
+      AND identity.user_id = loaded_identity.user_id)
+UNION
 SELECT number FROM loaded_passkey JOIN added_user USING (number)
 WHERE NOT EXISTS (
     SELECT FROM passkey
@@ -75,6 +86,10 @@ SELECT DISTINCT 'user', id, CAST(NULL AS uuid) FROM loaded_user JOIN "user" USIN
 UNION ALL
 SELECT 'key', loaded_key.id, user_id
 FROM loaded_key JOIN added_user USING (number) JOIN "user" ON "user".id = user_id
+UNION ALL
+SELECT 'key', key_id, user_id
+FROM loaded_identity JOIN added_user USING (number) JOIN "user" ON "user".id = user_id
+WHERE key_id IS NOT NULL
 ON CONFLICT DO NOTHING
 """
 

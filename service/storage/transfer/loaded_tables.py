@@ -22,6 +22,9 @@ CREATE TEMPORARY TABLE IF NOT EXISTS loaded_user (
 CREATE TEMPORARY TABLE IF NOT EXISTS loaded_key (
     number int, id uuid, provider text, name text, user_id uuid, display_name text,
     password_hash text, password_scheme text, verified_at timestamptz, created_at timestamptz);
+CREATE TEMPORARY TABLE IF NOT EXISTS loaded_identity (
+    number int, user_id uuid, key_id uuid, issuer text, subject text, created_at timestamptz,
+    last_used_at timestamptz);
 CREATE TEMPORARY TABLE IF NOT EXISTS loaded_totp (
     number int, user_id uuid, secret_id uuid, key_id text, ciphertext bytea, last_step bigint,
     created_at timestamptz, confirmed_at timestamptz, last_used_at timestamptz);
@@ -32,7 +35,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS loaded_passkey (
 CREATE TEMPORARY TABLE IF NOT EXISTS loaded_recovery_code (
     number int, user_id uuid, hash bytea, created_at timestamptz);
 CREATE TEMPORARY TABLE IF NOT EXISTS added_user (number int, id uuid);
-TRUNCATE loaded_user, loaded_key, loaded_totp, loaded_passkey, loaded_recovery_code, added_user;
+TRUNCATE loaded_user, loaded_key, loaded_identity, loaded_totp, loaded_passkey,
+    loaded_recovery_code, added_user;
 """
 
 
@@ -52,6 +56,7 @@ def _records(users: Iterable[tuple[int, LoadedUser]]) -> dict[str, list[tuple[An
         own = [getattr(user, name) for name in USER_FIELDS]
         tables["loaded_user"].append((number, *own))
         tables["loaded_key"] += [(number, *_fields(each)) for each in user.keys]
+        tables["loaded_identity"] += [(number, user.id, *_fields(each)) for each in user.identities]
         if user.totp is not None:
             tables["loaded_totp"].append((number, user.id, *_fields(user.totp)))
         tables["loaded_passkey"] += [(number, user.id, *_fields(each)) for each in user.passkeys]

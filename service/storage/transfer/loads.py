@@ -30,6 +30,9 @@ SELECT number, concat('another user has its ',
                       ', as ', key.display_name)
 FROM missing JOIN loaded_key USING (number) JOIN key USING (provider, name)
 UNION ALL
+SELECT number, concat('another user has its identity at ', issuer)
+FROM missing JOIN loaded_identity USING (number) JOIN identity USING (issuer, subject)
+UNION ALL
 SELECT number, 'another user has its passkey'
 FROM missing JOIN loaded_passkey USING (number) JOIN passkey
   ON passkey.credential_id = loaded_passkey.credential_id OR passkey.id = loaded_passkey.id

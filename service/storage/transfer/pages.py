@@ -27,6 +27,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
     users: list[asyncpg.Record]
     keys: PartsOfUsers
+    identities: PartsOfUsers
     totp: PartsOfUsers
     passkeys: PartsOfUsers
     recovery_codes: PartsOfUsers
@@ -51,6 +52,10 @@ class Snapshot:
     _KEYS = """
         SELECT user_id, provider, display_name, password_hash, verified_at, created_at
         FROM key WHERE user_id = ANY ($1::uuid[]) ORDER BY created_at, provider, name
+        """
+    _IDENTITIES = """
+        SELECT user_id, issuer, subject, created_at, last_used_at
+        FROM identity WHERE user_id = ANY ($1::uuid[]) ORDER BY created_at, issuer, subject
         """
     _TOTP = """
         SELECT totp.user_id, secret_id, purpose, key_id, ciphertext, last_step, totp.created_at,
@@ -79,6 +84,7 @@ class Snapshot:
                 page = Page(
                     users=users,
                     keys=await self._parts(self._KEYS, ids),
+                    identities=await self._parts(self._IDENTITIES, ids),
                     totp=await self._parts(self._TOTP, ids),
                     passkeys=await self._parts(self._PASSKEYS, ids),
                     recovery_codes=await self._parts(self._RECOVERY_CODES, ids),

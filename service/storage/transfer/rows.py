@@ -22,6 +22,16 @@ class LoadedKey(Struct, frozen=True, kw_only=True):
     created_at: datetime | None
 
 
+class LoadedIdentity(Struct, frozen=True, kw_only=True):
+    """An identity. By ``key_id`` a later import knows the key that it is in Lucia, if it is one."""
+
+    key_id: UUID | None
+    issuer: str
+    subject: str
+    created_at: datetime | None
+    last_used_at: datetime | None
+
+
 class LoadedTOTP(Struct, frozen=True, kw_only=True):
     """A confirmed app. Without ``key_id`` its secret is lost, and the app still asked for."""
 
@@ -72,6 +82,7 @@ class LoadedUser(Struct, frozen=True, kw_only=True):
     security_changed_at: datetime | None
     passkey_handle: bytes | None
     keys: list[LoadedKey]
+    identities: list[LoadedIdentity]
     totp: LoadedTOTP | None
     passkeys: list[LoadedPasskey]
     recovery_codes: list[LoadedRecoveryCode]
