@@ -59,6 +59,11 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
                     "passkeys, recovery codes.",
                 ),
                 Tag(
+                    name="Identities",
+                    description="Accounts at OpenID providers (Google, Apple, GitHub, …) with "
+                    "which users sign up and log in.",
+                ),
+                Tag(
                     name="Access tokens",
                     description="JWTs by which other programs know a user without asking.",
                 ),

@@ -45,16 +45,23 @@ def adjust(document: Document, examples: dict[str, Document], operation_ids: lis
 
 
 def _describe_request_bodies(schemas: Document) -> None:
-    """Forbid unknown members, and omit the defaults of those that say nothing by default.
+    """Forbid unknown members, where they are, and omit defaults that say nothing.
 
     openapi-typescript 7.13 takes members that have a default for members that are always there.
     """
-    for model in Body.__subclasses__():
+    for model in _bodies(Body):
         if model.__name__ in schemas:
-            schemas[model.__name__]["additionalProperties"] = False
+            if model.__struct_config__.forbid_unknown_fields:
+                schemas[model.__name__]["additionalProperties"] = False
             for member in schemas[model.__name__]["properties"].values():
                 if member.get("default") == "":
                     del member["default"]
+
+
+def _bodies(base: type[Body]) -> Iterator[type[Body]]:
+    for model in base.__subclasses__():
+        yield model
+        yield from _bodies(model)
 
 
 def _describe_invitations(schemas: Document) -> None:

@@ -34,6 +34,7 @@ from service.api.factors.schemas import (
     TOTPSecret,
 )
 from service.api.health import Health
+from service.api.identities.schemas import BegunFlow, IdentityInfo, IdentityList
 from service.api.programs.access_tokens import IssuedAccessToken, JSONWebKey, JSONWebKeySet
 from service.api.programs.introspection import introspection_of
 from service.api.schemas import (
@@ -135,6 +136,18 @@ _INVITATION = InvitationInfo(
     created_at=_LOGGED_IN_AT,
     expires_at=_LOGGED_IN_AT + timedelta(days=7),
 )
+
+_IDENTITY = IdentityInfo(
+    id=UUID("5d1c0a7e-2b3f-4c4d-8e9f-6a7b8c9d0e1f"),
+    provider="google",
+    issuer="https://accounts.google.com",
+    subject="110169484474386276334",
+    created_at=_USER.created_at,
+    last_used_at=_LOGGED_IN_AT,
+)
+_CALLBACK = "https://app.example.com/callback"
+_STATE = "b2lkYwAJx3mS0bq1QdWq8k5yF2Zn"
+_FLOW_NONCE = "tK4o5WP48EestSGYdI_R6fvf0SN3JtELAEGRqbeyhr0"
 
 _CREDENTIAL_ID = "cGFzc2tleSBvZiBBbGljZQ"
 _PASSKEY = PasskeyInfo(
@@ -254,6 +267,11 @@ def _request_examples() -> dict[str, dict[str, Any]]:
         "ChangeUserRequest": {"roles": ["editor", "owner"], "metadata": {"plan": None}},
         "ResetUserPasswordRequest": {"deliver": "return"},
         "CreateInvitationRequest": {"email": "bob@example.com", "roles": ["editor"]},
+        "BeginFlowRequest": {"redirect_uri": _CALLBACK},
+        "LogInCallbackRequest": {"state": _STATE, "code": "4/0AeanS0a"},
+        "CallbackRequest": {"state": _STATE, "code": "4/0AeanS0a"},
+        "IdTokenRequest": {"state": _STATE, "id_token": "eyJhbGciOiJSUzI1NiJ9.…"},
+        "SignUpByIdentityRequest": {"challenge_token": _TOKEN, "username": _USER.username},
         "RenamePasskeyRequest": {"name": "Alice's telephone"},
     }
     return {
@@ -296,6 +314,14 @@ def _success_examples() -> dict[str, dict[str, Any]]:
             },
             expires_at=_LOGGED_IN_AT + timedelta(minutes=10),
         ),
+        BegunFlow(
+            authorization_url="https://accounts.google.com/o/oauth2/v2/auth?client_id=…",
+            state=_STATE,
+            nonce=_FLOW_NONCE,
+            expires_at=_LOGGED_IN_AT + timedelta(minutes=10),
+        ),
+        _IDENTITY,
+        IdentityList(identities=[_IDENTITY]),
         _ADMINISTERED,
         UserPage(users=[_ADMINISTERED], next=None),
         UserSessionPage(sessions=[user_session_info(_LISTED)], next=None),

@@ -113,6 +113,8 @@ def service(services: ServicePool) -> Service:
     return services.service({"OSTIARY_ALLOWED_ORIGINS": LISTED})
 
 
+NOBODY = UUID(int=0)
+
 UNSAFE = [
     ("POST", "/signup", {"username": "Bobby", "password": PASSWORD}),
     ("POST", "/login", {"username": "Alice", "password": PASSWORD}),
@@ -144,6 +146,15 @@ UNSAFE = [
     ("POST", "/login/passkey/options", None),
     ("POST", "/login/passkey", {"challenge_token": "A" * 64, "credential": {}}),
     ("DELETE", "/me/password", None),
+    ("POST", f"/login/oidc/{NOBODY}", {"redirect_uri": "https://app.example.com"}),
+    ("POST", f"/login/oidc/{NOBODY}/callback", {"state": "A", "code": "B"}),
+    ("POST", f"/login/oidc/{NOBODY}/id-token", {"state": "A", "id_token": "B"}),
+    ("POST", "/signup/oidc", {"challenge_token": "A" * 64}),
+    ("POST", f"/me/identities/{NOBODY}", {"redirect_uri": "https://app.example.com"}),
+    ("POST", f"/me/identities/{NOBODY}/callback", {"state": "A", "code": "B"}),
+    ("DELETE", f"/me/identities/{NOBODY}", None),
+    ("POST", f"/me/reauthenticate/oidc/{NOBODY}", {"redirect_uri": "https://app.example.com"}),
+    ("POST", f"/me/reauthenticate/oidc/{NOBODY}/callback", {"state": "A", "code": "B"}),
     ("POST", "/me/totp", None),
     ("POST", "/me/totp/confirm", {"code": "123456"}),
     ("DELETE", "/me/totp", None),

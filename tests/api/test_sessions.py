@@ -250,6 +250,8 @@ OPEN = {
     *(("POST", "/signup/email"), ("POST", "/signup/email/verify"), ("POST", "/undo")),
     *(("POST", "/login/second-factor"), ("POST", "/login/passkey")),
     ("POST", "/login/passkey/options"),
+    *(("POST", "/login/oidc/{provider}"), ("POST", "/login/oidc/{provider}/callback")),
+    *(("POST", "/login/oidc/{provider}/id-token"), ("POST", "/signup/oidc")),
     *(("POST", "/password-reset"), ("POST", "/password-reset/confirm")),
     *(("GET", "/docs/{name}"), ("GET", "/.well-known/jwks.json")),
 }

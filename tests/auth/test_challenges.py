@@ -26,6 +26,7 @@ from tests.factories import with_other_id, with_other_secret
 RING = Keyring(SecretKeys((SecretKey("k1", bytes(range(32))),)))
 ADDRESS = Subject(address="a@example.com", display_address="A@example.com")
 CODES = [purpose for purpose, kind in KINDS.items() if kind.form is Form.CODE]
+LINKS = [purpose for purpose, kind in KINDS.items() if kind.form is Form.LINK]
 
 
 class Holder(Struct, frozen=True):
@@ -314,7 +315,7 @@ async def test_no_challenge_is_accepted_for_another_purpose(
     await holder.answer()
 
 
-@pytest.mark.parametrize("purpose", [each for each in KINDS if each is not Purpose.SECOND_FACTOR])
+@pytest.mark.parametrize("purpose", [*CODES, *LINKS])
 async def test_a_link_is_no_challenge_token_and_the_other_way_round(
     database: Database, purpose: Purpose
 ) -> None:
