@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from service.auth.errors import InvalidCredentials, ProviderUnavailable
+from service.auth.oidc import cached, failures, fetching
 from service.auth.oidc.client import ProviderClient
 from service.auth.oidc.flow import Flow
 from service.auth.oidc.providers import Providers
+from service.model.identities import ProvenIdentity
 from service.settings.variables import read_settings
 from tests.oidc.stub_provider import StubProvider, running_stub
+from tests.services import UNUSED_TLS
 
 NONCE = "n-0S6_WzA2Mj"
 FLOW = Flow(
@@ -21,6 +27,7 @@ FLOW = Flow(
 )
 
 Connect = Callable[..., ProviderClient]
+Events = list[MutableMapping[str, Any]]
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +40,12 @@ def shared_stub() -> Iterator[StubProvider]:
 def stub(shared_stub: StubProvider) -> StubProvider:
     shared_stub.reset()
     return shared_stub
+
+
+@pytest.fixture(autouse=True)
+def no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load no certificate authorities: nothing here uses TLS, and they take longer than a test."""
+    monkeypatch.setattr(fetching.ssl, "create_default_context", lambda: UNUSED_TLS)
 
 
 @pytest.fixture
@@ -54,3 +67,32 @@ async def connect(stub: StubProvider) -> AsyncIterator[Connect]:
 @pytest.fixture
 def client(connect: Connect) -> ProviderClient:
     return connect()
+
+
+@pytest.fixture
+def events() -> Iterator[Events]:
+    """Return what is logged during the test."""
+    with capture_logs() as logged:
+        yield logged
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request to a provider have a quarter of a second in all."""
+    monkeypatch.setattr(failures, "TIME_LIMIT", 0.25)
+    monkeypatch.setattr(cached, "TIME_LIMIT", 0.25)
+
+
+async def log_in(client: ProviderClient, stub: StubProvider, **claims: Any) -> ProvenIdentity:
+    """Log in by a code that gives an ID token with these claims."""
+    return await client.redeem(stub.code_for(**{"nonce": NONCE} | claims), FLOW)
+
+
+async def assert_refused(attempt: Awaitable[object]) -> None:
+    with pytest.raises(InvalidCredentials):
+        await attempt
+
+
+async def assert_unavailable(attempt: Awaitable[object]) -> None:
+    with pytest.raises(ProviderUnavailable):
+        await attempt

@@ -26,7 +26,7 @@ class Request(Struct, frozen=True, kw_only=True):
 class Answer(Struct, kw_only=True):
     """An answer: a document, or a text as it is.
 
-    ``held_until``: the answer comes once this is set. ``drips``: it comes byte by byte, for ever.
+    ``held_until``: the answer comes once this is set. ``delay``: it comes so many seconds later. ``drips``: it comes byte by byte, for ever.
     """
 
     document: object = None
@@ -34,6 +34,7 @@ class Answer(Struct, kw_only=True):
     status: int = 200
     headers: dict[str, str] = {}
     held_until: Event | None = None
+    delay: float = 0
     drips: bool = False
 
     @property
@@ -84,6 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.answer_to(request)
         if answer.held_until is not None:
             answer.held_until.wait(PATIENCE)
+        time.sleep(answer.delay)
         try:
             self._send(answer)
         except OSError:

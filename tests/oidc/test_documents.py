@@ -1,0 +1,266 @@
+"""What is fetched from a provider: its configuration and its keys, and within which limits."""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Event
+
+import pytest
+
+from service.auth.errors import ProviderUnavailable
+from service.auth.oidc import cached
+from service.auth.oidc.client import ProviderClient
+from service.auth.oidc.fetching import MAX_SIZE
+from tests.oidc.conftest import FLOW, Connect, Events, assert_refused, assert_unavailable, log_in
+from tests.oidc.stub_provider import DISCOVERY, KEYS, TOKEN, StubProvider, public, rsa_key
+from tests.oidc.stub_server import Answer
+
+
+async def test_nothing_is_fetched_before_somebody_logs_in(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    assert client.provider.issuer == stub.issuer
+    assert stub.requests == []
+
+
+async def test_documents_are_fetched_once(stub: StubProvider, client: ProviderClient) -> None:
+    for _ in range(3):
+        await client.authorization_url(FLOW)
+        await log_in(client, stub)
+    assert (stub.count(DISCOVERY), stub.count(KEYS), stub.count(TOKEN)) == (1, 1, 3)
+
+
+async def test_all_who_need_a_document_wait_for_one_fetch(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    """Also if the one that began it gives up."""
+    stub.answers[DISCOVERY] = Answer(document=stub.metadata, held_until=Event())
+    first, *others = [asyncio.create_task(client.authorization_url(FLOW)) for _ in range(50)]
+    while not stub.requests:
+        await asyncio.sleep(0.01)
+    first.cancel()
+    assert (held := stub.answers[DISCOVERY].held_until)
+    held.set()
+    assert len({*await asyncio.gather(*others)}) == 1
+    assert stub.count(DISCOVERY) == 1
+
+
+@pytest.mark.parametrize("path", [DISCOVERY, KEYS])
+async def test_an_old_document_is_fetched_anew(
+    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    await log_in(client, stub)
+    later = cached.monotonic() + cached.LIFETIME
+    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    await log_in(client, stub)
+    assert stub.count(path) == 2
+
+
+async def test_a_key_that_is_withdrawn_stops_counting(
+    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await log_in(client, stub)
+    stub.key_set = [public(rsa_key("second"), kid="second")]
+    later = cached.monotonic() + cached.LIFETIME
+    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    await assert_refused(log_in(client, stub))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(status=500), Answer(document={}), Answer(document={"issuer": "https://a.example"})],
+    ids=["status", "document", "issuer"],
+)
+async def test_an_old_document_serves_if_it_cannot_be_fetched_anew(
+    stub: StubProvider,
+    client: ProviderClient,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer,
+) -> None:
+    await client.authorization_url(FLOW)
+    later = cached.monotonic() + cached.LIFETIME
+    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    stub.answers[DISCOVERY] = answer
+    for _ in range(3):
+        await client.authorization_url(FLOW)
+    assert stub.count(DISCOVERY) == 2
+
+
+@pytest.mark.usefixtures("hurry")
+async def test_an_old_document_serves_the_request_that_waits_for_a_new_one(
+    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.authorization_url(FLOW)
+    later = cached.monotonic() + cached.LIFETIME
+    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    monkeypatch.setattr(cached, "REFRESH_LIMIT", 0.1)
+    stub.answers[DISCOVERY] = Answer(drips=True)
+    await client.authorization_url(FLOW)
+
+
+async def test_a_provider_that_is_down_costs_nobody_any_time_and_comes_back(
+    stub: StubProvider,
+    client: ProviderClient,
+    events: Events,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stub.answers[DISCOVERY] = Answer(status=503)
+    for _ in range(5):
+        await assert_unavailable(client.authorization_url(FLOW))
+    assert stub.count(DISCOVERY) == 1
+    (event,) = events
+    assert event["event"] == "oidc_provider_failed"
+    assert "503" in event["reason"]
+    del stub.answers[DISCOVERY]
+    later = cached.monotonic() + cached.FAILURE_LIFETIME
+    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    assert await client.authorization_url(FLOW)
+
+
+@pytest.mark.parametrize("path", [DISCOVERY, KEYS, TOKEN])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=302, headers={"Location": "/elsewhere"}),
+        Answer(status=307, headers={"Location": "/elsewhere"}),
+        Answer(text=" " * (MAX_SIZE + 1)),
+        Answer(headers={"Content-Encoding": "gzip"}, text=b"\x1f\x8b"),
+        Answer(text="null"),
+        Answer(text="[" * 100_000),
+        Answer(text=b"\xff"),
+        Answer(text=""),
+    ],
+    ids=["302", "307", "large", "compressed", "null", "deep", "no UTF-8", "empty"],
+)
+async def test_an_answer_that_cannot_be_used(
+    stub: StubProvider, client: ProviderClient, path: str, answer: Answer
+) -> None:
+    stub.answers[path] = answer
+    stub.answers["/elsewhere"] = Answer(document=stub.metadata)
+    await assert_unavailable(log_in(client, stub))
+    assert stub.count("/elsewhere") == 0
+
+
+@pytest.mark.usefixtures("hurry")
+@pytest.mark.parametrize("path", [DISCOVERY, KEYS, TOKEN])
+async def test_a_provider_that_drips_has_its_time(
+    stub: StubProvider, client: ProviderClient, events: Events, path: str
+) -> None:
+    stub.answers[path] = Answer(drips=True)
+    await assert_unavailable(log_in(client, stub))
+    assert [each["reason"] for each in events] == ["no answer in time"]
+
+
+@pytest.mark.usefixtures("hurry")
+async def test_requests_to_a_provider_have_their_time_together(
+    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three slow answers each alone would be in time."""
+    monkeypatch.setattr(cached, "TIME_LIMIT", 60)
+    for path in (DISCOVERY, KEYS):
+        stub.answers[path] = Answer(document={"keys": stub.key_set} | stub.metadata, delay=0.15)
+    stub.answers[TOKEN] = Answer(document={"id_token": stub.id_token(FLOW.nonce)}, delay=0.15)
+    await assert_unavailable(client.redeem("code", FLOW))
+
+
+async def test_a_provider_that_is_not_there_is_unavailable(
+    stub: StubProvider, connect: Connect, events: Events
+) -> None:
+    await assert_unavailable(connect(issuer="http://127.0.0.1:1").authorization_url(FLOW))
+    assert "ConnectError" in events[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"issuer": "https://other.example"},
+        {"issuer": None},
+        {"issuer": "{issuer}/"},
+        {"issuer": "{issuer}/{tenantid}"},
+        {"authorization_endpoint": "javascript:alert(1)"},
+        {"authorization_endpoint": "http://other.example/authorize"},
+        {"authorization_endpoint": "https://other.example/authorize#fragment"},
+        {"token_endpoint": "http://10.0.0.1/token"},
+        {"token_endpoint": "file:///etc/passwd"},
+        {"token_endpoint": "/token"},
+        {"token_endpoint": "https://user:password@other.example/token"},
+        {"token_endpoint": "https:///token"},
+        {"token_endpoint": "https://other.example:port/token"},
+        {"jwks_uri": "http://other.example/keys"},
+        {"jwks_uri": ["https://other.example/keys"]},
+        {"jwks_uri": None},
+    ],
+    ids=str,
+)
+async def test_a_configuration_that_cannot_be_right(
+    stub: StubProvider, client: ProviderClient, events: Events, change: dict[str, str]
+) -> None:
+    for name, text in change.items():
+        stub.metadata[name] = (
+            text.replace("{issuer}", stub.issuer) if isinstance(text, str) else text
+        )
+    await assert_unavailable(log_in(client, stub))
+    assert stub.count(TOKEN) == 0
+    assert events[0]["event"] == "oidc_provider_failed"
+
+
+@pytest.mark.parametrize("endpoint", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+async def test_production_needs_tls_before_a_secret_is_sent(
+    stub: StubProvider, connect: Connect, endpoint: str
+) -> None:
+    secure = {
+        name: text.replace("http:", "https:")
+        for name, text in stub.metadata.items()
+        if name != "issuer"
+    }
+    insecure = stub.metadata[endpoint]
+    stub.metadata |= secure
+    assert await connect(is_production=True).authorization_url(FLOW)
+    stub.metadata[endpoint] = insecure
+    await assert_unavailable(log_in(connect(is_production=True), stub))
+    assert stub.count(TOKEN) == 0
+
+
+async def test_members_that_are_null_count_as_missing(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    stub.metadata["token_endpoint_auth_methods_supported"] = None
+    stub.metadata["authorization_response_iss_parameter_supported"] = None
+    await client.require_issuer(None)
+    assert (await log_in(client, stub)).subject == "7"
+
+
+async def test_a_configuration_is_below_an_issuer_with_a_slash(
+    stub: StubProvider, connect: Connect
+) -> None:
+    stub.metadata["issuer"] = f"{stub.issuer}/realm/"
+    client = connect(issuer=f"{stub.issuer}/realm/")
+    await client.authorization_url(FLOW)
+    assert [each.path for each in stub.requests] == [f"/realm{DISCOVERY}"]
+
+
+async def test_nothing_is_kept_between_requests(
+    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    cookie = {"Set-Cookie": "session=1; Path=/"}
+    stub.answers[DISCOVERY] = Answer(document=stub.metadata, headers=cookie)
+    await log_in(client, stub)
+    names = {name for request in stub.requests for name in request.headers}
+    assert {"cookie", "traceparent", "referer"} & names == set()
+    assert {each.headers["accept-encoding"] for each in stub.requests} == {"identity"}
+    assert {each.headers["connection"] for each in stub.requests} == {"close"}
+
+
+async def test_a_fetch_does_not_outlive_its_client(stub: StubProvider, connect: Connect) -> None:
+    stub.answers[DISCOVERY] = Answer(drips=True)
+    client = connect()
+    waiting = asyncio.create_task(client.authorization_url(FLOW))
+    while not stub.requests:
+        await asyncio.sleep(0.01)
+    waiting.cancel()
+    with pytest.raises((asyncio.CancelledError, ProviderUnavailable)):
+        await waiting
+    await client.close()
+    assert [each for each in asyncio.all_tasks() if "_fetch_once" in repr(each)] == []
