@@ -31,7 +31,8 @@ class ProviderIssuer(str):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a URL without query and fragment. Raises `ValueError`."""
-        if not is_provider_url(text, allow_loopback=True) or "?" in text:
+        is_url = is_provider_url(text, allow_loopback=True)
+        if not is_url or set(text.replace(TENANT_ID, "")) & set("?{}"):
             raise ValueError(
                 "must look like https://login.example.com, without query and fragment: the claim "
                 "`iss` of the provider's ID tokens"

@@ -29,7 +29,8 @@ OIDC_PREFIX = f"{PREFIX}OIDC_"
 PLACEHOLDER = "<NAME>"
 
 # Without an underscore, a variable is of one provider only.
-_VARIABLE = re.compile(rf"{OIDC_PREFIX}([A-Z][A-Z0-9]{{0,31}})_([A-Z_]+)")
+_NAME = re.compile(r"[A-Z][A-Z0-9]{0,31}")
+_VARIABLE = re.compile(rf"{OIDC_PREFIX}({_NAME.pattern})_([A-Z_]+)")
 
 
 class ProviderVariables(Struct, frozen=True, kw_only=True):
@@ -136,7 +137,17 @@ def provider_variables(name: str = PLACEHOLDER) -> tuple[Variable, ...]:
 def provider_names(environment: Iterable[str]) -> list[str]:
     """Return the names in capitals of all providers that have a variable."""
     matches = filter(None, map(_VARIABLE.fullmatch, environment))
-    return sorted({match[1] for match in matches if _field_of(match[2])})
+    return sorted({match[1] for match in matches if match[2] in _suffixes()})
+
+
+def has_no_provider_name(variable: str) -> bool:
+    """Return whether a variable is one of a provider, but for a name that none can have."""
+    return any(
+        variable.startswith(OIDC_PREFIX)
+        and variable.endswith(f"_{suffix}")
+        and _NAME.fullmatch(variable[len(OIDC_PREFIX) : -len(suffix) - 1]) is None
+        for suffix in _suffixes()
+    )
 
 
 def provider_secret_names(environment: Iterable[str]) -> list[str]:
@@ -149,7 +160,7 @@ def provider_secret_names(environment: Iterable[str]) -> list[str]:
     ]
 
 
-def _field_of(text: str) -> str | None:
-    fields = {each.field.upper(): each.field for each in provider_variables() if not each.is_secret}
-    secret = {each.field.upper(): each.field for each in provider_variables() if each.is_secret}
-    return (fields | secret | {name + SUFFIX: field for name, field in secret.items()}).get(text)
+def _suffixes() -> set[str]:
+    """Return how the variables of a provider end, after its name."""
+    known = {each.field.upper(): each.is_secret for each in provider_variables()}
+    return {*known} | {name + SUFFIX for name, is_secret in known.items() if is_secret}

@@ -15,6 +15,7 @@ from service.settings.database_url import mistake_in, unreadable_file_in
 from service.settings.oidc import OIDCSettings
 from service.settings.oidc_reading import read_providers
 from service.settings.oidc_variables import (
+    has_no_provider_name,
     provider_names,
     provider_secret_names,
     provider_variables,
@@ -138,6 +139,8 @@ def _unknown(environment: Mapping[str, str]) -> dict[str, str]:
         if name.startswith(PREFIX) and name not in known.values():
             close = get_close_matches(name.removeprefix(PREFIX), known, n=1)
             hint = f"; did you mean {known[close[0]]}?" if close else ""
+            if has_no_provider_name(name):
+                hint = "; a provider's name has capitals and digits only, and begins with a letter"
             mistakes[name] = f"there is no such setting{hint}"
     return mistakes
 

@@ -26,7 +26,8 @@ class Request(Struct, frozen=True, kw_only=True):
 class Answer(Struct, kw_only=True):
     """An answer: a document, or a text as it is.
 
-    ``held_until``: the answer comes once this is set. ``delay``: it comes so many seconds later. ``drips``: it comes byte by byte, for ever.
+    ``held_until``: the answer comes once this is set. ``delay``: it comes so many seconds later.
+    ``drips``: it comes byte by byte, for ever.
     """
 
     document: object = None

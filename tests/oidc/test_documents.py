@@ -14,6 +14,7 @@ from service.auth.oidc.fetching import MAX_SIZE
 from tests.oidc.conftest import FLOW, Connect, Events, assert_refused, assert_unavailable, log_in
 from tests.oidc.stub_provider import DISCOVERY, KEYS, TOKEN, StubProvider, public, rsa_key
 from tests.oidc.stub_server import Answer
+from tests.services import wait_for
 
 
 async def test_nothing_is_fetched_before_somebody_logs_in(
@@ -34,12 +35,11 @@ async def test_all_who_need_a_document_wait_for_one_fetch(
     stub: StubProvider, client: ProviderClient
 ) -> None:
     """Also if the one that began it gives up."""
-    stub.answers[DISCOVERY] = Answer(document=stub.metadata, held_until=Event())
+    held = Event()
+    stub.answers[DISCOVERY] = Answer(document=stub.metadata, held_until=held)
     first, *others = [asyncio.create_task(client.authorization_url(FLOW)) for _ in range(50)]
-    while not stub.requests:
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_for, lambda: stub.requests, "the request has come")
     first.cancel()
-    assert (held := stub.answers[DISCOVERY].held_until)
     held.set()
     assert len({*await asyncio.gather(*others)}) == 1
     assert stub.count(DISCOVERY) == 1
@@ -240,13 +240,13 @@ async def test_a_configuration_is_below_an_issuer_with_a_slash(
 
 
 async def test_nothing_is_kept_between_requests(
-    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch
+    stub: StubProvider, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     cookie = {"Set-Cookie": "session=1; Path=/"}
     stub.answers[DISCOVERY] = Answer(document=stub.metadata, headers=cookie)
-    await log_in(client, stub)
+    await log_in(connect(), stub)
     names = {name for request in stub.requests for name in request.headers}
     assert {"cookie", "traceparent", "referer"} & names == set()
     assert {each.headers["accept-encoding"] for each in stub.requests} == {"identity"}
@@ -257,8 +257,7 @@ async def test_a_fetch_does_not_outlive_its_client(stub: StubProvider, connect: 
     stub.answers[DISCOVERY] = Answer(drips=True)
     client = connect()
     waiting = asyncio.create_task(client.authorization_url(FLOW))
-    while not stub.requests:
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_for, lambda: stub.requests, "the request has come")
     waiting.cancel()
     with pytest.raises((asyncio.CancelledError, ProviderUnavailable)):
         await waiting

@@ -23,8 +23,13 @@ MAX_CONNECTIONS = 20
 # redeemed once.
 _LIMITS = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=0)
 
-# What is not compressed is as large as it seems.
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "ostiary"}
+_HEADERS = {
+    "Accept": "application/json",
+    # What is not compressed is as large as it seems.
+    "Accept-Encoding": "identity",
+    "Connection": "close",
+    "User-Agent": "ostiary",
+}
 
 _T = TypeVar("_T")
 

@@ -29,7 +29,7 @@ MEDIA_TYPE = "application/vnd.github+json"
 class Account(Struct, frozen=True, kw_only=True):
     """An account of GitHub. Only the id stays: a login can be another's tomorrow."""
 
-    id: Annotated[int, Meta(gt=0, lt=2**63)]
+    id: Annotated[int, Meta(gt=0, lt=2**53)]
     login: Any = None
     name: Any = None
     email: Any = None
@@ -89,7 +89,7 @@ class GitHubClient:
             raise FetchFailed(f"the user of the access token has status {answer.status}")
         try:
             return msgspec.json.decode(answer.body, type=Account)
-        except (ValueError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise ProofRefused("the account has no id that is a whole number") from None
 
 

@@ -59,7 +59,7 @@ def proven_identity(
     """
     try:
         claims = msgspec.json.decode(payload, type=Claims)
-    except (ValueError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProofRefused(f"its claims cannot be used: {error}") from None
     _require_issuer(claims, provider)
     _require_audience(claims, provider, client_ids)
@@ -87,8 +87,8 @@ def suggestion(value: object) -> str | None:
 
 def _canonical(issuer: str, provider: OIDCProvider) -> str:
     """Return the issuer as identities have it: Google's may come without its scheme."""
-    is_bare = provider.preset is Preset.GOOGLE and f"https://{issuer}" == provider.issuer
-    return provider.issuer if is_bare else issuer
+    _, _, bare = provider.issuer.partition("://")
+    return provider.issuer if provider.preset is Preset.GOOGLE and issuer == bare else issuer
 
 
 def _require_issuer(claims: Claims, provider: OIDCProvider) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,6 +13,9 @@ from service.auth.oidc.flow import Flow
 
 FORM = "application/x-www-form-urlencoded"
 
+# RFC 6749, appendix A.11.
+_CODE = re.compile(r"[\x20-\x7e]+")
+
 # What a wrong, old or used code is answered with. The first one is RFC 6749's and the last one
 # GitHub's; Microsoft answers `invalid_request` to a text that is no code.
 _CODE_REFUSED = {"invalid_grant", "invalid_request", "access_denied", "bad_verification_code"}
@@ -21,7 +25,12 @@ _FAILED = {"server_error", "temporarily_unavailable", "slow_down"}
 
 
 def code_form(code: str, flow: Flow) -> dict[str, str]:
-    """Return the form by which a code is redeemed (RFC 6749, section 4.1.3; RFC 7636, 4.5)."""
+    """Return the form by which a code is redeemed (RFC 6749, section 4.1.3; RFC 7636, 4.5).
+
+    Raises `ProofRefused` for a text that is no code, which the provider does not get to see.
+    """
+    if _CODE.fullmatch(code) is None:
+        raise ProofRefused("it is no code")
     return {
         "grant_type": "authorization_code",
         "code": code,
@@ -58,5 +67,8 @@ def _failure(error: str, description: object) -> Exception:
 
 def _values(answer: Answer) -> dict[str, Any]:
     if answer.media_type == FORM:
-        return dict(parse_qsl(answer.body.decode(errors="replace"), max_num_fields=100))
+        try:
+            return dict(parse_qsl(answer.body.decode(), max_num_fields=100))
+        except ValueError:
+            raise FetchFailed("the answer of the token endpoint is no form") from None
     return answer.read(dict[str, Any])
