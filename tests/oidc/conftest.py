@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from time import monotonic
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from service.auth.errors import InvalidCredentials, ProviderUnavailable
-from service.auth.oidc import cached, failures, fetching
+from service.auth.oidc import cached, failures
 from service.auth.oidc.client import ProviderClient
 from service.auth.oidc.flow import Flow
 from service.auth.oidc.providers import Providers
@@ -45,7 +46,7 @@ def stub(shared_stub: StubProvider) -> StubProvider:
 @pytest.fixture(autouse=True)
 def no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
     """Load no certificate authorities: nothing here uses TLS, and they take longer than a test."""
-    monkeypatch.setattr(fetching.ssl, "create_default_context", lambda: UNUSED_TLS)
+    monkeypatch.setattr("ssl.create_default_context", lambda: UNUSED_TLS)
 
 
 @pytest.fixture
@@ -81,6 +82,20 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a request to a provider have a quarter of a second in all."""
     monkeypatch.setattr(failures, "TIME_LIMIT", 0.25)
     monkeypatch.setattr(cached, "TIME_LIMIT", 0.25)
+
+
+Pass = Callable[[float], None]
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Pass:
+    """Let seconds pass for what is remembered of providers."""
+
+    def pass_seconds(seconds: float) -> None:
+        later = monotonic() + seconds
+        monkeypatch.setattr(cached, "monotonic", lambda: later)
+
+    return pass_seconds
 
 
 async def log_in(client: ProviderClient, stub: StubProvider, **claims: Any) -> ProvenIdentity:

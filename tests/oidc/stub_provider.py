@@ -7,6 +7,7 @@ those that replace the usual ones, by path; the tables of its documents can be c
 from __future__ import annotations
 
 import secrets
+import ssl
 import time
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
@@ -55,8 +56,8 @@ class Grant(Struct, kw_only=True):
 class StubProvider:
     """A provider whose issuer is its address."""
 
-    def __init__(self) -> None:
-        self._server = StubServer(self._answer_to)
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._server = StubServer(self._answer_to, tls)
         self.url = self._server.url
         self.issuer = self.url
         self.start, self.close = self._server.start, self._server.close
@@ -192,9 +193,9 @@ class StubProvider:
 
 
 @contextmanager
-def running_stub() -> Iterator[StubProvider]:
-    """Run a provider."""
-    provider = StubProvider()
+def running_stub(tls: ssl.SSLContext | None = None) -> Iterator[StubProvider]:
+    """Run a provider; with ``tls`` it is ``https://localhost``."""
+    provider = StubProvider(tls)
     provider.start()
     try:
         yield provider

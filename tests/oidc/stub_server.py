@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from urllib.parse import parse_qsl
@@ -48,11 +50,19 @@ class Answer(Struct, kw_only=True):
 class StubServer:
     """A server that answers as ``answer_to`` says, in a thread for each connection."""
 
-    def __init__(self, answer_to: Callable[[Request], Answer]) -> None:
+    def __init__(
+        self, answer_to: Callable[[Request], Answer], tls: ssl.SSLContext | None = None
+    ) -> None:
         handler = type("Handler", (_Handler,), {"answer_to": staticmethod(answer_to)})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if tls is not None:
+            # A handshake that fails is not to end the thread that accepts connections.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+            self.url = f"https://localhost:{self._server.server_port}"
 
     def start(self) -> None:
         self._thread.start()
@@ -72,6 +82,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self._respond(self.rfile.read(int(self.headers["content-length"])).decode())
+
+    def handle(self) -> None:
+        with suppress(OSError):
+            super().handle()
 
     def log_message(self, *args: object) -> None:
         """Nothing: tests look at the requests."""

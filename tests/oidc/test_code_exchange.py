@@ -52,7 +52,7 @@ async def test_a_code_of_another_flow_is_refused(
 
 async def test_a_code_is_redeemed_once(stub: StubProvider, client: ProviderClient) -> None:
     code = stub.code_for(nonce=NONCE)
-    assert await client.redeem(code, FLOW)
+    assert (await client.redeem(code, FLOW)).subject == "7"
     await assert_refused(client.redeem(code, FLOW))
 
 

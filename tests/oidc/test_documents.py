@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,15 @@ from service.auth.errors import ProviderUnavailable
 from service.auth.oidc import cached
 from service.auth.oidc.client import ProviderClient
 from service.auth.oidc.fetching import MAX_SIZE
-from tests.oidc.conftest import FLOW, Connect, Events, assert_refused, assert_unavailable, log_in
+from tests.oidc.conftest import (
+    FLOW,
+    Connect,
+    Events,
+    Pass,
+    assert_refused,
+    assert_unavailable,
+    log_in,
+)
 from tests.oidc.stub_provider import DISCOVERY, KEYS, TOKEN, StubProvider, public, rsa_key
 from tests.oidc.stub_server import Answer
 from tests.services import wait_for
@@ -47,22 +56,20 @@ async def test_all_who_need_a_document_wait_for_one_fetch(
 
 @pytest.mark.parametrize("path", [DISCOVERY, KEYS])
 async def test_an_old_document_is_fetched_anew(
-    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch, path: str
+    stub: StubProvider, client: ProviderClient, pass_time: Pass, path: str
 ) -> None:
     await log_in(client, stub)
-    later = cached.monotonic() + cached.LIFETIME
-    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    pass_time(cached.LIFETIME)
     await log_in(client, stub)
     assert stub.count(path) == 2
 
 
 async def test_a_key_that_is_withdrawn_stops_counting(
-    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch
+    stub: StubProvider, client: ProviderClient, pass_time: Pass
 ) -> None:
     await log_in(client, stub)
     stub.key_set = [public(rsa_key("second"), kid="second")]
-    later = cached.monotonic() + cached.LIFETIME
-    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    pass_time(cached.LIFETIME)
     await assert_refused(log_in(client, stub))
 
 
@@ -74,12 +81,11 @@ async def test_a_key_that_is_withdrawn_stops_counting(
 async def test_an_old_document_serves_if_it_cannot_be_fetched_anew(
     stub: StubProvider,
     client: ProviderClient,
-    monkeypatch: pytest.MonkeyPatch,
+    pass_time: Pass,
     answer: Answer,
 ) -> None:
     await client.authorization_url(FLOW)
-    later = cached.monotonic() + cached.LIFETIME
-    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    pass_time(cached.LIFETIME)
     stub.answers[DISCOVERY] = answer
     for _ in range(3):
         await client.authorization_url(FLOW)
@@ -88,11 +94,10 @@ async def test_an_old_document_serves_if_it_cannot_be_fetched_anew(
 
 @pytest.mark.usefixtures("hurry")
 async def test_an_old_document_serves_the_request_that_waits_for_a_new_one(
-    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch
+    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch, pass_time: Pass
 ) -> None:
     await client.authorization_url(FLOW)
-    later = cached.monotonic() + cached.LIFETIME
-    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    pass_time(cached.LIFETIME)
     monkeypatch.setattr(cached, "REFRESH_LIMIT", 0.1)
     stub.answers[DISCOVERY] = Answer(drips=True)
     await client.authorization_url(FLOW)
@@ -102,7 +107,7 @@ async def test_a_provider_that_is_down_costs_nobody_any_time_and_comes_back(
     stub: StubProvider,
     client: ProviderClient,
     events: Events,
-    monkeypatch: pytest.MonkeyPatch,
+    pass_time: Pass,
 ) -> None:
     stub.answers[DISCOVERY] = Answer(status=503)
     for _ in range(5):
@@ -112,8 +117,7 @@ async def test_a_provider_that_is_down_costs_nobody_any_time_and_comes_back(
     assert event["event"] == "oidc_provider_failed"
     assert "503" in event["reason"]
     del stub.answers[DISCOVERY]
-    later = cached.monotonic() + cached.FAILURE_LIFETIME
-    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    pass_time(cached.FAILURE_LIFETIME)
     assert await client.authorization_url(FLOW)
 
 
@@ -193,7 +197,7 @@ async def test_a_provider_that_is_not_there_is_unavailable(
     ids=str,
 )
 async def test_a_configuration_that_cannot_be_right(
-    stub: StubProvider, client: ProviderClient, events: Events, change: dict[str, str]
+    stub: StubProvider, client: ProviderClient, events: Events, change: dict[str, Any]
 ) -> None:
     for name, text in change.items():
         stub.metadata[name] = (

@@ -96,7 +96,8 @@ async def test_users_may_be_of_some_tenants_only(
     third = "99999999-2222-3333-4444-555555555555"
     client = connect(**microsoft, tenants=f"{TENANT},{third.upper()}")
     for tenant in (TENANT, third):
-        assert await log_in(client, stub, iss=issuer_of(stub, tenant), tid=tenant)
+        identity = await log_in(client, stub, iss=issuer_of(stub, tenant), tid=tenant)
+        assert identity.issuer == issuer_of(stub, tenant)
     other = {"iss": issuer_of(stub, OTHER_TENANT), "tid": OTHER_TENANT}
     await assert_refused(log_in(client, stub, **other))
     assert not client.provider.issues(other["iss"])
@@ -107,7 +108,7 @@ async def test_one_tenant_has_its_own_configuration(
 ) -> None:
     stub.metadata["issuer"] = issuer_of(stub, TENANT)
     client = connect(**microsoft, tenants=TENANT)
-    assert await log_in(client, stub, iss=issuer_of(stub, TENANT), tid=TENANT)
+    assert (await log_in(client, stub, iss=issuer_of(stub, TENANT), tid=TENANT)).subject == "7"
     other = {"iss": issuer_of(stub, OTHER_TENANT), "tid": OTHER_TENANT}
     await assert_refused(log_in(client, stub, **other))
     assert stub.requests[0].path == f"/{TENANT}/v2.0{DISCOVERY}"

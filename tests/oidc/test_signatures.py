@@ -16,6 +16,7 @@ from service.auth.oidc.client import ProviderClient
 from tests.oidc.conftest import (
     NONCE,
     Connect,
+    Pass,
     assert_refused,
     assert_unavailable,
     log_in,
@@ -256,7 +257,7 @@ async def test_a_new_key_by_the_same_id_counts_at_once(
 
 
 async def test_unknown_key_ids_do_not_have_the_keys_fetched_again_and_again(
-    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch
+    stub: StubProvider, client: ProviderClient, pass_time: Pass
 ) -> None:
     known = stub.id_token(NONCE)
     await client.read_id_token(known, NONCE)
@@ -271,8 +272,7 @@ async def test_unknown_key_ids_do_not_have_the_keys_fetched_again_and_again(
         assert (await client.read_id_token(known, NONCE)).subject == "7"
     assert stub.count(KEYS) == 2
     # A minute later they are fetched once more.
-    later = cached.monotonic() + cached.MIN_AGE
-    monkeypatch.setattr(cached, "monotonic", lambda: later)
+    pass_time(cached.MIN_AGE)
     await assert_refused(client.read_id_token(tokens[0], NONCE))
     await assert_refused(client.read_id_token(tokens[1], NONCE))
     assert stub.count(KEYS) == 3

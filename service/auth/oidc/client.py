@@ -34,3 +34,6 @@ class ProviderClient(Protocol):
 
         Raises `InvalidCredentials` if it proves none, and `ProviderUnavailable`.
         """
+
+    async def close(self) -> None:
+        """Stop what is being fetched."""
