@@ -11,6 +11,11 @@ import pytest
 
 from service.api.http.problem_types import INTERNAL_ERROR, PROBLEM_TYPES
 from service.auth.audit import Event
+from service.settings.oidc_variables import (
+    provider_names,
+    provider_secret_names,
+    provider_variables,
+)
 from service.settings.variables import secret_names, variables
 
 ROOT = Path(__file__).parent.parent
@@ -72,8 +77,9 @@ def test_every_use_of_cryptography_is_listed() -> None:
     assert found == listed
 
 
-def test_the_service_calls_no_other_service_but_the_smtp_server() -> None:
-    assert [path for path, names in imports() if names & CLIENTS] == ["mail/transports.py"]
+def test_the_service_calls_no_others_but_the_smtp_server_and_openid_providers() -> None:
+    found = [path for path, names in imports() if names & CLIENTS]
+    assert found == ["auth/oidc/fetching.py", "mail/transports.py"]
 
 
 def imports() -> Iterator[tuple[str, set[str]]]:
@@ -105,6 +111,9 @@ def test_every_event_is_documented() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_setting_that_a_document_names_exists(document: Path) -> None:
-    known = {each.name for each in variables()} | {f"{name}_FILE" for name in secret_names()}
-    text = document.read_text(encoding="utf-8")
-    assert set(re.findall(r"`(OSTIARY_\w*[A-Z])[=`]", text)) <= known
+    named = set(re.findall(r"`(OSTIARY_\w*[A-Z])[=`]", document.read_text(encoding="utf-8")))
+    known = {each.name for each in variables()}
+    for provider in provider_names(named):
+        known |= {each.name for each in provider_variables(provider)}
+    secrets = [*secret_names(), *provider_secret_names(named)]
+    assert named <= known | {f"{name}_FILE" for name in secrets}

@@ -96,7 +96,7 @@ async def test_a_refused_code_proves_nothing(
     stub.answers[TOKEN] = Answer(document=document, status=status)
     await assert_refused(client.redeem("code", FLOW))
     (event,) = events
-    assert (event["event"], event["log_level"]) == ("oidc_proof_refused", "warning")
+    assert (event["event"], event["log_level"]) == ("oidc_proof_refused", "info")
     assert error in event["reason"]
     assert "\x1b" not in str(event)
 

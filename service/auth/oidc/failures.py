@@ -59,15 +59,10 @@ async def provider_request(provider: str) -> AsyncIterator[None]:
         async with time_limit(TIME_LIMIT):
             yield
     except ProofRefused as refusal:
-        log.warning("oidc_proof_refused", provider=provider, reason=shown(str(refusal)))
+        log.info("oidc_proof_refused", provider=provider, reason=shown(str(refusal)))
         raise InvalidCredentials from None
     except ClientRefused as refusal:
-        log.error(  # noqa: TRY400 - a traceback would say nothing
-            "oidc_client_refused",
-            provider=provider,
-            error=shown(refusal.error),
-            description=shown(refusal.description),
-        )
+        _tell_operator(provider, refusal)
         raise ProviderUnavailable from None
     except FetchFailed as failure:
         if not failure.is_logged:
@@ -76,6 +71,15 @@ async def provider_request(provider: str) -> AsyncIterator[None]:
     except TimeoutError:
         log.warning("oidc_provider_failed", provider=provider, reason="no answer in time")
         raise ProviderUnavailable from None
+
+
+def _tell_operator(provider: str, refusal: ClientRefused) -> None:
+    log.error(
+        "oidc_client_refused",
+        provider=provider,
+        error=shown(refusal.error),
+        description=shown(refusal.description),
+    )
 
 
 def shown(text: str) -> str:
