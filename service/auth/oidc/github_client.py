@@ -38,9 +38,9 @@ class Account(Struct, frozen=True, kw_only=True):
 class GitHubClient:
     """The client of ``provider``, a GitHub: a `ProviderClient`."""
 
-    def __init__(self, provider: OIDCProvider, fetcher: Fetcher) -> None:
+    def __init__(self, provider: OIDCProvider) -> None:
         self.provider = provider
-        self._fetcher = fetcher
+        self._fetcher = Fetcher()
         self._base = provider.issuer.removesuffix("/") + "/login/oauth"
 
     async def authorization_url(self, flow: Flow) -> str:
@@ -80,7 +80,8 @@ class GitHubClient:
             raise ProofRefused("the provider has no ID tokens")
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """Close all connections."""
+        await self._fetcher.close()
 
     async def _account(self, access_token: str) -> Account:
         headers = {"Authorization": f"Bearer {access_token}", "Accept": MEDIA_TYPE}
