@@ -50,7 +50,8 @@ class GitHubClient:
     async def require_issuer(self, iss: str | None) -> None:
         """Raise `InvalidChallenge` if an answer is not from this provider (RFC 9207, section 2.4).
 
-        GitHub names itself by the URL of its authorization server, if at all.
+        GitHub names itself by the URL of its authorization server, if at all: it did so for some
+        days in April 2026 (langfuse/langfuse#13091).
         """
         if iss is None and self.provider.sends_iss:
             raise InvalidChallenge
