@@ -60,7 +60,7 @@ def configure_logging(settings: Settings) -> None:
         )
     )
     logging.basicConfig(handlers=[writer], level=settings.log.level.upper(), force=True)
-    # They would tell of each migration and each request to a provider.
+    # They tell of each migration, and of each request to a provider with its headers.
     for each in ("alembic", "httpx", "httpcore"):
         logging.getLogger(each).setLevel(logging.WARNING)
     for each in ALWAYS_WRITTEN:

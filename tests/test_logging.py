@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,15 @@ def test_no_event_fails_the_code_that_logs_it(
 
     (line,) = logged(tmp_path / "log", work, log_format).split("\n")[:-1]
     assert "odd" in line
+
+
+def test_requests_to_providers_are_not_logged_with_their_headers(tmp_path: Path) -> None:
+    def work() -> None:
+        for library in ("httpx", "httpcore.http11"):
+            logging.getLogger(library).info("a URL")
+            logging.getLogger(library).debug("headers")
+
+    assert logged(tmp_path / "log", work) == ""
 
 
 def test_what_cannot_be_rendered_is_told(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ those that replace the usual ones, by path; the tables of its documents can be c
 
 from __future__ import annotations
 
+import json
 import secrets
 import ssl
 import time
@@ -17,7 +18,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import ECKey, Key, RSAKey
 from joserfc.jws import JWSRegistry
 from msgspec import Struct
@@ -119,9 +120,10 @@ class StubProvider:
         both = usual | {"nonce": nonce} | claims
         return self.signed({name: value for name, value in both.items() if value is not ...})
 
-    def signed(self, claims: dict[str, Any]) -> str:
+    def signed(self, claims: dict[str, Any] | bytes) -> str:
         """Return a token with the header and by the key of the moment."""
-        return jwt.encode(self.header, claims, self.key, registry=_Registry(), default_type=None)
+        payload = claims if isinstance(claims, bytes) else json.dumps(claims)
+        return jws.serialize_compact(self.header, payload, self.key, registry=_Registry())
 
     def rotate(self, key: Key, *, alg: str = "RS256", kid: str = "second") -> None:
         """Sign by another key from now on, which is published beside the others."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from threading import Event
 from typing import Any
 
 import pytest
 
-from service.auth.errors import ProviderUnavailable
+from service.auth.errors import InvalidCredentials, ProviderUnavailable
 from service.auth.oidc import cached
 from service.auth.oidc.client import ProviderClient
-from service.auth.oidc.fetching import MAX_SIZE
+from service.auth.oidc.fetching import MAX_CONNECTIONS, MAX_SIZE
 from tests.oidc.conftest import (
     FLOW,
     Connect,
@@ -267,3 +268,20 @@ async def test_a_fetch_does_not_outlive_its_client(stub: StubProvider, connect: 
         await waiting
     await client.close()
     assert [each for each in asyncio.all_tasks() if "_fetch_once" in repr(each)] == []
+
+
+async def test_a_provider_that_hangs_has_a_number_of_connections_of_its_own(
+    stub: StubProvider, connect: Connect
+) -> None:
+    held, client = Event(), connect()
+    await log_in(client, stub)
+    stub.answers[TOKEN] = Answer(status=500, held_until=held)
+    waiting = [asyncio.create_task(client.redeem("code", FLOW)) for _ in range(MAX_CONNECTIONS + 5)]
+    sent = partial(stub.count, TOKEN)
+    await asyncio.to_thread(wait_for, lambda: sent() > MAX_CONNECTIONS, "they have come")
+    del stub.answers[TOKEN]
+    assert (await log_in(connect(), stub)).subject == "7"
+    assert sent() == MAX_CONNECTIONS + 2
+    held.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(each) for each in results} == {ProviderUnavailable, InvalidCredentials}

@@ -36,4 +36,4 @@ class ProviderClient(Protocol):
         """
 
     async def close(self) -> None:
-        """Stop what is being fetched."""
+        """Stop what is being fetched, and close all connections."""

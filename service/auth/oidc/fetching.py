@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -16,7 +17,7 @@ from service.auth.oidc.failures import TIME_LIMIT, FetchFailed
 # Bytes of a body: the documents of providers have some thousands.
 MAX_SIZE = 1024 * 1024
 
-# Connections to all providers together, for each worker.
+# Connections to one provider, for each worker: one that hangs is not to keep others from theirs.
 MAX_CONNECTIONS = 20
 
 # A connection that was kept may be closed by the provider just when a code is sent, which can be
@@ -53,61 +54,72 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Fetcher:
-    """Sends requests to providers. The caller limits their time.
+    """Sends requests to a provider. The caller limits their time.
 
     Proxies, certificates and passwords that the environment names for other programs are not used,
     but for the authorities of ``SSL_CERT_FILE``.
     """
 
     def __init__(self) -> None:
-        self._client = httpx.AsyncClient(
-            verify=ssl.create_default_context(),
-            headers=_HEADERS,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            follow_redirects=False,
-            limits=_LIMITS,
-            timeout=TIME_LIMIT,
-            trust_env=False,
-        )
+        self._client: httpx.AsyncClient | None = None
+        self._opening = asyncio.Lock()
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         """Return the answer to a request, whatever its status is. Raises `FetchFailed`."""
-        return await self._send(self._request("GET", url, headers, None))
+        return await self._send("GET", url, headers, None)
 
     async def post(
         self, url: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Return the answer to a form, whatever its status is. Raises `FetchFailed`."""
-        return await self._send(self._request("POST", url, headers, form))
+        return await self._send("POST", url, headers, form)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.aclose()
 
-    def _request(
+    async def _send(
         self,
         method: str,
         url: str,
         headers: Mapping[str, str] | None,
         form: Mapping[str, str] | None,
-    ) -> httpx.Request:
+    ) -> Answer:
         try:
-            return self._client.build_request(method, url, headers=headers, data=form)
-        except (httpx.InvalidURL, ValueError):
-            raise FetchFailed("not a URL") from None
-
-    async def _send(self, request: httpx.Request) -> Answer:
-        try:
-            response = await self._client.send(request, stream=True)
+            client = await self._opened()
+            request = client.build_request(method, url, headers=headers, data=form)
+            response = await client.send(request, stream=True)
             try:
                 body = await _body(response)
             finally:
                 await response.aclose()
-        except httpx.HTTPError as error:
-            reason = f"{request.url.host}: {type(error).__name__} {error}"
-            raise FetchFailed(reason) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise FetchFailed(f"{type(error).__name__} {error}") from None
         media_type, _, _ = response.headers.get("content-type", "").partition(";")
         return Answer(status=response.status_code, media_type=media_type.strip().lower(), body=body)
+
+    async def _opened(self) -> httpx.AsyncClient:
+        """Return the client, which is made for the first request.
+
+        Loading the authorities takes a tenth of a second, for which nobody else is to wait.
+        """
+        async with self._opening:
+            if self._client is None:
+                self._client = _client(await asyncio.to_thread(ssl.create_default_context))
+            return self._client
+
+
+def _client(authorities: ssl.SSLContext) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        verify=authorities,
+        headers=_HEADERS,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        follow_redirects=False,
+        limits=_LIMITS,
+        timeout=TIME_LIMIT,
+        trust_env=False,
+    )
 
 
 async def _body(response: httpx.Response) -> bytes:

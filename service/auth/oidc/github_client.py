@@ -38,9 +38,9 @@ class Account(Struct, frozen=True, kw_only=True):
 class GitHubClient:
     """The client of ``provider``, a GitHub: a `ProviderClient`."""
 
-    def __init__(self, provider: OIDCProvider, fetcher: Fetcher) -> None:
+    def __init__(self, provider: OIDCProvider) -> None:
         self.provider = provider
-        self._fetcher = fetcher
+        self._fetcher = Fetcher()
         self._base = provider.issuer.removesuffix("/") + "/login/oauth"
 
     async def authorization_url(self, flow: Flow) -> str:
@@ -50,7 +50,8 @@ class GitHubClient:
     async def require_issuer(self, iss: str | None) -> None:
         """Raise `InvalidChallenge` if an answer is not from this provider (RFC 9207, section 2.4).
 
-        GitHub names itself by the URL of its authorization server, if at all.
+        GitHub names itself by the URL of its authorization server, if at all: it did so for some
+        days in April 2026 (langfuse/langfuse#13091).
         """
         if iss is None and self.provider.sends_iss:
             raise InvalidChallenge
@@ -80,7 +81,8 @@ class GitHubClient:
             raise ProofRefused("the provider has no ID tokens")
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """Close all connections."""
+        await self._fetcher.close()
 
     async def _account(self, access_token: str) -> Account:
         headers = {"Authorization": f"Bearer {access_token}", "Accept": MEDIA_TYPE}

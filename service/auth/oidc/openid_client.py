@@ -26,9 +26,9 @@ class OpenIDClient:
     In development endpoints may be on this machine, without TLS.
     """
 
-    def __init__(self, provider: OIDCProvider, fetcher: Fetcher, *, is_production: bool) -> None:
+    def __init__(self, provider: OIDCProvider, *, is_production: bool) -> None:
         self.provider = provider
-        self._fetcher = fetcher
+        self._fetcher = Fetcher()
         self._is_production = is_production
         self._metadata = Cached(provider.name, self._fetch_metadata)
         self._keys = Cached(provider.name, self._fetch_keys)
@@ -79,9 +79,10 @@ class OpenIDClient:
             return await self._identity(id_token, nonce, self.provider.client_ids)
 
     async def close(self) -> None:
-        """Stop what is being fetched."""
+        """Stop what is being fetched, and close all connections."""
         await self._metadata.close()
         await self._keys.close()
+        await self._fetcher.close()
 
     async def _identity(
         self, token: str, nonce: str, client_ids: Collection[str]
