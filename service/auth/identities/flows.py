@@ -86,6 +86,10 @@ class Flows:
         self._providers = providers
         self._states = states
 
+    def require_provider(self, provider: str) -> None:
+        """Raise `NoSuchProvider` unless there is a provider with this name."""
+        self._providers.get(provider)
+
     async def begin(
         self,
         provider: str,

@@ -47,12 +47,12 @@ class IdentityReauthentication:
         Raises what `Flows.begin` raises, and `ReauthenticationRequired` if the user is to
         reauthenticate by other methods.
         """
-        purpose = FlowPurpose.REAUTHENTICATE
-        begun = await self._flows.begin(provider, purpose, redirect_uri, secret, live)
+        self._flows.require_provider(provider)
         methods = await self._step_up.methods_of(live.user.id)
         if oidc_method(provider) not in methods:
             raise ReauthenticationRequired(methods, None)
-        return begun
+        purpose = FlowPurpose.REAUTHENTICATE
+        return await self._flows.begin(provider, purpose, redirect_uri, secret, live)
 
     async def complete(
         self,
