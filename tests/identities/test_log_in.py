@@ -157,6 +157,19 @@ def test_an_error_that_is_no_name_is_not_repeated(app: App, service: Service) ->
     assert "<script>" not in response.text + service.logged()
 
 
+def test_an_answer_that_names_another_issuer_is_refused_and_burns_nothing(
+    app: App, provider: StubProvider
+) -> None:
+    """RFC 9207: a code that was mixed up is never sent to the wrong provider."""
+    app.sign_up()
+    answer = app.answer(app.begin())
+    provider.requests.clear()
+    for issuer in ("https://evil.example", f"{provider.issuer}/", provider.issuer.upper()):
+        assert problem(app.post(answer | {"iss": issuer})) == CHALLENGE
+    assert exchanges(provider) == []
+    assert app.post(answer | {"iss": provider.issuer}).status_code == 200
+
+
 def test_an_account_is_known_by_issuer_and_subject(app: App, services: ServicePool) -> None:
     first = app.sign_up().json()["user"]["id"]
     with running_stub() as another:

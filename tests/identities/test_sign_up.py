@@ -155,6 +155,15 @@ def test_where_sign_up_is_closed_only_known_accounts_log_in(
     assert fetch_value(service.database_url, "SELECT count(*) FROM identity") == 1
 
 
+def test_where_sign_up_is_closed_no_challenge_is_looked_up(
+    provider: StubProvider, services: ServicePool
+) -> None:
+    closed = app_of(services, provider, "closed")
+    with closed.client:
+        body = {"challenge_token": "A" * 64}
+        assert problem(closed.client.post("/signup/oidc", json=body)) == CLOSED
+
+
 def test_where_invitations_are_needed_one_is(provider: StubProvider, services: ServicePool) -> None:
     invited = app_of(services, provider, "invited")
     with invited.client:
