@@ -10,14 +10,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.auth.errors import InvalidCredentials, ProviderUnavailable
-from service.auth.oidc import cached, failures
+from service.auth.oidc import cached, failures, fetching
 from service.auth.oidc.client import ProviderClient
 from service.auth.oidc.flow import Flow
 from service.auth.oidc.providers import Providers
 from service.model.identities import ProvenIdentity
 from service.settings.variables import read_settings
 from tests.oidc.stub_provider import StubProvider, running_stub
-from tests.services import UNUSED_TLS
+from tests.services import PATIENCE, UNUSED_TLS
 
 NONCE = "n-0S6_WzA2Mj"
 FLOW = Flow(
@@ -77,8 +77,16 @@ def events() -> Iterator[Events]:
         yield logged
 
 
+@pytest.fixture(autouse=True)
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set no time limit that a busy machine could exceed."""
+    for module in (failures, cached, fetching):
+        monkeypatch.setattr(module, "TIME_LIMIT", PATIENCE)
+    monkeypatch.setattr(cached, "REFRESH_LIMIT", PATIENCE)
+
+
 @pytest.fixture
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurry(no_hurry: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a request to a provider have a quarter of a second in all."""
     monkeypatch.setattr(failures, "TIME_LIMIT", 0.25)
     monkeypatch.setattr(cached, "TIME_LIMIT", 0.25)

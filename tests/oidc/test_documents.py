@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from itertools import count
 from threading import Event
 from typing import Any
 
 import pytest
 
 from service.auth.errors import InvalidCredentials, ProviderUnavailable
-from service.auth.oidc import cached
+from service.auth.oidc import cached, failures
+from service.auth.oidc.cached import Cached
 from service.auth.oidc.client import ProviderClient
 from service.auth.oidc.fetching import MAX_CONNECTIONS, MAX_SIZE
 from tests.oidc.conftest import (
@@ -24,7 +26,7 @@ from tests.oidc.conftest import (
 )
 from tests.oidc.stub_provider import DISCOVERY, KEYS, TOKEN, StubProvider, public, rsa_key
 from tests.oidc.stub_server import Answer
-from tests.services import wait_for
+from tests.services import PATIENCE, wait_for
 
 
 async def test_nothing_is_fetched_before_somebody_logs_in(
@@ -65,6 +67,22 @@ async def test_an_old_document_is_fetched_anew(
     assert stub.count(path) == 2
 
 
+async def test_a_newer_document_serves_all_who_ask_for_one() -> None:
+    """Also who has begun to ask before it was there, and is told so after the minute has begun."""
+    numbers = count()
+
+    async def fetch() -> list[int]:
+        return [next(numbers)]
+
+    document = Cached("stub", fetch)
+    old = await document.get()
+    newer = await document.newer_than(old)
+    assert (old, newer) == ([0], [1])
+    assert await document.newer_than(old) is newer
+    assert await document.newer_than(newer) is newer
+    assert await document.get() is newer
+
+
 async def test_a_key_that_is_withdrawn_stops_counting(
     stub: StubProvider, client: ProviderClient, pass_time: Pass
 ) -> None:
@@ -93,13 +111,13 @@ async def test_an_old_document_serves_if_it_cannot_be_fetched_anew(
     assert stub.count(DISCOVERY) == 2
 
 
-@pytest.mark.usefixtures("hurry")
 async def test_an_old_document_serves_the_request_that_waits_for_a_new_one(
     stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch, pass_time: Pass
 ) -> None:
     await client.authorization_url(FLOW)
     pass_time(cached.LIFETIME)
     monkeypatch.setattr(cached, "REFRESH_LIMIT", 0.1)
+    monkeypatch.setattr(failures, "TIME_LIMIT", 5)
     stub.answers[DISCOVERY] = Answer(drips=True)
     await client.authorization_url(FLOW)
 
@@ -144,6 +162,15 @@ async def test_an_answer_that_cannot_be_used(
     stub.answers["/elsewhere"] = Answer(document=stub.metadata)
     await assert_unavailable(log_in(client, stub))
     assert stub.count("/elsewhere") == 0
+
+
+@pytest.mark.parametrize("path", [DISCOVERY, KEYS])
+async def test_a_document_has_status_200(
+    stub: StubProvider, client: ProviderClient, path: str
+) -> None:
+    document = {"keys": stub.key_set, **stub.metadata}
+    stub.answers[path] = Answer(document=document, status=404)
+    await assert_unavailable(log_in(client, stub))
 
 
 @pytest.mark.usefixtures("hurry")
@@ -266,7 +293,8 @@ async def test_a_fetch_does_not_outlive_its_client(stub: StubProvider, connect: 
     waiting.cancel()
     with pytest.raises((asyncio.CancelledError, ProviderUnavailable)):
         await waiting
-    await client.close()
+    async with asyncio.timeout(PATIENCE / 2):
+        await client.close()
     assert [each for each in asyncio.all_tasks() if "_fetch_once" in repr(each)] == []
 
 

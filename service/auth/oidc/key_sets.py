@@ -16,10 +16,8 @@ from service.auth.oidc.discovery import OK, Metadata
 from service.auth.oidc.failures import FetchFailed
 from service.auth.oidc.fetching import Fetcher
 
+# A key of a shared secret (`OctKey`) is none of these.
 PublicKey = RSAKey | ECKey | OKPKey
-
-# Keys of a shared secret (`oct`) are none of these.
-_KEY_TYPES = {"RSA", "EC", "OKP"}
 
 # Verifying by larger keys takes ever longer (bits).
 _MAX_RSA_SIZE = 8192
@@ -62,8 +60,6 @@ async def fetch_key_set(fetcher: Fetcher, metadata: Metadata) -> KeySet:
 
 def _key(document: dict[str, Any]) -> PublicKey | None:
     """Return a key, or ``None`` if it is not one that can be used; others of the set may be."""
-    if document.get("kty") not in _KEY_TYPES:
-        return None
     try:
         with warnings.catch_warnings():
             # Of keys that are too short.
