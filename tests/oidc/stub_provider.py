@@ -45,6 +45,9 @@ class _Registry(JWSRegistry):
     def __init__(self) -> None:
         super().__init__(algorithms=list(self.algorithms), strict_check_header=False)
 
+    def get_alg(self, name: str) -> Any:
+        return self.algorithms[name]
+
 
 class Grant(Struct, kw_only=True):
     """What a code stands for: claims of an ID token, or the user of a GitHub."""

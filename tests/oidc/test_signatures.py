@@ -63,7 +63,6 @@ def claims_of(stub: StubProvider) -> dict[str, Any]:
         (OKPKey.generate_key("Ed25519"), "Ed25519"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::joserfc.errors.SecurityWarning")
 async def test_an_id_token_is_signed_by_a_key_pair(
     stub: StubProvider, client: ProviderClient, key: Key, algorithm: str
 ) -> None:
@@ -236,7 +235,7 @@ async def test_an_unknown_header_parameter_is_ignored(
     [
         *("", ".", "..", "...", "a.b.c", "....", "e30.e30.", "bnVsbA.e30.", "W10.e30.e30"),
         *("ImFsZyI.e30.e30", "é.é.é", "\ud800..", "eyJhbGciOiJSUzI1NiJ9.é.é", "a" * 70_000),
-        *(f"{'W' * 8000}.e30.e30", f"{encoded(b'[' * 6000)}.e30.e30"),
+        *(f"{'W' * 8000}.e30.e30", encoded(b'{"alg":"RS256","a":' + b"[" * 40_000) + ".e30.e30"),
     ],
 )
 async def test_a_text_that_is_no_token_is_refused(client: ProviderClient, token: str) -> None:
