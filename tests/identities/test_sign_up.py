@@ -100,6 +100,13 @@ def test_a_taken_user_name_uses_nothing_up(app: App) -> None:
     assert other.status_code == 201
 
 
+def test_a_user_name_that_is_held_is_taken(app: App) -> None:
+    session = session_of(sign_up(app.client, "Alice", transport="bearer"))
+    app.client.request("DELETE", "/me", json={"password": PASSWORD}, headers=session)
+    app.client.cookies.clear()
+    assert problem(app.sign_up(username="Alice")) == (409, "username_taken")
+
+
 def test_a_challenge_expires(app: App, service: Service) -> None:
     body = {"challenge_token": app.log_in().json()["challenge_token"]}
     execute(service.database_url, "UPDATE challenge SET expires_at = now()")
