@@ -10,7 +10,7 @@ for (const [provider, name] of Object.entries(PROVIDERS)) {
   button.type = "button";
   button.textContent = `Link an account at ${name}`;
   onClick(button, () => withStepUp(() => leaveFor(provider, "link")));
-  element("link-buttons").append(button, " ");
+  element("link-buttons").append(button);
 }
 
 /** Show the linked accounts. */
@@ -24,7 +24,7 @@ export async function showIdentities() {
 function identityRow({ id, provider, issuer, subject, created_at, last_used_at }) {
   const place = provider === null ? issuer : nameOf(provider);
   const lastUsed = last_used_at ? asText(last_used_at) : "never";
-  const texts = [place, subject, asText(created_at), lastUsed];
+  const texts = [`${place}: ${subject}`, asText(created_at), lastUsed];
   return tableRow(texts, [rowButton("Unlink", `${subject} at ${place}`, () => unlink(id, place))]);
 }
 

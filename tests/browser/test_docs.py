@@ -54,6 +54,16 @@ class DocsPage:
         expect(shown).to_contain_text(str(it.value.status))
         return it.value
 
+    def execute_with(self, operation_id: str, body: str, **parameters: str) -> Response:
+        """Send a request with a body, and parameters of the path, that are typed in."""
+        operation = self.operation(operation_id)
+        operation.locator(".opblock-summary-control").click()
+        operation.get_by_role("button", name="Try it out").click()
+        for name, value in parameters.items():
+            operation.locator(f'tr[data-param-name="{name}"] input').fill(value)
+        operation.locator(".body-param__text").fill(body)
+        return self.execute(operation_id)
+
     def shown_body(self, operation_id: str) -> Any:
         """Return the body of the response, as it can be copied from the page."""
         table = self.operation(operation_id).locator(".live-responses-table")

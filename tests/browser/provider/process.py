@@ -34,7 +34,7 @@ class Provider:
         assert self.issuer.startswith("http://127.0.0.1:"), f"no issuer: {self.issuer!r}"
 
     def rotate_key(self) -> None:
-        """Sign with a new key from now on; the former one is no longer published."""
+        """Sign with a new key, and publish no other. The provider forgets who is logged in."""
         self.tell("rotate")
 
 

@@ -37,6 +37,22 @@ def mailboxes(smtp: SMTPServer) -> Mailboxes:
     return Mailboxes(smtp)
 
 
+def environment_for(
+    spa: SPAServer, smtp: SMTPServer, *, page: str, service: str, **more: str
+) -> dict[str, str]:
+    """Return the settings for the app at the host ``page``, which says ``service`` to a service."""
+    app = f"http://{page}:{spa.port}"
+    return mail_environment(
+        plain_url(smtp),
+        OSTIARY_RESET_URL=f"{app}/#reset={{token}}",
+        OSTIARY_UNDO_URL=f"{app}/#undo={{token}}",
+        OSTIARY_INVITATION_URL=f"{app}/#invitation={{token}}",
+        OSTIARY_ALLOWED_ORIGINS=app,
+        OSTIARY_ALLOWED_HOSTS=service,
+        **more,
+    )
+
+
 @contextmanager
 def running_for_app(
     database_url: str,
@@ -49,16 +65,7 @@ def running_for_app(
     **more: str,
 ) -> Iterator[Service]:
     """Run the service for the app at the host ``page``, which calls it by the name ``service``."""
-    app = f"http://{page}:{spa.server_address[1]}"
-    environment = mail_environment(
-        plain_url(smtp),
-        OSTIARY_RESET_URL=f"{app}/#reset={{token}}",
-        OSTIARY_UNDO_URL=f"{app}/#undo={{token}}",
-        OSTIARY_INVITATION_URL=f"{app}/#invitation={{token}}",
-        OSTIARY_ALLOWED_ORIGINS=app,
-        OSTIARY_ALLOWED_HOSTS=service,
-        **more,
-    )
+    environment = environment_for(spa, smtp, page=page, service=service, **more)
     with running(database_url, log, environment) as run:
         spa.service_url = run.url.replace("127.0.0.1", service)
         yield run

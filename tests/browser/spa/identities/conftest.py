@@ -1,21 +1,25 @@
-"""The app on ``localhost``, and two providers: one of them knows the service by a secret."""
+"""The app on ``localhost``, and two providers: one of them knows the service by a secret.
+
+The tests of a module share the servers: starting them takes longer than a test.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import served
 from tests.browser.provider.process import Provider, consent, provider_for
-from tests.browser.spa.conftest import open_app, running_for_app
+from tests.browser.spa.conftest import environment_for, open_app
 from tests.browser.spa.factors.conftest import HOST, press
 from tests.browser.spa.server import Files, SPAServer
+from tests.databases import TestServer
+from tests.service_pool import ServicePool
 from tests.services import Service
-from tests.smtp_server import SMTPServer
+from tests.smtp_server import SMTPServer, serving
 
 # There is no such provider.
 GONE = "http://127.0.0.1:9"
@@ -33,6 +37,17 @@ def module_spa() -> Iterator[SPAServer]:
 @pytest.fixture
 def spa(module_spa: SPAServer) -> SPAServer:
     return module_spa
+
+
+@pytest.fixture(scope="module")
+def module_smtp() -> Iterator[SMTPServer]:
+    with serving(SMTPServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def smtp(module_smtp: SMTPServer) -> SMTPServer:
+    return module_smtp
 
 
 def callback_of(name: str, spa: SPAServer) -> str:
@@ -63,16 +78,25 @@ def more() -> dict[str, str]:
     return {}
 
 
+@pytest.fixture(scope="module")
+def module_services(
+    chromium: Browser, postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServicePool]:
+    """Return services that end before the browser, which waits for all that hold its pipes."""
+    pool = ServicePool(postgresql, tmp_path_factory.mktemp("services"))
+    yield pool
+    pool.close()
+
+
 @pytest.fixture
 def service(
-    database_url: str,
-    tmp_path: Path,
+    services: ServicePool,
     spa: SPAServer,
     smtp: SMTPServer,
     corp: Provider,
     club: Provider,
     more: dict[str, str],
-) -> Iterator[Service]:
+) -> Service:
     settings = {
         "OSTIARY_OIDC_CORP_ISSUER": corp.issuer,
         "OSTIARY_OIDC_CORP_CLIENT_IDS": "app",
@@ -81,17 +105,15 @@ def service(
         "OSTIARY_OIDC_CLUB_CLIENT_SECRET": SECRET,
         "OSTIARY_OIDC_GONE_ISSUER": GONE,
         "OSTIARY_OIDC_GONE_CLIENT_IDS": "app",
+        **{
+            f"OSTIARY_OIDC_{name.upper()}_REDIRECT_URIS": callback_of(name, spa)
+            for name in spa.providers
+        },
     }
-    redirects = {
-        f"OSTIARY_OIDC_{name.upper()}_REDIRECT_URIS": callback_of(name, spa)
-        for name in spa.providers
-    }
-    log = tmp_path / "service.log"
-    variables = {**settings, **redirects, **more}
-    with running_for_app(
-        database_url, log, spa, smtp, page=HOST, service=HOST, **variables
-    ) as service:
-        yield service
+    environment = environment_for(spa, smtp, page=HOST, service=HOST, **settings, **more)
+    service = services.service(environment)
+    spa.service_url = service.url.replace("127.0.0.1", HOST)
+    return service
 
 
 @pytest.fixture
