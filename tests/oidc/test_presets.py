@@ -228,7 +228,9 @@ async def test_github_refuses_a_code_with_status_200(
     assert stub.count(GITHUB_USER) == 0
 
 
-@pytest.mark.parametrize("token", ["gho_secret\u00e9", "gho_secret\n", "gho_secret\r\nX-A: b", "\u0000"])
+@pytest.mark.parametrize(
+    "token", ["gho_secret\u00e9", "gho_secret\n", "gho_secret\r\nX-A: b", "\u0000"]
+)
 async def test_what_no_access_token_can_be_is_neither_sent_nor_logged(
     stub: StubProvider, github: ProviderClient, events: Events, token: str
 ) -> None:
