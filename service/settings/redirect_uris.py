@@ -32,7 +32,7 @@ class RedirectURIs(frozenset[str]):
 
         A native app listens on a loopback address on any port (RFC 8252, section 7.3).
         """
-        return len(text) <= MAX_LENGTH and _normalised(text) in self
+        return _normalised(text) in self
 
     def __str__(self) -> str:
         return ",".join(sorted(self))

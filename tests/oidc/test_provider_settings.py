@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from joserfc.jwk import ECKey
 
 from service.settings.in_use import HIDDEN, settings_in_use
 from service.settings.oidc import OIDCProvider
@@ -150,6 +151,10 @@ def test_an_issuer_without_tls_is_for_development_on_this_machine(loopback: str)
             "PRIVATE_KEY: must be the content of Apple's file",
         ),
         (
+            {"PRIVATE_KEY": ECKey.generate_key("P-384").as_pem(private=True).decode()},
+            "PRIVATE_KEY: must be the content of Apple's file",
+        ),
+        (
             {"PRIVATE_KEY": ec_key("first").as_pem(private=False).decode()},
             "PRIVATE_KEY: must be the content of Apple's file",
         ),
@@ -244,6 +249,8 @@ def test_settings_in_use_show_no_secret() -> None:
         (f"https://login.microsoftonline.com/{TENANT}/v2.0/", False),
         (f"https://login.microsoftonline.com.evil.example/{TENANT}/v2.0", False),
         ("https://login.microsoftonline.com/v2.0", False),
+        (TENANT, False),
+        (f"{TENANT}/v2.0", False),
     ],
 )
 def test_an_issuer_of_a_tenant_is_of_the_provider(issuer: str, *, is_of_it: bool) -> None:
