@@ -11,7 +11,7 @@ import pytest
 
 from service.api.http.problem_types import INTERNAL_ERROR, PROBLEM_TYPES
 from service.auth.audit import Event
-from service.settings.oidc_variables import (
+from service.settings.oidc_variable_names import (
     provider_names,
     provider_secret_names,
     provider_variables,

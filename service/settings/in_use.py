@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from service.settings import Settings
 from service.settings.oidc import OIDCProvider
-from service.settings.oidc_variables import provider_variables
+from service.settings.oidc_variable_names import provider_variables
 from service.settings.secret_files import SUFFIX
 from service.settings.service_links import service_links
 from service.settings.variable import Variable, text_of

@@ -1,13 +1,9 @@
-"""The variables of OpenID providers, whose names have the provider's name in them."""
+"""The variables of OpenID providers: what they set, and what they mean."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from functools import cache
 from typing import Annotated, ClassVar
 
-import msgspec
 from msgspec import Meta, Struct
 
 from service.settings.oidc_presets import Preset
@@ -20,17 +16,12 @@ from service.settings.oidc_values import (
     Tenants,
 )
 from service.settings.redirect_uris import RedirectURIs
-from service.settings.secret_files import SUFFIX
-from service.settings.variable import PREFIX, Variable, variable_of
+from service.settings.variable import PREFIX
 
 OIDC_PREFIX = f"{PREFIX}OIDC_"
 
 # The place of the name in the documents.
 PLACEHOLDER = "<NAME>"
-
-# Without an underscore, a variable is of one provider only.
-_NAME = re.compile(r"[A-Z][A-Z0-9]{0,31}")
-_VARIABLE = re.compile(rf"{OIDC_PREFIX}({_NAME.pattern})_([A-Z_]+)")
 
 
 class ProviderVariables(Struct, frozen=True, kw_only=True):
@@ -123,44 +114,3 @@ class ProviderVariables(Struct, frozen=True, kw_only=True):
             extra={"secret": True},
         ),
     ] = None
-
-
-@cache
-def provider_variables(name: str = PLACEHOLDER) -> tuple[Variable, ...]:
-    """Return the variables of a provider, by its name in capitals."""
-    return tuple(
-        variable_of(f"{OIDC_PREFIX}{name}_{field.name.upper()}", None, field)
-        for field in msgspec.structs.fields(ProviderVariables)
-    )
-
-
-def provider_names(environment: Iterable[str]) -> list[str]:
-    """Return the names in capitals of all providers that have a variable."""
-    matches = filter(None, map(_VARIABLE.fullmatch, environment))
-    return sorted({match[1] for match in matches if match[2] in _suffixes()})
-
-
-def has_no_provider_name(variable: str) -> bool:
-    """Return whether a variable is one of a provider, but for a name that none can have."""
-    return any(
-        variable.startswith(OIDC_PREFIX)
-        and variable.endswith(f"_{suffix}")
-        and _NAME.fullmatch(variable[len(OIDC_PREFIX) : -len(suffix) - 1]) is None
-        for suffix in _suffixes()
-    )
-
-
-def provider_secret_names(environment: Iterable[str]) -> list[str]:
-    """Return the names of the variables that hold a secret of a provider."""
-    return [
-        each.name
-        for name in provider_names(environment)
-        for each in provider_variables(name)
-        if each.is_secret
-    ]
-
-
-def _suffixes() -> set[str]:
-    """Return how the variables of a provider end, after its name."""
-    known = {each.field.upper(): each.is_secret for each in provider_variables()}
-    return {*known} | {name + SUFFIX for name, is_secret in known.items() if is_secret}

@@ -14,7 +14,7 @@ from service.settings import Settings
 from service.settings.database_url import mistake_in, unreadable_file_in
 from service.settings.oidc import OIDCSettings
 from service.settings.oidc_reading import read_providers
-from service.settings.oidc_variables import (
+from service.settings.oidc_variable_names import (
     has_no_provider_name,
     provider_names,
     provider_secret_names,

@@ -70,7 +70,8 @@ def test_keys_whose_issuer_is_not_certain_stay_keys_and_the_report_says_so(
     database_url: str, tmp_path: Path
 ) -> None:
     """GitLab may be anybody's server, and Microsoft's issuer is that of a tenant."""
-    source = made(tmp_path / "lucia.db", user=USERS[:2], key=[KEYS[0], *OTHERS])
+    rejected = ("gitlab:8", None, "u9ghost")
+    source = made(tmp_path / "lucia.db", user=USERS[:2], key=[KEYS[0], rejected, *OTHERS])
     arguments = ("import-lucia", "--source", source)
     for _ in range(2):
         result = run(*arguments, DATABASE_URL=database_url)
@@ -169,6 +170,17 @@ def test_identities_that_cannot_be_imported_are_told(database_url: str, tmp_path
     assert identities_in(database_url) == {(GITHUB, "42"), (GOOGLE, "44")}
     owners = "SELECT count(*) FROM identity WHERE user_id = $1"
     assert fetch_value(database_url, owners, UUID(user)) == 1
+
+
+def test_a_key_that_has_a_password_here_is_no_identity(database_url: str, tmp_path: Path) -> None:
+    """It was imported with one, which the old site has removed since."""
+    path = tmp_path / "lucia.db"
+    run_import(made(path, user=USERS[:1], key=[("google:42", HASH, "u1alice")]), database_url)
+    source = made(path, user=USERS[:1], key=[("google:42", None, "u1alice")])
+    tallies, messages = run_import(source, database_url)
+    assert tallies["key"] == {"read": 1, "new": 0, "rejected": 1}
+    assert "'google:42': there is a key with this id that is no identity" in messages
+    assert (identities_in(database_url), keys_in(database_url)) == (set(), {"google:42"})
 
 
 def test_an_identity_that_was_removed_since_is_not_imported_again(

@@ -20,14 +20,11 @@ MAX_SIZE = 1024 * 1024
 # Connections to one provider, for each worker: one that hangs is not to keep others from theirs.
 MAX_CONNECTIONS = 20
 
-# A connection that was kept may be closed by the provider just when a code is sent, which can be
-# redeemed once.
-_LIMITS = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=0)
-
 _HEADERS = {
     "Accept": "application/json",
     # What is not compressed is as large as it seems.
     "Accept-Encoding": "identity",
+    # The provider may close one that is kept just when a code is sent, which can be redeemed once.
     "Connection": "close",
     "User-Agent": "ostiary",
 }
@@ -116,7 +113,7 @@ def _client(authorities: ssl.SSLContext) -> httpx.AsyncClient:
         headers=_HEADERS,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         follow_redirects=False,
-        limits=_LIMITS,
+        limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
         timeout=TIME_LIMIT,
         trust_env=False,
     )

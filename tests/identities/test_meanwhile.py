@@ -1,0 +1,117 @@
+"""What changes while a provider is being asked counts when it has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from time import time
+from typing import Protocol
+
+import httpx
+import pytest
+
+from tests.databases import fetch_value
+from tests.factories import sign_up
+from tests.identities.conftest import (
+    LINK,
+    LOG_IN,
+    NEEDED,
+    REAUTHENTICATE,
+    App,
+    Session,
+    exchanges,
+    problem,
+    session_of,
+)
+from tests.oidc.stub_provider import TOKEN, StubProvider
+from tests.oidc.stub_server import Answer
+from tests.services import Service, wait_for
+
+ENDED = (401, "not_authenticated")
+COUNT_IDENTITIES = "SELECT count(*) FROM identity"
+COUNT_SESSIONS = "SELECT count(*) FROM session"
+
+Act = Callable[[], object]
+
+
+class Meanwhile(Protocol):
+    """Posts the answer of a provider, and does something while its code is exchanged."""
+
+    def __call__(
+        self, act: Act, path: str = LOG_IN, session: Session | None = None, **claims: object
+    ) -> httpx.Response: ...
+
+
+@pytest.fixture
+def post(app: App, provider: StubProvider) -> Meanwhile:
+    """Return a function that does so, for user 7 of the provider."""
+
+    def send(
+        act: Act, path: str = LOG_IN, session: Session | None = None, **claims: object
+    ) -> httpx.Response:
+        begun, released = app.begin(path, session), Event()
+        token = provider.id_token(begun["nonce"], **claims)
+        tokens = {"access_token": "a", "token_type": "Bearer", "id_token": token}
+        provider.answers[TOKEN] = Answer(document=tokens, held_until=released)
+        before = len(exchanges(provider))
+        answer = {"code": "c", "state": begun["state"], "transport": "bearer"}
+        with ThreadPoolExecutor(1) as pool:
+            posted = pool.submit(app.post, answer, path, session)
+            try:
+                wait_for(lambda: len(exchanges(provider)) > before, "the exchange")
+                act()
+            finally:
+                released.set()
+            return posted.result()
+
+    return send
+
+
+def log_out(app: App, session: Session) -> None:
+    assert app.client.post("/logout", headers=session).status_code == 204
+
+
+def test_a_session_that_has_ended_links_nothing(
+    app: App, post: Meanwhile, service: Service
+) -> None:
+    session = session_of(sign_up(app.client, transport="bearer"))
+    response = post(lambda: log_out(app, session), LINK, session)
+    assert problem(response) == ENDED
+    assert fetch_value(service.database_url, COUNT_IDENTITIES) == 0
+
+
+def test_a_session_that_has_ended_is_not_proven_again(app: App, post: Meanwhile) -> None:
+    session = session_of(app.sign_up())
+    now = int(time())
+    response = post(lambda: log_out(app, session), REAUTHENTICATE, session, auth_time=now)
+    assert problem(response) == ENDED
+
+
+def test_an_account_that_was_unlinked_opens_no_session(
+    app: App, post: Meanwhile, service: Service
+) -> None:
+    session = session_of(sign_up(app.client, transport="bearer"))
+    app.link(session)
+    (identity,) = app.identities(session)
+    path = f"/me/identities/{identity['id']}"
+
+    def unlink() -> None:
+        assert app.client.delete(path, headers=session).status_code == 204
+
+    response = post(unlink)
+    assert problem(response) == NEEDED
+    assert fetch_value(service.database_url, COUNT_SESSIONS) == 1
+
+
+def test_no_connection_to_the_database_is_held_meanwhile(
+    app: App, post: Meanwhile, service: Service
+) -> None:
+    app.sign_up()
+    idle = "state = 'idle in transaction' AND datname = current_database()"
+
+    def look() -> None:
+        count = f"SELECT count(*) FROM pg_stat_activity WHERE {idle}"
+        assert fetch_value(service.database_url, count) == 0
+
+    assert post(look).status_code == 200
