@@ -39,6 +39,7 @@ from service.auth.errors import (
     InvalidCredentials,
     InvalidInvitation,
     Overloaded,
+    ProviderRefused,
     RateLimited,
     SecondFactorRequired,
     UnknownPasskey,
@@ -237,6 +238,10 @@ class RateLimiter:
         except (InvalidCredentials, InvalidChallenge, UnknownPasskey, ValidationFailed):
             await self._settle(attempt.charges)
             record(Event.LOG_IN_FAILED, context)
+            raise
+        except ProviderRefused:
+            # Whoever has cancelled has not failed, but what was claimed is kept for a day.
+            await self._settle(attempt.charges)
             raise
         except Exception:
             await self._refund(attempt)

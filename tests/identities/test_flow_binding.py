@@ -96,6 +96,18 @@ def test_a_browser_keeps_one_secret_for_all_flows(app: App) -> None:
     assert dict(app.client.cookies) == {name: secret}
 
 
+def test_of_many_cookies_the_first_eight_count(app: App) -> None:
+    app.sign_up()
+    answer = app.answer(app.begin())
+    ((name, secret),) = app.client.cookies.items()
+    others = "; ".join(f"{FLOW_COOKIE}{number}={FlowSecret.issue().text}" for number in range(8))
+    app.client.cookies.clear()
+    late = {"Cookie": f"{others}; {name}={secret}"}
+    assert problem(app.client.post(f"{LOG_IN}/callback", json=answer, headers=late)) == CHALLENGE
+    early = {"Cookie": f"{name}={secret}; {others}"}
+    assert app.client.post(f"{LOG_IN}/callback", json=answer, headers=early).status_code == 200
+
+
 def test_the_cookie_is_for_this_host_and_no_script(app: App) -> None:
     response = app.client.post(LOG_IN, json={"redirect_uri": CALLBACK})
     (cookie,) = SimpleCookie(response.headers["Set-Cookie"]).values()

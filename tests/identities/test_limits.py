@@ -56,6 +56,16 @@ def test_failures_with_id_tokens_are_limited(app: App) -> None:
     assert failed == [CHALLENGE, CHALLENGE, LIMITED]
 
 
+def test_errors_of_a_provider_are_limited(app: App) -> None:
+    """Each one ends a flow, which is remembered for a day: a stranger needs no account for that."""
+
+    def cancel() -> httpx.Response:
+        return app.post({"state": app.begin()["state"], "error": "access_denied"})
+
+    refused = (400, "provider_refused")
+    assert [problem(cancel()) for _ in range(3)] == [refused, refused, LIMITED]
+
+
 def test_an_unreachable_provider_is_no_failure(app: App, provider: StubProvider) -> None:
     app.sign_up()
     for _ in range(3):

@@ -147,6 +147,14 @@ def test_unlinking_ends_the_other_sessions_that_the_provider_has_proven(
     assert app.client.get("/me", headers=session).status_code == 200
 
 
+def test_the_session_that_unlinks_is_no_longer_proven_by_the_provider(app: App) -> None:
+    session = session_of(app.sign_up(username="Alice"))
+    body = {"new_password": PASSWORD}
+    session = session_of(app.client.put("/me/password", json=body, headers=session))
+    assert unlink(app, session) == (204, "")
+    assert methods_of(app.client.get("/me", headers=session)) == ["password"]
+
+
 def test_unlinking_voids_a_log_in_that_waits_for_its_second_factor(
     app: App, session: Session, service: Service
 ) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.databases import execute, fetch_value
+from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 from tests.factories import COOKIE, moment, sign_up
 from tests.identities.conftest import (
     CALLBACK,
@@ -210,6 +211,19 @@ def test_a_log_in_replaces_the_session_that_the_request_carries(app: App) -> Non
     answer = app.answer(app.begin())
     app.client.post(f"{LOG_IN}/callback", json=answer, headers=former)
     assert app.client.get("/me", headers=former).status_code == 401
+
+
+def test_two_log_ins_at_once_with_one_account_open_a_session_each(
+    app: App, service: Service
+) -> None:
+    """Each one sees that the account was used meanwhile, which is no other account."""
+    app.sign_up()
+    answers = [app.answer(app.begin()) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        with held(service.database_url, 'SELECT FROM "user" FOR UPDATE'):
+            posted = [pool.submit(app.post, answer) for answer in answers]
+            wait_for_lock_waiters(service.database_url, 2)
+        assert [each.result().status_code for each in posted] == [200, 200]
 
 
 def test_a_disabled_user_is_told_after_the_proof(app: App, service: Service) -> None:

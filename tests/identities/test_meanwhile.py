@@ -11,9 +11,10 @@ from typing import Protocol
 import httpx
 import pytest
 
-from tests.databases import fetch_value
+from tests.databases import fetch_value, held, wait_for_lock_waiters
 from tests.factories import sign_up
 from tests.identities.conftest import (
+    CREDENTIALS,
     LINK,
     LOG_IN,
     NEEDED,
@@ -101,6 +102,21 @@ def test_an_account_that_was_unlinked_opens_no_session(
 
     response = post(unlink)
     assert problem(response) == NEEDED
+    assert fetch_value(service.database_url, COUNT_SESSIONS) == 1
+
+
+def test_an_account_that_is_being_unlinked_is_waited_for(app: App, service: Service) -> None:
+    app.sign_up()
+    unlink = """
+        WITH locked AS (SELECT id FROM "user" FOR UPDATE)
+        DELETE FROM identity WHERE user_id IN (SELECT id FROM locked)
+    """
+    answer = app.answer(app.begin())
+    with ThreadPoolExecutor(1) as pool:
+        with held(service.database_url, unlink, end="COMMIT"):
+            posted = pool.submit(app.post, answer)
+            wait_for_lock_waiters(service.database_url)
+        assert problem(posted.result()) == CREDENTIALS
     assert fetch_value(service.database_url, COUNT_SESSIONS) == 1
 
 

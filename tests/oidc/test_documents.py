@@ -329,3 +329,32 @@ async def test_a_provider_that_hangs_has_a_number_of_connections_of_its_own(
     held.set()
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert {type(each) for each in results} == {ProviderUnavailable, InvalidCredentials}
+
+
+@pytest.mark.parametrize("host", ["xn--", "xn--a", "xn--ls8h.example"])
+async def test_a_host_that_no_name_can_be_is_not_asked(
+    stub: StubProvider, client: ProviderClient, host: str
+) -> None:
+    stub.metadata["jwks_uri"] = f"https://{host}/keys"
+    await assert_unavailable(log_in(client, stub))
+
+
+async def test_an_answer_in_many_pieces_keeps_nobody_waiting(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    """Each piece takes time, and all may be there at once."""
+    pieces = 10_000
+    stub.answers[KEYS] = Answer(
+        text=b"1\r\n \r\n" * pieces + b"0\r\n\r\n", headers={"Transfer-Encoding": "chunked"}
+    )
+    turns = count()
+
+    async def take_turns() -> None:
+        while True:
+            next(turns)
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    await assert_unavailable(log_in(client, stub))
+    other.cancel()
+    assert next(turns) > pieces

@@ -15,6 +15,7 @@ from tests.oidc.conftest import (
     FLOW,
     NONCE,
     Connect,
+    Events,
     assert_refused,
     assert_unavailable,
     log_in,
@@ -225,6 +226,19 @@ async def test_github_refuses_a_code_with_status_200(
     stub.answers[GITHUB_TOKEN] = answer
     await assert_refused(github.redeem("code", FLOW))
     assert stub.count(GITHUB_USER) == 0
+
+
+@pytest.mark.parametrize(
+    "token", ["gho_secret\u00e9", "gho_secret\n", "gho_secret\r\nX-A: b", "\u0000"]
+)
+async def test_what_no_access_token_can_be_is_neither_sent_nor_logged(
+    stub: StubProvider, github: ProviderClient, events: Events, token: str
+) -> None:
+    """RFC 6749, appendix A.12."""
+    stub.answers[GITHUB_TOKEN] = Answer(document={"access_token": token})
+    await assert_unavailable(github.redeem(stub.code_for_account(id=12), FLOW))
+    assert stub.count(GITHUB_USER) == 0
+    assert "gho_secret" not in str(events)
 
 
 @pytest.mark.parametrize("status", [302, 401, 403, 500])

@@ -10,6 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import (
+    RSAPrivateNumbers,
+    RSAPublicNumbers,
+    rsa_crt_dmp1,
+    rsa_crt_dmq1,
+)
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
@@ -43,6 +49,24 @@ def signed_by_hand(stub: StubProvider, header: dict[str, Any]) -> str:
     assert stub.key.private_key
     signature = stub.key.private_key.sign(signed.encode(), PKCS1v15(), SHA256())
     return f"{signed}.{encoded(signature)}"
+
+
+def swapped(key: RSAKey) -> RSAKey:
+    """Return a key whose public exponent is the private one of another, and as large."""
+    assert key.private_key
+    numbers = key.private_key.private_numbers()
+    (d, e), n = (numbers.d, numbers.public_numbers.e), numbers.public_numbers.n
+    return RSAKey.import_key(
+        RSAPrivateNumbers(
+            p=numbers.p,
+            q=numbers.q,
+            d=e,
+            dmp1=rsa_crt_dmp1(e, numbers.p),
+            dmq1=rsa_crt_dmq1(e, numbers.q),
+            iqmp=numbers.iqmp,
+            public_numbers=RSAPublicNumbers(d, n),
+        ).private_key()
+    )
 
 
 def claims_of(stub: StubProvider) -> dict[str, Any]:
@@ -141,6 +165,23 @@ async def test_a_key_for_something_else_verifies_nothing(
     stub: StubProvider, client: ProviderClient, members: dict[str, Any]
 ) -> None:
     stub.key_set = [public(stub.key, kid="first") | members]
+    await assert_refused(log_in(client, stub))
+
+
+async def test_private_members_of_a_key_are_not_looked_at(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    """To compute the primes of a key from ``d`` can take for ever."""
+    stub.key_set = [public(stub.key, kid="first", d="AQ")]
+    assert (await log_in(client, stub)).subject == "7"
+
+
+async def test_a_key_with_a_large_exponent_verifies_nothing(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    """Each attempt would take as long as to sign."""
+    stub.key = swapped(rsa_key("second"))
+    stub.key_set = [public(stub.key, kid="first")]
     await assert_refused(log_in(client, stub))
 
 

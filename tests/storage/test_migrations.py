@@ -164,7 +164,7 @@ def test_imported_keys_of_providers_become_identities_and_keys_again(empty_datab
 
 
 def test_a_key_whose_identity_another_user_has_stays_a_key(empty_database: str) -> None:
-    """Somebody has logged in with the account since the table exists."""
+    """Somebody has logged in with the account since the table exists; one has a password."""
     asyncio.run(migrate(empty_database, "0017"))
     execute(
         empty_database,
@@ -173,6 +173,8 @@ def test_a_key_whose_identity_another_user_has_stays_a_key(empty_database: str) 
         INSERT INTO identity (id, user_id, issuer, subject)
         SELECT gen_random_uuid(), id, 'https://github.com', '42' FROM "user"
         WHERE id = '00000000-0000-0000-0000-000000000002'
+        UNION ALL SELECT gen_random_uuid(), user_id, 'https://accounts.google.com', '43'
+        FROM key WHERE (provider, name) = ('google', '43')
         """,
     )
     before = keys_in(empty_database)

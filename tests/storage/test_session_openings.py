@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from service.storage.database import Database
 from service.storage.direct import AnyConnection
 from service.storage.rate_limits import Bucket, Charge, consume
 from service.storage.session_openings import open_session
+from service.storage.sessions import prove_again
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 
 ALICE, BOBBY = UUID(int=1), UUID(int=2)
@@ -56,6 +57,7 @@ async def log_in(
     security_version: int = 0,
     method: Method = Method.PASSWORD,
     by_password: bool = True,
+    proven_at: datetime | None = None,
     max_counted: int = 0,
     settles: Sequence[Charge] = (),
 ) -> InsertedSession | None:
@@ -84,6 +86,7 @@ async def log_in(
             security_version=security_version,
             method=method,
             key=key if by_password else None,
+            proven_at=proven_at,
         ),
         device=Device(),
         settings=SessionSettings(),
@@ -223,6 +226,31 @@ async def test_a_change_of_what_protects_the_user_is_waited_for(
             opening = asyncio.create_task(log_in(connection))
             await asyncio.to_thread(wait_for_lock_waiters, database_url)
         assert await opening is None
+
+
+async def test_a_proof_is_never_later_than_now(database: Database) -> None:
+    """The clock of a provider, or of the host, may be ahead of the database's."""
+    later = datetime.now(UTC) + timedelta(hours=1)
+    async with database.transaction() as connection:
+        opened = await log_in(connection, proven_at=later)
+        assert opened is not None
+        assert opened.session.authenticated_at == opened.session.created_at
+        session_id, secret = opened.session.id, SecretHash(b"other")
+        proven = await prove_again(connection, session_id, secret, Method.TOTP, later)
+        assert proven is not None
+        assert proven[0].authenticated_at == proven[1]
+
+
+async def test_a_proof_counts_from_its_time(database: Database) -> None:
+    earlier = datetime.now(UTC) - timedelta(hours=1)
+    async with database.transaction() as connection:
+        opened = await log_in(connection, proven_at=earlier)
+        assert opened is not None
+        assert opened.session.authenticated_at == earlier
+        session_id, secret = opened.session.id, SecretHash(b"other")
+        proven = await prove_again(connection, session_id, secret, Method.TOTP, earlier)
+        assert proven is not None
+        assert proven[0].authenticated_at == earlier
 
 
 def test_one_statement_opens_sessions() -> None:

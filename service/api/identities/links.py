@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import Controller, delete, get, post
+from litestar import Controller, Response, delete, get, post
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, PathParameter
 
 from service.api.http.ids import parse_id
 from service.api.http.json_body import StrictJSON, require_json_body
+from service.api.http.litestar_workarounds import options_response
 from service.api.http.problem_types import (
     DATABASE_UNAVAILABLE,
     IDENTITY_TAKEN,
@@ -61,6 +64,17 @@ class IdentityController(Controller):
     path = "/me/identities"
     tags = ("Identities",)
     security = SESSION_SECURITY
+
+    @HTTPRouteHandler(
+        "/{identity:str}",
+        http_method=HttpMethod.OPTIONS,
+        status_code=204,
+        include_in_schema=False,
+    )
+    # The name has to sort first: see `options_response`.
+    async def a_list_of_methods(self, identity: str) -> Response[None]:
+        """Answer OPTIONS /me/identities/{identity}."""
+        return options_response("DELETE", "POST")
 
     @get(
         guards=[require_session],

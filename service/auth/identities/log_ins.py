@@ -115,7 +115,8 @@ class IdentityLogIns:
             version = await user_storage.lock_security_version(connection, identity.user_id)
             user = await user_storage.find_user(connection, identity.user_id)
             found = await storage.find_identity(connection, issuer, subject)
-            if found != identity or version is None or user is None:
+            # Another log-in by it may have moved the time of its use.
+            if found is None or found.id != identity.id or version is None or user is None:
                 raise InvalidCredentials
             await storage.use_identity(connection, identity.id)
             presented = None if device is None else device.hash

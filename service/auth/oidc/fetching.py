@@ -91,7 +91,8 @@ class Fetcher:
                 body = await _body(response)
             finally:
                 await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            # `UnicodeError`: of a host that looks like an A-label and is none (encode/httpx, 0.28).
             raise FetchFailed(f"{type(error).__name__} {error}") from None
         media_type, _, _ = response.headers.get("content-type", "").partition(";")
         return Answer(status=response.status_code, media_type=media_type.strip().lower(), body=body)
@@ -126,6 +127,8 @@ async def _body(response: httpx.Response) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
+        # The next one may be there already, and after it a million of one byte each.
+        await asyncio.sleep(0)
         if len(body) > MAX_SIZE:
             raise FetchFailed(f"the answer has more than {MAX_SIZE} bytes")
     return bytes(body)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -19,8 +20,14 @@ from service.auth.oidc.fetching import Fetcher
 # A key of a shared secret (`OctKey`) is none of these.
 PublicKey = RSAKey | ECKey | OKPKey
 
-# Verifying by larger keys takes ever longer (bits).
+# Verifying by larger keys takes ever longer (bits), and by a large exponent as long as signing.
 _MAX_RSA_SIZE = 8192
+_MAX_RSA_EXPONENT_SIZE = 64
+
+# What is read of a key (RFC 7517, section 4; RFC 7518, sections 6.2 and 6.3; RFC 8037, section 2).
+# Of private members nothing is needed, and to compute the primes of a key of RSA from its private
+# exponent can take for ever.
+_MEMBERS = {"kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y"}
 
 MAX_KEYS = 100
 
@@ -64,12 +71,17 @@ def _key(document: dict[str, Any]) -> PublicKey | None:
         with warnings.catch_warnings():
             # Of keys that are too short.
             warnings.simplefilter("error", SecurityWarning)
-            key = JWKRegistry.import_key(document)
+            key = JWKRegistry.import_key({name: document[name] for name in _MEMBERS & {*document}})
     except (JoseError, SecurityWarning, UnsupportedAlgorithm, ValueError, TypeError, KeyError):
         return None
-    if isinstance(key, RSAKey) and key.public_key.key_size > _MAX_RSA_SIZE:
+    if isinstance(key, RSAKey) and not _is_quick(key.public_key):
         return None
     return key if isinstance(key, PublicKey) else None
+
+
+def _is_quick(key: RSAPublicKey) -> bool:
+    exponent = key.public_numbers().e
+    return key.key_size <= _MAX_RSA_SIZE and exponent.bit_length() <= _MAX_RSA_EXPONENT_SIZE
 
 
 def _is_for(algorithm: str, key: PublicKey) -> bool:

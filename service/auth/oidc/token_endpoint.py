@@ -13,8 +13,8 @@ from service.auth.oidc.flow import Flow
 
 FORM = "application/x-www-form-urlencoded"
 
-# RFC 6749, appendix A.11.
-_CODE = re.compile(r"[\x20-\x7e]+")
+# What codes and access tokens are made of (RFC 6749, appendices A.11 and A.12).
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
 
 # What a wrong, old or used code is answered with. The first one is RFC 6749's and the last one
 # GitHub's; Microsoft answers `invalid_request` to a text that is no code.
@@ -29,7 +29,7 @@ def code_form(code: str, flow: Flow) -> dict[str, str]:
 
     Raises `ProofRefused` for a text that is no code, which the provider does not get to see.
     """
-    if _CODE.fullmatch(code) is None:
+    if _PRINTABLE.fullmatch(code) is None:
         raise ProofRefused("it is no code")
     return {
         "grant_type": "authorization_code",
@@ -52,7 +52,7 @@ def granted(answer: Answer, member: str) -> str:
     token = values.get(member)
     if answer.status != OK:
         raise FetchFailed(f"the token endpoint has status {answer.status}")
-    if not isinstance(token, str) or not token:
+    if not isinstance(token, str) or _PRINTABLE.fullmatch(token) is None:
         raise FetchFailed(f"the answer of the token endpoint has no {member}")
     return token
 
