@@ -20,7 +20,7 @@ CALLBACK_PAGE = """<!doctype html>
 <div class="swagger-ui"><div class="wrapper">
 <div class="info"><h1 class="title">The answer of the provider</h1></div>
 <p>Send it in this browser, as it is, to the endpoint that completes what was begun:
-<a href="/docs#/Identities/logInAtProvider">log-in</a>,
+<a href="/docs#/Account/logInAtProvider">log-in</a>,
 <a href="/docs#/Identities/linkIdentity">linking</a> or
 <a href="/docs#/Identities/reauthenticateAtProvider">reauthentication</a>.</p>
 <pre class="microlight" id="answer" tabindex="0"></pre>

@@ -75,7 +75,7 @@ class IdentityLogInController(Controller):
     """Log-in and sign-up by accounts at OpenID providers."""
 
     path = "/"
-    tags = ("Identities",)
+    tags = ("Account",)
 
     @post(
         "/login/oidc/{provider:str}",
