@@ -156,6 +156,7 @@ async def lock_user_with(connection: AsyncConnection, identity: Identity) -> tup
     version = await user_storage.lock_security_version(connection, identity.user_id)
     user = await user_storage.find_user(connection, identity.user_id)
     found = await storage.find_identity(connection, identity.issuer, identity.subject)
-    if version is None or user is None or found != identity:
+    # Another log-in by it may have been its last use meanwhile: only the id has to be the same.
+    if version is None or user is None or found is None or found.id != identity.id:
         raise InvalidCredentials
     return user, version
