@@ -103,6 +103,11 @@ def test_a_provider_with_an_issuer_of_its_own_has_no_preset_by_its_name() -> Non
         ("CORP", {"ISSUER": "https://a:b@login.example"}, "ISSUER: must look like https://"),
         ("CORP", {"ISSUER": "https://login.example/{tenant}"}, "ISSUER: must look like https://"),
         ("CORP", {"ISSUER": "https://login.example/{tenantid}"}, "ISSUER: {tenantid} is of"),
+        (
+            "CORP",
+            {"ISSUER": "https://login.example/.well-known/openid-configuration"},
+            "ISSUER: the issuer is what is before /.well-known/openid-configuration",
+        ),
         ("CORP", {"PRESET": "facebook"}, "PRESET: must be google, apple, microsoft, github or"),
         ("GOOGLE", {"CLIENT_IDS": ","}, "CLIENT_IDS: '' is no client id"),
         ("GOOGLE", {"CLIENT_IDS": "a b"}, "CLIENT_IDS: 'a b' is no client id"),
@@ -192,6 +197,8 @@ def test_a_secret_of_a_provider_may_be_in_a_file(tmp_path: Path) -> None:
     [
         ("OSTIARY_OIDC_GOOGLE_CLIENT_ID", "; did you mean OSTIARY_OIDC_GOOGLE_CLIENT_IDS?"),
         ("OSTIARY_OIDC_GOOGLE_CLIENT_IDS_FILE", "; did you mean OSTIARY_OIDC_GOOGLE_CLIENT_IDS?"),
+        ("OSTIARY_OIDC_GITLAB_CLIENT_ID", "; did you mean OSTIARY_OIDC_GITLAB_CLIENT_IDS?"),
+        ("OSTIARY_OIDC_CLIENT_IDS", "; a provider's name has capitals and digits only"),
         ("OSTIARY_OIDC_google_ISSUER", "; a provider's name has capitals and digits only"),
         ("OSTIARY_OIDC_MY_CORP_ISSUER", "; a provider's name has capitals and digits only"),
         ("OSTIARY_OIDC_1CORP_ISSUER", "; a provider's name has capitals and digits only"),
@@ -207,8 +214,10 @@ def test_a_redirect_uri_is_of_one_provider() -> None:
     both = environment("GOOGLE") | environment("GITLAB")
     (error,) = errors_of(both)
     assert error == (
-        f"OSTIARY_OIDC_GOOGLE_REDIRECT_URIS: {REDIRECT_URI} is one of gitlab, too: use another, "
-        "or set OSTIARY_OIDC_GITLAB_SENDS_ISS and OSTIARY_OIDC_GOOGLE_SENDS_ISS"
+        f"OSTIARY_OIDC_GOOGLE_REDIRECT_URIS: {REDIRECT_URI} is in "
+        "OSTIARY_OIDC_GITLAB_REDIRECT_URIS, too: use another, or, if both name themselves in their "
+        "answers, set "
+        "OSTIARY_OIDC_GITLAB_SENDS_ISS and OSTIARY_OIDC_GOOGLE_SENDS_ISS"
     )
     assert errors_of(both | {"OSTIARY_OIDC_GOOGLE_SENDS_ISS": "true"})
     told = both | {f"OSTIARY_OIDC_{name}_SENDS_ISS": "true" for name in ("GOOGLE", "GITLAB")}
