@@ -41,6 +41,7 @@ from service.auth.identities.flows import Flows
 from service.auth.identities.links import IdentityLinks
 from service.auth.identities.log_ins import IdentityLogIns
 from service.auth.identities.reauthentication import IdentityReauthentication
+from service.auth.identities.sign_up_questions import SignUpQuestions
 from service.auth.identities.sign_ups import IdentitySignUps
 from service.auth.keys import Keys
 from service.auth.log_in_records import LogInRecords
@@ -211,8 +212,8 @@ async def open_services(
         providers=providers,
         flows=flows,
         log_ins=IdentityLogIns(
-            *(database, flows, sessions, admissions, challenges, second_factors, step_up),
-            *(rate_limiter, records),
+            *(database, flows, sessions, SignUpQuestions(admissions, challenges)),
+            *(second_factors, step_up, rate_limiter, records),
         ),
         sign_ups=IdentitySignUps(
             *(database, providers, sessions, admissions, challenges, rate_limiter),

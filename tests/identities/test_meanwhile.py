@@ -11,7 +11,7 @@ from typing import Protocol
 import httpx
 import pytest
 
-from tests.databases import fetch_value, held, wait_for_lock_waiters
+from tests.databases import fetch_value, held, uncommitted, wait_for_lock_waiters
 from tests.factories import sign_up
 from tests.identities.conftest import (
     CREDENTIALS,
@@ -22,6 +22,7 @@ from tests.identities.conftest import (
     App,
     Session,
     exchanges,
+    methods_of,
     problem,
     session_of,
 )
@@ -32,6 +33,11 @@ from tests.services import Service, wait_for
 ENDED = (401, "not_authenticated")
 COUNT_IDENTITIES = "SELECT count(*) FROM identity"
 COUNT_SESSIONS = "SELECT count(*) FROM session"
+
+# What a log-in does before it opens its session.
+USE_IDENTITY = """
+SELECT FROM "user" FOR UPDATE; UPDATE identity SET last_used_at = clock_timestamp()
+"""
 
 Act = Callable[[], object]
 
@@ -118,6 +124,18 @@ def test_an_account_that_is_being_unlinked_is_waited_for(app: App, service: Serv
             wait_for_lock_waiters(service.database_url)
         assert problem(posted.result()) == CREDENTIALS
     assert fetch_value(service.database_url, COUNT_SESSIONS) == 1
+
+
+def test_another_log_in_with_the_account_does_not_refuse_this_one(
+    app: App, service: Service
+) -> None:
+    app.sign_up()
+    answer = app.answer(app.begin())
+    with ThreadPoolExecutor(1) as pool:
+        with uncommitted(service.database_url, USE_IDENTITY):
+            posted = pool.submit(app.post, answer)
+            wait_for_lock_waiters(service.database_url)
+        assert methods_of(posted.result()) == ["oidc:stub"]
 
 
 def test_no_connection_to_the_database_is_held_meanwhile(

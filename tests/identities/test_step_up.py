@@ -27,7 +27,7 @@ from tests.identities.conftest import (
 from tests.mail.conftest import mail_environment, plain_url
 from tests.oidc.stub_provider import StubProvider
 from tests.service_pool import ServicePool
-from tests.services import NO_LIMITS, Service
+from tests.services import NO_LIMITS, Service, wait_for
 from tests.smtp_server import SMTPServer
 
 __all__ = ["mailboxes", "module_smtp"]
@@ -74,14 +74,21 @@ def test_a_new_authentication_renews_step_up_and_replaces_the_token(
     assert done.status_code == 200
 
 
-@pytest.mark.parametrize("age", [3600, None])
+@pytest.mark.parametrize(
+    ("age", "reason"),
+    [
+        (3600, "the user authenticated before the flow began"),
+        (None, "it does not tell when the user authenticated"),
+    ],
+)
 def test_what_the_provider_knew_before_renews_nothing(
-    app: App, session: Session, age: int | None
+    app: App, session: Session, service: Service, age: int | None, reason: str
 ) -> None:
     """The time of issue says nothing of when the provider asked its user."""
     claims: dict[str, Any] = {} if age is None else {"auth_time": int(time()) - age}
     assert problem(reauthenticate(app, session, **claims)) == CREDENTIALS
     assert app.client.get("/me", headers=session).status_code == 200
+    wait_for(lambda: reason in service.logged(), "the reason is logged")
 
 
 def test_another_account_renews_nothing(app: App, session: Session) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from litestar import Controller, Response, delete, get, post
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody
 
 from service.api.http.ids import parse_id
 from service.api.http.json_body import StrictJSON, require_json_body
@@ -36,6 +34,7 @@ from service.api.http.responses import (
 )
 from service.api.http.state import state_of
 from service.api.identities.flow_secrets import held_secrets, secret_for
+from service.api.identities.path_parameters import IdentityId, ProviderName
 from service.api.identities.responses import SETS_FLOW_COOKIE
 from service.api.identities.schemas import (
     BeginFlowRequest,
@@ -52,14 +51,12 @@ from service.api.security.step_up import require_step_up
 from service.auth.errors import NoSuchIdentity
 from service.auth.identities.flow_states import FlowPurpose
 
-ProviderName = Annotated[
-    str, PathParameter(description="The provider's name in the settings: `google`.")
-]
-IdentityId = Annotated[str, PathParameter(format="uuid", description="The identity's `id`.")]
-
 
 class IdentityController(Controller):
     """List identities, link and unlink them."""
+
+    # In OpenAPI a part of a path has one name for all methods: `identity` is the name of a provider
+    # where an account is linked, and the id of an identity where it is unlinked.
 
     path = "/me/identities"
     tags = ("Identities",)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Controller, Request, Response, post
 from litestar.datastructures import State
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody
 from msgspec import UNSET
 
 from service.api.devices import presented_device
@@ -34,6 +34,7 @@ from service.api.http.request_context import ProvidedContext
 from service.api.http.responses import BODY_PROBLEMS, LOCATION, SETS_COOKIE, problem_responses
 from service.api.http.state import state_of
 from service.api.identities.flow_secrets import held_secrets, secret_for
+from service.api.identities.path_parameters import ProviderName
 from service.api.identities.responses import SETS_FLOW_COOKIE
 from service.api.identities.schemas import (
     BeginFlowRequest,
@@ -49,10 +50,6 @@ from service.api.tokens import carried_tokens, issue_token
 from service.auth.identities.flow_states import FlowPurpose
 
 AnyRequest = Request[Any, Any, State]
-
-ProviderName = Annotated[
-    str, PathParameter(description="The provider's name in the settings: `google`.")
-]
 
 ANSWER_PROBLEMS = (
     *BODY_PROBLEMS,

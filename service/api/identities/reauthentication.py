@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from litestar import Controller, post
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody
 
 from service.api.http.json_body import StrictJSON, require_json_body
 from service.api.http.problem_types import (
@@ -29,6 +27,7 @@ from service.api.http.responses import (
 )
 from service.api.http.state import state_of
 from service.api.identities.flow_secrets import held_secrets, secret_for
+from service.api.identities.path_parameters import ProviderName
 from service.api.identities.responses import SETS_FLOW_COOKIE
 from service.api.identities.schemas import (
     BeginFlowRequest,
@@ -40,10 +39,6 @@ from service.api.schemas import Authenticated
 from service.api.security.cross_origin import reject_cross_origin
 from service.api.security.guard import AuthenticatedRequest, require_session
 from service.api.tokens import issue_token
-
-ProviderName = Annotated[
-    str, PathParameter(description="The provider's name in the settings: `google`.")
-]
 
 
 class IdentityReauthenticationController(Controller):

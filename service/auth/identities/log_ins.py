@@ -11,26 +11,24 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.auth.admissions import Admissions
 from service.auth.audit import Event, record
-from service.auth.challenges import Challenges
 from service.auth.devices import DeviceToken
 from service.auth.errors import InvalidCredentials, SecondFactorRequired, SignUpNeeded
 from service.auth.factors.second_factors import SecondFactors, pending_log_in
 from service.auth.identities.flow_secrets import FlowSecret
 from service.auth.identities.flow_states import FlowPurpose
 from service.auth.identities.flows import Callback, Completed, Flows, ReturnedToken
-from service.auth.identities.pending_sign_ups import PendingSignUp
+from service.auth.identities.sign_up_questions import SignUpQuestions
 from service.auth.log_in_records import LogInRecords
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import OpenedSession, Sessions
 from service.auth.step_up import StepUp
 from service.auth.tokens import Token
-from service.model.challenges import Purpose, Subject
 from service.model.identities import Identity, oidc_method
 from service.model.proofs import Proof
 from service.model.request_context import RequestContext
 from service.model.sessions import InsertedSession, Transport
+from service.model.users import User
 from service.storage import identities as storage
 from service.storage import users as user_storage
 from service.storage.database import Database
@@ -49,8 +47,7 @@ class IdentityLogIns:
         database: Database,
         flows: Flows,
         sessions: Sessions,
-        admissions: Admissions,
-        challenges: Challenges,
+        sign_up_questions: SignUpQuestions,
         second_factors: SecondFactors,
         step_up: StepUp,
         rate_limiter: RateLimiter,
@@ -59,8 +56,7 @@ class IdentityLogIns:
         self._database = database
         self._flows = flows
         self._sessions = sessions
-        self._admissions = admissions
-        self._challenges = challenges
+        self._sign_up_questions = sign_up_questions
         self._second_factors = second_factors
         self._step_up = step_up
         self._rate_limiter = rate_limiter
@@ -111,13 +107,8 @@ class IdentityLogIns:
         async with self._database.transaction() as connection:
             identity = await storage.find_identity(connection, issuer, subject)
             if identity is None:
-                return await self._sign_up_question(connection, completed)
-            version = await user_storage.lock_security_version(connection, identity.user_id)
-            user = await user_storage.find_user(connection, identity.user_id)
-            found = await storage.find_identity(connection, issuer, subject)
-            # Another log-in by it may have moved the time of its use.
-            if found is None or found.id != identity.id or version is None or user is None:
-                raise InvalidCredentials
+                return await self._sign_up_questions.ask(connection, completed)
+            user, version = await lock_user_with(connection, identity)
             await storage.use_identity(connection, identity.id)
             presented = None if device is None else device.hash
             is_known = await known_device(connection, user.id, presented) is not None
@@ -134,7 +125,7 @@ class IdentityLogIns:
                 security_version=version,
                 method=method,
                 counts_as_factor=has_factor,
-                proven_at=await self._proven_at(connection, identity, completed),
+                proven_at=await self._proven_at(connection, completed, user, has_factor=has_factor),
             )
             opened, inserted = await self._sessions.open(
                 connection, proof, context, presented=device, carried=carried
@@ -142,41 +133,33 @@ class IdentityLogIns:
         return opened, inserted, is_known
 
     async def _proven_at(
-        self, connection: AsyncConnection, identity: Identity, completed: Completed
+        self, connection: AsyncConnection, completed: Completed, user: User, *, has_factor: bool
     ) -> datetime | None:
         """Return when the log-in has proven the user for step-up; ``None`` for now.
 
-        The provider may have asked for nothing: then its session counts from when it began. If one
-        that tells has not told, that may be long ago. Of others, the log-in counts only for a user
-        whom nothing else proves better.
+        A provider that still knew its user has asked them for nothing: the proof is of the time at
+        which it did. If one that tells has not told, that may be long ago. Of others the log-in is
+        a proof of now, but only for users who can reauthenticate by nothing better. Nothing but a
+        factor proves who has one.
         """
-        if completed.identity.auth_time is not None:
-            is_factor_needed = await user_has_factor(connection, identity.user_id)
-            return LONG_AGO if is_factor_needed else completed.identity.auth_time
+        auth_time = completed.identity.auth_time
+        if auth_time is not None:
+            return LONG_AGO if has_factor else auth_time
         if completed.client.provider.gives_auth_time:
             return LONG_AGO
-        methods = await self._step_up.methods_in(connection, identity.user_id)
+        methods = await self._step_up.methods_in(connection, user.id)
         return None if oidc_method(completed.client.provider.name) in methods else LONG_AGO
 
-    async def _sign_up_question(
-        self, connection: AsyncConnection, completed: Completed
-    ) -> SignUpNeeded:
-        """Return the question whether to sign up, with what the provider suggests.
 
-        Raises `SignUpClosed`.
-        """
-        self._admissions.require_not_closed()
-        identity = completed.identity
-        pending = PendingSignUp(
-            provider=completed.client.provider.name,
-            issuer=identity.issuer,
-            subject=identity.subject,
-        )
-        subject = Subject(data=pending.as_json())
-        made = await self._challenges.make(connection, Purpose.OIDC_SIGN_UP, subject)
-        return SignUpNeeded(
-            challenge_token=made.token,
-            email=identity.email,
-            name=identity.name,
-            expires_at=made.expires_at,
-        )
+async def lock_user_with(connection: AsyncConnection, identity: Identity) -> tuple[User, int]:
+    """Return the user of an identity, who is locked, and their security version.
+
+    Raises `InvalidCredentials` if the identity was removed before the lock was taken.
+    """
+    version = await user_storage.lock_security_version(connection, identity.user_id)
+    user = await user_storage.find_user(connection, identity.user_id)
+    found = await storage.find_identity(connection, identity.issuer, identity.subject)
+    # Another log-in by it may have been its last use meanwhile: only the id has to be the same.
+    if version is None or user is None or found is None or found.id != identity.id:
+        raise InvalidCredentials
+    return user, version

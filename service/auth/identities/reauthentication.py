@@ -10,6 +10,7 @@ from service.auth.errors import InvalidCredentials, ReauthenticationRequired
 from service.auth.identities.flow_secrets import FlowSecret
 from service.auth.identities.flow_states import FlowPurpose, IssuedFlow
 from service.auth.identities.flows import Callback, Completed, Flows
+from service.auth.oidc.failures import proof_refused
 from service.auth.rate_limits import RateLimiter
 from service.auth.sessions import LiveSession, OpenedSession, Sessions, lock_user_of
 from service.auth.step_up import StepUp
@@ -18,7 +19,7 @@ from service.model.request_context import RequestContext
 from service.storage import identities as storage
 from service.storage.database import Database
 
-# How much the clock of a provider may be behind.
+# By how much the clock of a provider may be behind.
 LEEWAY = timedelta(seconds=60)
 
 
@@ -90,13 +91,15 @@ class IdentityReauthentication:
 
 
 def require_new_authentication(completed: Completed) -> None:
-    """Raise `InvalidCredentials` if a provider that tells when has not just asked its user.
+    """Raise `InvalidCredentials` if the provider did not authenticate its user in this flow.
 
-    The time of the ID token (``iat``) is no such time: a provider issues one at any time to whom it
-    still knows.
+    Providers that never tell when are believed. The time of issue of the ID token (``iat``) says
+    nothing: a provider issues one whenever it is asked, while it has a session of its user.
     """
-    if not completed.client.provider.gives_auth_time:
+    provider, auth_time = completed.client.provider, completed.identity.auth_time
+    if not provider.gives_auth_time:
         return
-    auth_time = completed.identity.auth_time
-    if auth_time is None or auth_time < completed.flow.issued_at - LEEWAY:
-        raise InvalidCredentials
+    if auth_time is None:
+        raise proof_refused(provider.name, "it does not tell when the user authenticated")
+    if auth_time < completed.flow.issued_at - LEEWAY:
+        raise proof_refused(provider.name, "the user authenticated before the flow began")

@@ -59,8 +59,7 @@ async def provider_request(provider: str) -> AsyncIterator[None]:
         async with time_limit(TIME_LIMIT):
             yield
     except ProofRefused as refusal:
-        log.info("oidc_proof_refused", provider=provider, reason=shown(str(refusal)))
-        raise InvalidCredentials from None
+        raise proof_refused(provider, str(refusal)) from None
     except ClientRefused as refusal:
         _tell_operator(provider, refusal)
         raise ProviderUnavailable from None
@@ -71,6 +70,12 @@ async def provider_request(provider: str) -> AsyncIterator[None]:
     except TimeoutError:
         log.warning("oidc_provider_failed", provider=provider, reason="no answer in time")
         raise ProviderUnavailable from None
+
+
+def proof_refused(provider: str, reason: str) -> InvalidCredentials:
+    """Log why what a provider answered proves nobody, and return what to raise."""
+    log.info("oidc_proof_refused", provider=provider, reason=shown(reason))
+    return InvalidCredentials()
 
 
 def _tell_operator(provider: str, refusal: ClientRefused) -> None:

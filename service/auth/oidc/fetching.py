@@ -29,6 +29,8 @@ _HEADERS = {
     "User-Agent": "ostiary",
 }
 
+_OK = 200
+
 _T = TypeVar("_T")
 
 
@@ -38,6 +40,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     status: int
     media_type: str
     body: bytes
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the status is 200, as that of all documents and tokens is."""
+        return self.status == _OK
 
     def read(self, kind: type[_T]) -> _T:
         """Return the JSON document in it. Raises `FetchFailed`."""
@@ -93,7 +100,7 @@ class Fetcher:
                 await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             # `UnicodeError`: of a host that looks like an A-label and is none (encode/httpx, 0.28).
-            raise FetchFailed(f"{type(error).__name__} {error}") from None
+            raise FetchFailed(f"{url}: {type(error).__name__} {error}") from None
         media_type, _, _ = response.headers.get("content-type", "").partition(";")
         return Answer(status=response.status_code, media_type=media_type.strip().lower(), body=body)
 
