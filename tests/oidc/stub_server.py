@@ -54,7 +54,7 @@ class StubServer:
         self, answer_to: Callable[[Request], Answer], tls: ssl.SSLContext | None = None
     ) -> None:
         handler = type("Handler", (_Handler,), {"answer_to": staticmethod(answer_to)})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         if tls is not None:
@@ -72,6 +72,11 @@ class StubServer:
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    # Connections that wait to be accepted: beyond 5, which is usual, some are reset.
+    request_queue_size = 128
 
 
 class _Handler(BaseHTTPRequestHandler):
