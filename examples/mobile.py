@@ -5,7 +5,8 @@
     python examples/mobile.py URL --provider NAME  # logs a user in at a provider, in the browser
     python examples/mobile.py URL --sdk NAME       # the same, by an ID token of the provider's SDK
 
-Needs httpx. The file `keychain.json` stands for the keychain (iOS) or the Keystore (Android).
+At a provider, `http://127.0.0.1/callback` has to be one of the redirect URIs in the settings. Needs
+httpx. The file `keychain.json` stands for the keychain (iOS) or the Keystore (Android).
 """
 
 from __future__ import annotations

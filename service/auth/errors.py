@@ -149,7 +149,7 @@ class ValidationFailed(AuthError):
 
 
 class InvalidCredentials(AuthError):
-    """The user name or the password is wrong; clients must not learn which."""
+    """What is to prove a user is wrong; clients must not learn which part of it."""
 
     code = "invalid_credentials"
     message = "Incorrect username or password"

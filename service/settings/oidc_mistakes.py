@@ -52,10 +52,12 @@ def shared_redirect_uris(providers: Mapping[str, OIDCProvider]) -> Iterator[tupl
     for one, other in combinations(providers.values(), 2):
         shared = one.redirect_uris & other.redirect_uris
         if shared and not (one.sends_iss and other.sends_iss):
-            names = [f"{OIDC_PREFIX}{each.name.upper()}" for each in (one, other)]
-            both = " and ".join(f"{name}_SENDS_ISS" for name in names)
-            mistake = f"{min(shared)} is one of {one.name}, too: use another, or set {both}"
-            yield f"{names[1]}_REDIRECT_URIS", mistake
+            first, second = (f"{OIDC_PREFIX}{each.name.upper()}" for each in (one, other))
+            mistake = (
+                f"{min(shared)} is in {first}_REDIRECT_URIS, too: use another, or, if both name "
+                f"themselves in their answers, set {first}_SENDS_ISS and {second}_SENDS_ISS"
+            )
+            yield f"{second}_REDIRECT_URIS", mistake
 
 
 def _mistakes_of_scopes(
@@ -77,7 +79,7 @@ def _mistakes_of_secrets(
     if preset is not Preset.APPLE:
         return
     if values.client_secret:
-        yield "CLIENT_SECRET", "is made of OSTIARY_OIDC_…_PRIVATE_KEY for Apple: leave it out"
+        yield "CLIENT_SECRET", "is made of the private key for Apple: leave it out"
     for field in ("team_id", "key_id", "private_key"):
         if not getattr(values, field):
             yield field.upper(), "required for Apple"

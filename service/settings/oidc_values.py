@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 # Where Microsoft's issuer has the id of the user's tenant.
 TENANT_ID = "{tenantid}"
 
+# Below an issuer, its configuration (OpenID Connect Discovery 1.0, section 4).
+DISCOVERY_PATH = "/.well-known/openid-configuration"
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # RFC 6749, sections 3.3 and 2.2; a comma separates the values of a variable.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
@@ -37,6 +40,8 @@ class ProviderIssuer(str):
                 "must look like https://login.example.com, without query and fragment: the claim "
                 "`iss` of the provider's ID tokens"
             )
+        if text.endswith(DISCOVERY_PATH):
+            raise ValueError(f"the issuer is what is before {DISCOVERY_PATH}: leave that out")
         return cls(text)
 
     @property

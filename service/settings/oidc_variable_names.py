@@ -14,7 +14,7 @@ from service.settings.variable import Variable, variable_of
 
 # Without an underscore, a variable is of one provider only.
 _NAME = re.compile(r"[A-Z][A-Z0-9]{0,31}")
-_VARIABLE = re.compile(rf"{OIDC_PREFIX}({_NAME.pattern})_([A-Z_]+)")
+_VARIABLE = re.compile(rf"{OIDC_PREFIX}({_NAME.pattern})_(.+)")
 
 
 @cache
@@ -30,6 +30,11 @@ def provider_names(environment: Iterable[str]) -> list[str]:
     """Return the names in capitals of all providers that have a variable."""
     matches = filter(None, map(_VARIABLE.fullmatch, environment))
     return sorted({match[1] for match in matches if match[2] in _suffixes()})
+
+
+def meant_provider_names(environment: Iterable[str]) -> list[str]:
+    """Return the names in capitals of all providers that a variable is meant for, or may be."""
+    return sorted({match[1] for match in filter(None, map(_VARIABLE.fullmatch, environment))})
 
 
 def has_no_provider_name(variable: str) -> bool:

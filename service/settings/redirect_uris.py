@@ -32,7 +32,7 @@ class RedirectURIs(frozenset[str]):
 
         A native app listens on a loopback address on any port (RFC 8252, section 7.3).
         """
-        return len(text) <= MAX_LENGTH and _normalised(text) in self
+        return _normalised(text) in self
 
     def __str__(self) -> str:
         return ",".join(sorted(self))
@@ -60,7 +60,7 @@ def _redirect_uri(text: str) -> str:
     if "#" in text:
         raise ValueError(f"{text!r} has a fragment, and redirect URIs have none")
     if "@" in parts.netloc or "*" in text or port == 0:
-        raise ValueError(f"{text!r} must be written as the browser is to open it")
+        raise ValueError(f"{text!r} has a `*`, a user name or port 0, and redirect URIs have none")
     if not _is_permitted(text, host):
         raise ValueError(
             f"{text!r} must begin with https://, with http:// and a loopback address, or with a "

@@ -16,10 +16,11 @@ from service.settings.oidc import OIDCSettings
 from service.settings.oidc_reading import read_providers
 from service.settings.oidc_variable_names import (
     has_no_provider_name,
-    provider_names,
+    meant_provider_names,
     provider_secret_names,
     provider_variables,
 )
+from service.settings.oidc_variables import OIDC_PREFIX, PLACEHOLDER
 from service.settings.secret_files import SUFFIX, with_secret_files
 from service.settings.service_links import service_links
 from service.settings.sign_up import SignUpMode
@@ -131,7 +132,7 @@ def _convert(environment: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
 def _unknown(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that set nothing, and what may have been meant."""
     possible = [*variables()]
-    for provider in provider_names(environment):
+    for provider in meant_provider_names(environment):
         possible += provider_variables(provider)
     known = {each.name.removeprefix(PREFIX): each.name for each in possible}
     mistakes = {}
@@ -140,7 +141,10 @@ def _unknown(environment: Mapping[str, str]) -> dict[str, str]:
             close = get_close_matches(name.removeprefix(PREFIX), known, n=1)
             hint = f"; did you mean {known[close[0]]}?" if close else ""
             if has_no_provider_name(name):
-                hint = "; a provider's name has capitals and digits only, and begins with a letter"
+                hint = (
+                    "; a provider's name has capitals and digits only, and begins with a letter: "
+                    f"{OIDC_PREFIX}{PLACEHOLDER}_…"
+                )
             mistakes[name] = f"there is no such setting{hint}"
     return mistakes
 

@@ -163,6 +163,7 @@ KINDS = {
                         "state": secret.state,
                         "error": "access_denied",
                         "flow_secret": secret.token,
+                        "transport": "bearer",
                     },
                 )
             )
@@ -360,8 +361,8 @@ FIELDS = [
             headers=alices,
         )
         for path, more in (
-            (f"{AT_PROVIDER}/callback", {"error": "access_denied"}),
-            (f"{AT_PROVIDER}/id-token", {"id_token": "a.b.c"}),
+            (f"{AT_PROVIDER}/callback", {"error": "access_denied", "transport": "bearer"}),
+            (f"{AT_PROVIDER}/id-token", {"id_token": "a.b.c", "transport": "bearer"}),
             ("/me/identities/stub/callback", {"error": "access_denied"}),
             ("/me/reauthenticate/oidc/stub/callback", {"error": "access_denied"}),
         )

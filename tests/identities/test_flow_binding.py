@@ -19,7 +19,7 @@ from service.settings.secret_keys import SecretKeys
 from service.settings.values import SameSite
 from service.settings.variables import read_settings
 from tests.databases import execute
-from tests.factories import COOKIE, DAY, sign_up
+from tests.factories import COOKIE, DAY, codes, sign_up
 from tests.identities.conftest import (
     CALLBACK,
     CHALLENGE,
@@ -69,6 +69,31 @@ def test_an_error_from_another_browser_ends_no_flow(app: App, stranger: App) -> 
     refused = stranger.post({"state": begun["state"], "error": "access_denied"})
     assert problem(refused) == CHALLENGE
     assert app.post(app.answer(begun)).status_code == 200
+
+
+@pytest.mark.parametrize("transport", [{}, {"transport": "cookie"}])
+def test_a_link_to_the_page_of_an_answer_logs_nobody_in_as_somebody_else(
+    app: App, stranger: App, transport: dict[str, str]
+) -> None:
+    """A page posts the query of its address, all of which a stranger can write."""
+    app.sign_up("666")
+    app.client.cookies.clear()
+    native = App(client=stranger.client, provider=app.provider, is_native=True)
+    query = native.answer(native.begin(), "666")
+    del query["transport"]
+    refused = app.post(query | transport)
+    assert COOKIE not in refused.cookies
+    assert problem(refused) == (400, "validation_failed")
+    assert codes(refused) == {"transport": "not_allowed"}
+
+
+def test_an_id_token_with_a_flow_secret_sets_no_cookie(app: App) -> None:
+    native = App(client=app.client, provider=app.provider, is_native=True)
+    begun = native.begin()
+    token = app.provider.id_token(nonce=begun["nonce"])
+    body = {"id_token": token, "state": begun["state"], "flow_secret": begun["flow_secret"]}
+    refused = app.client.post(f"{LOG_IN}/id-token", json=body)
+    assert codes(refused) == {"transport": "not_allowed"}
 
 
 def test_two_tabs_complete_their_flows(app: App) -> None:

@@ -135,6 +135,18 @@ def test_a_log_in_counts_from_when_the_provider_authenticated_its_user(app: App)
     assert done.status_code == 200
 
 
+@pytest.mark.parametrize("auth_time", [None, 1.5, "0", -1, 10**30, True])
+def test_a_log_in_renews_no_step_up_if_a_provider_that_tells_the_time_has_not(
+    app: App, auth_time: object
+) -> None:
+    """Otherwise a log-in by what the provider still knew would do what reauthentication may not."""
+    app.sign_up()
+    session = session_of(app.log_in(auth_time=auth_time))
+    refused = app.client.put("/me/username", json={"username": "Alice"}, headers=session)
+    assert problem(refused) == STALE
+    assert refused.json()["methods"] == ["oidc:stub"]
+
+
 def test_a_log_in_without_that_time_renews_no_step_up_where_something_better_does(
     app: App,
 ) -> None:

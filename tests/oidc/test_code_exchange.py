@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import Any
 
 import pytest
@@ -66,6 +67,17 @@ async def test_the_client_authenticates_by_a_method_that_the_provider_has(
         stub.metadata["token_endpoint_auth_methods_supported"] = methods
     assert (await log_in(connect(), stub)).subject == "7"
     assert ("client_secret" in stub.token_requests[0]) == (POST in (methods or []))
+
+
+async def test_client_id_and_secret_are_encoded_in_a_header(
+    stub: StubProvider, connect: Connect
+) -> None:
+    """RFC 6749, section 2.3.1: a colon in either one is no separator."""
+    stub.client_secret = "a:b"
+    await assert_unavailable(log_in(connect(client_ids="a:b+c"), stub))
+    (request,) = [each for each in stub.requests if each.path == TOKEN]
+    encoded = request.headers["authorization"].removeprefix("Basic ")
+    assert b64decode(encoded) == b"a%3Ab%2Bc:a%3Ab"
 
 
 async def test_a_provider_without_a_method_of_ours_gets_no_secret(
@@ -133,7 +145,7 @@ async def test_a_refused_client_is_the_mistake_of_the_operator(
         Answer(text="<html>", headers={"Content-Type": "text/html"}),
         Answer(text="id_token=", headers={"Content-Type": FORM}),
         Answer(text=b"id_token=\xff", headers={"Content-Type": FORM}),
-        Answer(text="&".join(["a=1"] * 1000), headers={"Content-Type": FORM}),
+        Answer(text="error=invalid_grant" + "&a=1" * 100, headers={"Content-Type": FORM}),
     ],
     ids=lambda answer: str((answer.status, answer.body[:30])),
 )

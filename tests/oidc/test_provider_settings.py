@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from joserfc.jwk import ECKey
 
 from service.settings.in_use import HIDDEN, settings_in_use
 from service.settings.oidc import OIDCProvider
@@ -103,6 +104,11 @@ def test_a_provider_with_an_issuer_of_its_own_has_no_preset_by_its_name() -> Non
         ("CORP", {"ISSUER": "https://a:b@login.example"}, "ISSUER: must look like https://"),
         ("CORP", {"ISSUER": "https://login.example/{tenant}"}, "ISSUER: must look like https://"),
         ("CORP", {"ISSUER": "https://login.example/{tenantid}"}, "ISSUER: {tenantid} is of"),
+        (
+            "CORP",
+            {"ISSUER": "https://login.example/.well-known/openid-configuration"},
+            "ISSUER: the issuer is what is before /.well-known/openid-configuration",
+        ),
         ("CORP", {"PRESET": "facebook"}, "PRESET: must be google, apple, microsoft, github or"),
         ("GOOGLE", {"CLIENT_IDS": ","}, "CLIENT_IDS: '' is no client id"),
         ("GOOGLE", {"CLIENT_IDS": "a b"}, "CLIENT_IDS: 'a b' is no client id"),
@@ -150,6 +156,10 @@ def test_an_issuer_without_tls_is_for_development_on_this_machine(loopback: str)
             "PRIVATE_KEY: must be the content of Apple's file",
         ),
         (
+            {"PRIVATE_KEY": ECKey.generate_key("P-384").as_pem(private=True).decode()},
+            "PRIVATE_KEY: must be the content of Apple's file",
+        ),
+        (
             {"PRIVATE_KEY": ec_key("first").as_pem(private=False).decode()},
             "PRIVATE_KEY: must be the content of Apple's file",
         ),
@@ -192,6 +202,8 @@ def test_a_secret_of_a_provider_may_be_in_a_file(tmp_path: Path) -> None:
     [
         ("OSTIARY_OIDC_GOOGLE_CLIENT_ID", "; did you mean OSTIARY_OIDC_GOOGLE_CLIENT_IDS?"),
         ("OSTIARY_OIDC_GOOGLE_CLIENT_IDS_FILE", "; did you mean OSTIARY_OIDC_GOOGLE_CLIENT_IDS?"),
+        ("OSTIARY_OIDC_GITLAB_CLIENT_ID", "; did you mean OSTIARY_OIDC_GITLAB_CLIENT_IDS?"),
+        ("OSTIARY_OIDC_CLIENT_IDS", "; a provider's name has capitals and digits only"),
         ("OSTIARY_OIDC_google_ISSUER", "; a provider's name has capitals and digits only"),
         ("OSTIARY_OIDC_MY_CORP_ISSUER", "; a provider's name has capitals and digits only"),
         ("OSTIARY_OIDC_1CORP_ISSUER", "; a provider's name has capitals and digits only"),
@@ -207,8 +219,10 @@ def test_a_redirect_uri_is_of_one_provider() -> None:
     both = environment("GOOGLE") | environment("GITLAB")
     (error,) = errors_of(both)
     assert error == (
-        f"OSTIARY_OIDC_GOOGLE_REDIRECT_URIS: {REDIRECT_URI} is one of gitlab, too: use another, "
-        "or set OSTIARY_OIDC_GITLAB_SENDS_ISS and OSTIARY_OIDC_GOOGLE_SENDS_ISS"
+        f"OSTIARY_OIDC_GOOGLE_REDIRECT_URIS: {REDIRECT_URI} is in "
+        "OSTIARY_OIDC_GITLAB_REDIRECT_URIS, too: use another, or, if both name themselves in their "
+        "answers, set "
+        "OSTIARY_OIDC_GITLAB_SENDS_ISS and OSTIARY_OIDC_GOOGLE_SENDS_ISS"
     )
     assert errors_of(both | {"OSTIARY_OIDC_GOOGLE_SENDS_ISS": "true"})
     told = both | {f"OSTIARY_OIDC_{name}_SENDS_ISS": "true" for name in ("GOOGLE", "GITLAB")}
@@ -244,6 +258,8 @@ def test_settings_in_use_show_no_secret() -> None:
         (f"https://login.microsoftonline.com/{TENANT}/v2.0/", False),
         (f"https://login.microsoftonline.com.evil.example/{TENANT}/v2.0", False),
         ("https://login.microsoftonline.com/v2.0", False),
+        (TENANT, False),
+        (f"{TENANT}/v2.0", False),
     ],
 )
 def test_an_issuer_of_a_tenant_is_of_the_provider(issuer: str, *, is_of_it: bool) -> None:

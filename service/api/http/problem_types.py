@@ -91,8 +91,8 @@ INVALID_CREDENTIALS = ProblemType(
     status=401,
     title="Invalid credentials",
     detail=errors.InvalidCredentials.message,
-    when="the user name, the address, the password or what a passkey has signed is wrong; the "
-    "response does not reveal which",
+    when="the user name, the address, the password, what a passkey has signed or what a provider "
+    "has answered is wrong; the response does not reveal which",
     headers=CHALLENGE,
 )
 SECOND_FACTOR_REQUIRED = ProblemType(
@@ -141,7 +141,8 @@ REAUTHENTICATION_REQUIRED = ProblemType(
     detail="Reauthenticate by one of `methods`: `POST /me/reauthenticate`.",
     when="the user last authenticated longer ago than `OSTIARY_REAUTHENTICATION_PERIOD`, or longer "
     "ago or by other methods than a policy of `/verify` asks for: `POST /me/reauthenticate` by one "
-    "of `methods`, then try again",
+    "of `methods`, or `POST /me/reauthenticate/oidc/{provider}` for `oidc:` and a provider's name; "
+    "then try again",
 )
 INVALID_CODE = ProblemType(
     code=errors.InvalidCode.code,

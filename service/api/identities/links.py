@@ -72,7 +72,7 @@ class IdentityController(Controller):
         include_in_schema=False,
     )
     # The name has to sort first: see `options_response`.
-    async def a_list_of_methods(self, identity: str) -> Response[None]:
+    async def a_list_of_methods(self) -> Response[None]:
         """Answer OPTIONS /me/identities/{identity}."""
         return options_response("DELETE", "POST")
 

@@ -18,13 +18,21 @@ from service.api.schemas import (
     PresentedInvitation,
 )
 from service.auth.device_names import DeviceName
-from service.auth.errors import FieldError
+from service.auth.errors import FieldCode, FieldError
 from service.auth.identities.flow_secrets import FlowSecret
 from service.auth.identities.flow_states import IssuedFlow
 from service.auth.identities.flows import Callback, ReturnedToken
 from service.auth.usernames import Username
 from service.model.identities import Identity
 from service.model.sessions import Transport
+
+# A page takes the answer of a provider from its address, which anybody can write: what binds a flow
+# must not be in it, or a link would log whoever follows it in as somebody else (RFC 9700, 4.7).
+SECRET_WITH_COOKIE = FieldError(
+    field="transport",
+    code=FieldCode.NOT_ALLOWED,
+    message="With `flow_secret` it is `bearer`: a browser completes its flows by its cookie.",
+)
 
 
 class FlowClient(StrEnum):
@@ -39,8 +47,8 @@ FlowState = Annotated[str, Meta(description="`state`, as the provider has return
 HeldSecret = Annotated[
     str,
     Meta(
-        description="`flow_secret` of the response that began the flow, for the client `native`. A "
-        "browser sends its cookie."
+        description="`flow_secret` of the response that began the flow, for the client `native`, "
+        "whose sessions have the transport `bearer`. A browser sends its cookie."
     ),
 ]
 
@@ -102,6 +110,11 @@ class LogInCallbackRequest(CallbackRequest, frozen=True, kw_only=True):
     device_name: DeviceName = UNNAMED_DEVICE
     device_token: PresentedDeviceToken = ""
 
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
+        """Return an error if there is no answer, or a flow secret would set a cookie."""
+        return super().check(values) + _errors_of_transport(values)
+
 
 class IdTokenRequest(Body, frozen=True, kw_only=True):
     """Request body of POST /login/oidc/{provider}/id-token."""
@@ -118,6 +131,11 @@ class IdTokenRequest(Body, frozen=True, kw_only=True):
     transport: Transport = Transport.COOKIE
     device_name: DeviceName = UNNAMED_DEVICE
     device_token: PresentedDeviceToken = ""
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> list[FieldError]:
+        """Return an error if a flow secret would set a cookie."""
+        return _errors_of_transport(values)
 
     @property
     def returned(self) -> ReturnedToken:
@@ -136,6 +154,11 @@ class SignUpByIdentityRequest(Body, frozen=True, kw_only=True):
     transport: Transport = Transport.COOKIE
     device_name: DeviceName = UNNAMED_DEVICE
     device_token: PresentedDeviceToken = ""
+
+
+def _errors_of_transport(values: Mapping[str, Any]) -> list[FieldError]:
+    sets_cookie = values.get("transport") is Transport.COOKIE
+    return [SECRET_WITH_COOKIE] if sets_cookie and values.get("flow_secret") else []
 
 
 class BegunFlow(Struct, frozen=True, kw_only=True):

@@ -146,12 +146,15 @@ class IdentityLogIns:
     ) -> datetime | None:
         """Return when the log-in has proven the user for step-up; ``None`` for now.
 
-        The provider may have asked for nothing: then its session counts from when it began. If it
-        does not say so, the log-in counts only for a user whom nothing else proves better.
+        The provider may have asked for nothing: then its session counts from when it began. If one
+        that tells has not told, that may be long ago. Of others, the log-in counts only for a user
+        whom nothing else proves better.
         """
         if completed.identity.auth_time is not None:
             is_factor_needed = await user_has_factor(connection, identity.user_id)
             return LONG_AGO if is_factor_needed else completed.identity.auth_time
+        if completed.client.provider.gives_auth_time:
+            return LONG_AGO
         methods = await self._step_up.methods_in(connection, identity.user_id)
         return None if oidc_method(completed.client.provider.name) in methods else LONG_AGO
 

@@ -7,12 +7,10 @@ from msgspec import Struct
 from service.auth.oidc.failures import FetchFailed
 from service.auth.oidc.fetching import Fetcher
 from service.settings.oidc import OIDCProvider
-from service.settings.oidc_values import TENANT_ID, is_provider_url
+from service.settings.oidc_values import DISCOVERY_PATH, TENANT_ID, is_provider_url
 
 # Microsoft's tenant where any will do.
 ANY_TENANT = "common"
-
-OK = 200
 
 
 class Metadata(Struct, frozen=True, kw_only=True):
@@ -33,19 +31,19 @@ async def fetch_metadata(
 
     In development endpoints may be on this machine, without TLS.
     """
-    answer = await fetcher.get(_url(provider.issuer))
-    if answer.status != OK:
-        raise FetchFailed(f"the configuration has status {answer.status}")
+    url = _url(provider.issuer)
+    answer = await fetcher.get(url)
+    if not answer.is_ok:
+        raise FetchFailed(f"{url} has status {answer.status}")
     metadata = answer.read(Metadata)
     if metadata.issuer != provider.issuer:
         raise FetchFailed(f"the configuration is of another issuer, {metadata.issuer!r}")
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-        url: str = getattr(metadata, name)
-        if not is_provider_url(url, allow_loopback=not is_production):
-            raise FetchFailed(f"{name} is not a URL of https, but {url!r}")
+        endpoint: str = getattr(metadata, name)
+        if not is_provider_url(endpoint, allow_loopback=not is_production):
+            raise FetchFailed(f"{name} is not a URL of https, but {endpoint!r}")
     return metadata
 
 
 def _url(issuer: str) -> str:
-    base = issuer.replace(TENANT_ID, ANY_TENANT).removesuffix("/")
-    return f"{base}/.well-known/openid-configuration"
+    return issuer.replace(TENANT_ID, ANY_TENANT).removesuffix("/") + DISCOVERY_PATH
