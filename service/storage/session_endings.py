@@ -6,7 +6,19 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, and_, bindparam, cast, column, delete, func, select
+from sqlalchemy import (
+    ARRAY,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    column,
+    delete,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.sessions import EndedSession, SecretHash
@@ -125,6 +137,44 @@ async def end_sessions_proven_by(
     """Delete the live sessions of a user that a method has proven, but one. Returns how many."""
     parameters = {"owner_id": user_id, "method": str(method), "kept_id": kept_id}
     return (await connection.execute(END_SESSIONS_PROVEN_BY, parameters)).rowcount
+
+
+# What is no method of one of these providers: theirs may have another name by now.
+_OF_OTHER_PROVIDERS = """
+    SELECT method FROM jsonb_object_keys(session.methods) AS method
+    WHERE method LIKE 'oidc:%' AND method <> ALL (:kept_methods)
+"""
+_KEPT_METHODS = bindparam("kept_methods", type_=ARRAY(Text))
+END_SESSIONS_OF_OTHER_PROVIDERS = delete(session).where(
+    session.c.id.in_(_live_sessions_of_user),
+    session.c.id != bindparam("kept_id"),
+    text(f"EXISTS ({_OF_OTHER_PROVIDERS})").bindparams(_KEPT_METHODS),
+)
+FORGET_OTHER_PROVIDERS = (
+    update(session)
+    .where(session.c.user_id == bindparam("owner_id"))
+    .values(
+        methods=session.c.methods.op("-")(
+            text(f"ARRAY({_OF_OTHER_PROVIDERS})").bindparams(_KEPT_METHODS)
+        )
+    )
+)
+
+
+async def end_sessions_of_other_providers(
+    connection: AsyncConnection, user_id: UUID, kept_methods: Sequence[str], kept_id: UUID
+) -> int:
+    """Delete the live sessions of a user, but one, that other providers have proven.
+
+    ``kept_methods`` are those of the providers whose sessions stay. In the sessions that are left
+    nothing of the others remains. Returns how many ended.
+    """
+    parameters: dict[str, Any] = {"owner_id": user_id, "kept_methods": [*kept_methods]}
+    ended = await connection.execute(
+        END_SESSIONS_OF_OTHER_PROVIDERS, {**parameters, "kept_id": kept_id}
+    )
+    await connection.execute(FORGET_OTHER_PROVIDERS, parameters)
+    return ended.rowcount
 
 
 _all_devices = delete(device).where(device.c.user_id == bindparam("owner_id")).cte("forgotten")

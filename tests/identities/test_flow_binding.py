@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from service.api.http.flow_cookie import FlowCookie
-from service.auth.identities.flow_secrets import FlowSecret
+from service.auth.identities.flow_secrets import FlowClient, FlowSecret
 from service.auth.identities.flow_states import FlowPurpose, FlowStates, FlowSubject
 from service.auth.secret_keys import Keyring
 from service.settings.secret_keys import SecretKeys
@@ -96,6 +96,24 @@ def test_an_id_token_with_a_flow_secret_sets_no_cookie(app: App) -> None:
     assert codes(refused) == {"transport": "not_allowed"}
 
 
+def test_a_cookie_in_the_body_completes_no_flow(app: App) -> None:
+    app.sign_up()
+    answer = app.answer(app.begin())
+    (secret,) = app.client.cookies.values()
+    app.client.cookies.clear()
+    assert problem(app.post(answer | {"flow_secret": secret})) == CHALLENGE
+
+
+def test_the_secret_of_an_app_in_a_cookie_completes_no_flow(app: App) -> None:
+    app.sign_up()
+    native = App(client=app.client, provider=app.provider, is_native=True)
+    answer = native.answer(native.begin())
+    app.client.cookies.clear()
+    planted = {"Cookie": f"{FLOW_COOKIE}x={answer.pop('flow_secret')}"}
+    response = app.client.post(f"{LOG_IN}/callback", json=answer, headers=planted)
+    assert problem(response) == CHALLENGE
+
+
 def test_two_tabs_complete_their_flows(app: App) -> None:
     app.sign_up()
     first = app.begin()
@@ -125,7 +143,9 @@ def test_of_many_cookies_the_first_eight_count(app: App) -> None:
     app.sign_up()
     answer = app.answer(app.begin())
     ((name, secret),) = app.client.cookies.items()
-    others = "; ".join(f"{FLOW_COOKIE}{number}={FlowSecret.issue().text}" for number in range(8))
+    others = "; ".join(
+        f"{FLOW_COOKIE}{number}={FlowSecret.issue(FlowClient.BROWSER).text}" for number in range(8)
+    )
     app.client.cookies.clear()
     late = {"Cookie": f"{others}; {name}={secret}"}
     assert problem(app.client.post(f"{LOG_IN}/callback", json=answer, headers=late)) == CHALLENGE
@@ -174,7 +194,7 @@ def test_a_flow_expires_after_ten_minutes(app: App, age: int, outcome: tuple[int
     subject = FlowSubject(provider=providers["stub"], purpose=FlowPurpose.LOG_IN)
     states = FlowStates(Keyring(SecretKeys.parse(SECRET_KEYS)))
     begun_at = datetime.now(UTC) - timedelta(seconds=age)
-    flow = states.issue(subject, CALLBACK, FlowSecret(text), begun_at).flow
+    flow = states.issue(subject, CALLBACK, FlowSecret(text, FlowClient.BROWSER), begun_at).flow
     assert problem(app.post({"state": flow.state, "code": "no code"})) == outcome
 
 

@@ -23,7 +23,7 @@ from tests.identities.conftest import (
     session_of,
 )
 from tests.mail.conftest import mail_environment, plain_url
-from tests.oidc.stub_provider import StubProvider
+from tests.oidc.stub_provider import StubProvider, running_stub
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 from tests.smtp_server import SMTPServer
@@ -204,16 +204,40 @@ def test_an_identity_of_a_provider_that_is_gone_is_no_way_in(
     assert unlink(app, session, 1) == (204, "")
 
 
-def test_where_the_provider_is_gone_all_other_sessions_end_with_the_link(
-    app: App, session: Session, services: ServicePool
+@pytest.mark.parametrize("name", ["", "RENAMED"])
+def test_where_the_provider_is_gone_or_renamed_its_sessions_end_with_the_link(
+    app: App, session: Session, services: ServicePool, name: str
 ) -> None:
     app.link(session)
     by_provider = session_of(app.log_in())
-    with services.service(NO_LIMITS).client() as client:
+    body = {"username": "Alice", "password": PASSWORD, "transport": "bearer"}
+    by_password = session_of(app.client.post("/login", json=body))
+    present = environment_for(app.provider, name) if name else {}
+    with services.service({**NO_LIMITS, **present}).client() as client:
         elsewhere = App(client=client, provider=app.provider)
         assert unlink(elsewhere, session) == (204, "")
         assert client.get("/me", headers=by_provider).status_code == 401
+        assert client.get("/me", headers=by_password).status_code == 200
         assert client.get("/me", headers=session).status_code == 200
+
+
+def test_unlinking_leaves_the_sessions_of_other_providers(
+    provider: StubProvider, services: ServicePool
+) -> None:
+    with running_stub() as other:
+        second = environment_for(other, "SECOND", redirect_uris="https://second.example/callback")
+        service = services.service({**NO_LIMITS, **environment_for(provider), **second})
+        with service.client() as client:
+            app = App(client=client, provider=provider)
+            session = session_of(sign_up(client, transport="bearer"))
+            client.cookies.clear()
+            app.link(session)
+            elsewhere, path = App(client=client, provider=other), "/me/identities/second"
+            begun = elsewhere.begin(path, session, redirect_uri="https://second.example/callback")
+            assert elsewhere.post(elsewhere.answer(begun), path, session).status_code == 200
+            by_first = session_of(app.log_in())
+            assert unlink(app, session, 1) == (204, "")
+            assert client.get("/me", headers=by_first).status_code == 200
 
 
 @pytest.mark.parametrize("number", range(10))

@@ -8,7 +8,7 @@ from litestar.types import Scope
 
 from service.api.http.own_cookies import FLOW_COOKIE
 from service.api.http.response_headers import cookie_attributes, queue_cookie
-from service.auth.identities.flow_secrets import FlowSecret
+from service.auth.identities.flow_secrets import FlowClient, FlowSecret
 from service.settings.values import SameSite
 
 # As long as browsers keep a cookie (RFC 6265bis, section 5.5), in seconds: a flow that began before
@@ -34,7 +34,7 @@ class FlowCookie:
     def secret_for(self, scope: Scope) -> FlowSecret:
         """Return the secret of the browser, which gets one with the response if it has none."""
         held = self.secrets_in(scope)
-        secret = held[0] if held else FlowSecret.issue()
+        secret = held[0] if held else FlowSecret.issue(FlowClient.BROWSER)
         name = f"{self._name}_{sha256(secret.text.encode()).hexdigest()[:8]}"
         queue_cookie(scope, f"{name}={secret.text}; Max-Age={LIFETIME}{self._attributes}")
         return secret
@@ -48,5 +48,5 @@ class FlowCookie:
             for pair in header.split(b";")
             if pair.strip().startswith(self._prefix)
         ]
-        found = [FlowSecret.parse(text) for text in texts[:MAX_COOKIES]]
+        found = [FlowSecret.parse(text, FlowClient.BROWSER) for text in texts[:MAX_COOKIES]]
         return [secret for secret in found if secret is not None]

@@ -54,6 +54,10 @@ class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         return []
 
+    def __repr__(self) -> str:
+        """Hide what was sent: most bodies have a secret in them."""
+        return f"{type(self).__name__}(…)"
+
 
 class OpenBody(Body, frozen=True, kw_only=True, forbid_unknown_fields=False):
     """Base class of bodies with members from elsewhere: those that are unknown are ignored."""

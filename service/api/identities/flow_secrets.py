@@ -7,8 +7,8 @@ from typing import Any
 from litestar import Request
 
 from service.api.http.state import state_of
-from service.api.identities.schemas import BeginFlowRequest, FlowClient
-from service.auth.identities.flow_secrets import FlowSecret
+from service.api.identities.schemas import BeginFlowRequest
+from service.auth.identities.flow_secrets import FlowClient, FlowSecret
 
 
 def secret_for(
@@ -19,7 +19,7 @@ def secret_for(
     A browser gets it in a cookie, which scripts do not see.
     """
     if body.client is FlowClient.NATIVE:
-        secret = FlowSecret.issue()
+        secret = FlowSecret.issue(FlowClient.NATIVE)
         return secret, secret
     return state_of(request).flow_cookie.secret_for(request.scope), None
 
@@ -27,6 +27,6 @@ def secret_for(
 def held_secrets(request: Request[Any, Any, Any], in_body: str) -> list[FlowSecret]:
     """Return the flow secrets that a request carries: the one in its body, or those in cookies."""
     if in_body:
-        secret = FlowSecret.parse(in_body)
+        secret = FlowSecret.parse(in_body, FlowClient.NATIVE)
         return [] if secret is None else [secret]
     return state_of(request).flow_cookie.secrets_in(request.scope)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from service.api.schemas import (
 )
 from service.auth.device_names import DeviceName
 from service.auth.errors import FieldCode, FieldError
-from service.auth.identities.flow_secrets import FlowSecret
+from service.auth.identities.flow_secrets import FlowClient, FlowSecret
 from service.auth.identities.flow_states import IssuedFlow
 from service.auth.identities.flows import Callback, ReturnedToken
 from service.auth.usernames import Username
@@ -33,13 +32,6 @@ SECRET_WITH_COOKIE = FieldError(
     code=FieldCode.NOT_ALLOWED,
     message="With `flow_secret` it is `bearer`: a browser completes its flows by its cookie.",
 )
-
-
-class FlowClient(StrEnum):
-    """What completes a flow."""
-
-    BROWSER = "browser"
-    NATIVE = "native"
 
 
 # Text that is the state of no flow, or no flow secret, is that of an unknown flow.
@@ -182,6 +174,9 @@ class BegunFlow(Struct, frozen=True, kw_only=True):
         str | UnsetType,
         Meta(description="For the client `native`: keep it, and send it with the answer."),
     ] = UNSET
+
+    def __repr__(self) -> str:
+        return "BegunFlow(…)"
 
 
 class IdentityInfo(Struct, frozen=True, kw_only=True):

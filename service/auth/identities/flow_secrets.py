@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from base64 import urlsafe_b64encode
+from enum import StrEnum
 from hashlib import sha256
 from typing import Self
 
@@ -18,28 +19,41 @@ SECRET_BYTES = 32
 _FORM = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
+class FlowClient(StrEnum):
+    """What completes a flow."""
+
+    BROWSER = "browser"
+    NATIVE = "native"
+
+
 class FlowSecret:
-    """A random secret, 43 characters of base64url. Its ``repr`` hides it."""
+    """A random secret, 43 characters of base64url. Its ``repr`` hides it.
 
-    __slots__ = ("text",)
+    What one kind of client holds is of no use as the other's: a cookie is not to be sent in a body,
+    nor the secret of an app to be planted as a cookie.
+    """
 
-    def __init__(self, text: str) -> None:
+    __slots__ = ("client", "text")
+
+    def __init__(self, text: str, client: FlowClient) -> None:
         self.text = text
+        self.client = client
 
     def __repr__(self) -> str:
         return "FlowSecret(…)"
 
     @classmethod
-    def issue(cls) -> Self:
+    def issue(cls, client: FlowClient) -> Self:
         """Create a secret."""
-        return cls(urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode())
+        text = urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
+        return cls(text, client)
 
     @classmethod
-    def parse(cls, text: str) -> Self | None:
+    def parse(cls, text: str, client: FlowClient) -> Self | None:
         """Parse a secret. Returns ``None`` for any other text."""
-        return cls(text) if _FORM.fullmatch(text) else None
+        return cls(text, client) if _FORM.fullmatch(text) else None
 
     @property
     def hash(self) -> bytes:
-        """The SHA-256 of the secret."""
-        return sha256(self.text.encode()).digest()
+        """The SHA-256 of the client and the secret."""
+        return sha256(f"{self.client} {self.text}".encode()).digest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from time import monotonic
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from service.auth.errors import (
     FieldError,
     InvalidChallenge,
     ProviderRefused,
+    ProviderUnavailable,
     ValidationFailed,
 )
 from service.auth.identities.flow_secrets import FlowSecret
@@ -28,8 +30,10 @@ from service.auth.identities.flow_states import (
     ReadFlow,
 )
 from service.auth.oidc.client import ProviderClient
+from service.auth.oidc.failures import TIME_LIMIT
 from service.auth.oidc.providers import Providers
 from service.auth.sessions import LiveSession
+from service.model.deadline import postpone_deadline, time_limit
 from service.model.identities import ProvenIdentity
 from service.storage.claimed_nonces import claim_nonce, read_clock
 from service.storage.database import Database
@@ -127,17 +131,33 @@ class Flows:
         """
         client = self._providers.get(provider)
         flow = self._states.read(_subject(client, purpose, live), answer.state, held)
+        started = monotonic()
+        try:
+            async with time_limit(TIME_LIMIT):
+                identity = await self._identity(client, flow, answer, live)
+        except TimeoutError:
+            raise ProviderUnavailable from None
+        # What is left to do has the time that it would have had without the provider.
+        postpone_deadline(monotonic() - started)
+        return Completed(client=client, flow=flow, identity=identity)
+
+    async def _identity(
+        self,
+        client: ProviderClient,
+        flow: ReadFlow,
+        answer: Callback | ReturnedToken,
+        live: LiveSession | None,
+    ) -> ProvenIdentity:
+        """Return which account an answer proves, and use the flow up before."""
         if isinstance(answer, Callback):
             await client.require_issuer(answer.iss)
         await self._claim(flow, live)
         if isinstance(answer, ReturnedToken):
-            identity = await client.read_id_token(answer.id_token, flow.flow.nonce)
-        elif answer.error:
+            return await client.read_id_token(answer.id_token, flow.flow.nonce)
+        if answer.error:
             is_named = _ERROR.fullmatch(answer.error) is not None
             raise ProviderRefused(answer.error if is_named else UNNAMED_ERROR)
-        else:
-            identity = await client.redeem(answer.code, flow.flow)
-        return Completed(client=client, flow=flow, identity=identity)
+        return await client.redeem(answer.code, flow.flow)
 
     async def _claim(self, flow: ReadFlow, live: LiveSession | None) -> None:
         """Use a flow up. Raises `InvalidChallenge` if it was, has expired, or was voided."""

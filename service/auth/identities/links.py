@@ -28,7 +28,6 @@ from service.model.mail import MailKind
 from service.model.request_context import RequestContext
 from service.storage import identities as storage
 from service.storage import session_endings
-from service.storage import sessions as session_storage
 from service.storage import users as user_storage
 from service.storage.database import Database
 
@@ -132,18 +131,12 @@ class IdentityLinks:
     async def _end_sessions(
         self, connection: AsyncConnection, live: LiveSession, issuer: str
     ) -> int:
-        """End the other sessions that an issuer has proven. Returns how many.
+        """End the other sessions that an issuer has proven, by whatever name. Returns how many.
 
-        Of one that is no longer in the settings, which sessions those are is unknown: all end.
+        A session has the name that the provider had then: those of names that are no longer in the
+        settings end as well.
         """
-        user_id, session_id = live.user.id, live.session.id
-        names = self._providers.names_of(issuer)
-        if not names:
-            return await session_endings.end_other_sessions(connection, user_id, session_id)
-        ended = 0
-        for method in map(oidc_method, names):
-            ended += await session_endings.end_sessions_proven_by(
-                connection, user_id, method, session_id
-            )
-            await session_storage.remove_method(connection, user_id, method)
-        return ended
+        names = {*self._providers.names} - {*self._providers.names_of(issuer)}
+        return await session_endings.end_sessions_of_other_providers(
+            connection, live.user.id, [*map(oidc_method, names)], live.session.id
+        )
