@@ -36,7 +36,7 @@ CLAIM_NONCE = (
             bindparam("issued_at", type_=claimed_nonce.c.expires_at.type)
             > func.greatest(
                 restored_at(),
-                # Of an empty one, the other counts.
+                # Without a user this is NULL, which `greatest` ignores.
                 select(user.c.security_changed_at)
                 .where(user.c.id == bindparam("owner_id"))
                 .scalar_subquery(),
@@ -55,11 +55,11 @@ async def claim_nonce(
     issued_at: datetime,
     expires_at: datetime,
 ) -> bool:
-    """Use a nonce up, in the transaction of what that allows. Returns whether.
+    """Use a nonce up, in the transaction of what that allows. Returns whether it was valid.
 
-    Not if it was used before, has expired, or was issued before the database was restored, when it
-    may have been used, or before what protects the user, if it is one's, was changed for the last
-    time.
+    It is not if it was used before, has expired, or was issued before the database was restored,
+    for the backup does not tell whether it was used; nor if it belongs to a user, and was issued
+    before the last change of what protects that user.
     """
     parameters: dict[str, Any] = {
         "owner_id": user_id,

@@ -11,11 +11,11 @@ from service.api.http.response_headers import cookie_attributes, queue_cookie
 from service.auth.identities.flow_secrets import FlowClient, FlowSecret
 from service.settings.values import SameSite
 
-# As long as browsers keep a cookie (RFC 6265bis, section 5.5), in seconds: a flow that began before
-# it ended could not be completed.
+# As long as browsers keep a cookie (RFC 6265bis, section 5.5), in seconds: a flow that is under way
+# when the cookie expires cannot be completed.
 LIFETIME = 400 * 24 * 3600
 
-# Of more cookies than a browser of ours has, the others do not count.
+# A browser has one, or a few if tabs began their first flows at once. The others are ignored.
 MAX_COOKIES = 8
 
 

@@ -36,7 +36,7 @@ MAX_IDENTITIES = 20
 TOO_MANY = FieldError(
     field="state",
     code=FieldCode.NOT_ALLOWED,
-    message=f"A user has at most {MAX_IDENTITIES} identities: remove one first.",
+    message=f"A user has at most {MAX_IDENTITIES} identities: unlink one first.",
 )
 
 

@@ -1,7 +1,7 @@
 """Log-ins by accounts at OpenID providers.
 
-Whose an account is, issuer and subject tell, and nothing else (OpenID Connect Core, section 5.7):
-no user is ever found by an address that a provider names.
+Issuer and subject tell whose an account is, and nothing else does (OpenID Connect Core, section
+5.7): no user is ever found by an address that a provider names.
 """
 
 from __future__ import annotations

@@ -19,12 +19,14 @@ LIFETIME = 3600
 # Seconds for which a failure is remembered: meanwhile nobody waits for a provider that is down.
 FAILURE_LIFETIME = 5
 
-# Seconds for which an old document goes on serving if it cannot be fetched anew; and which that may
-# take, so that the old one serves the request, too.
+# Seconds for which an old document is used on if it could not be fetched anew.
 OLD_LIFETIME = 60
+
+# Seconds that fetching may take while there is an old document: the request that waits for it still
+# has time to go on with that.
 REFRESH_LIMIT = 2
 
-# Seconds between two fetches for those whom the document of the moment does not serve.
+# Seconds between two fetches for requests that need a newer document, as for an unknown key.
 MIN_AGE = 60
 
 _T = TypeVar("_T")

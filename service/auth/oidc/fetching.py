@@ -17,14 +17,14 @@ from service.auth.oidc.failures import TIME_LIMIT, FetchFailed
 # Bytes of a body: the documents of providers have some thousands.
 MAX_SIZE = 1024 * 1024
 
-# Connections to one provider, for each worker: one that hangs is not to keep others from theirs.
+# Connections to one provider, for each worker: one that hangs leaves the others theirs.
 MAX_CONNECTIONS = 20
 
 _HEADERS = {
     "Accept": "application/json",
-    # What is not compressed is as large as it seems.
+    # A compressed body may be far larger than what is received, and its size is limited.
     "Accept-Encoding": "identity",
-    # The provider may close one that is kept just when a code is sent, which can be redeemed once.
+    # A provider may close a kept connection just as a code is sent, and no code is sent twice.
     "Connection": "close",
     "User-Agent": "ostiary",
 }
@@ -60,8 +60,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Fetcher:
     """Sends requests to a provider. The caller limits their time.
 
-    Proxies, certificates and passwords that the environment names for other programs are not used,
-    but for the authorities of ``SSL_CERT_FILE``.
+    Of the variables by which other programs are told of proxies, certificates and passwords, only
+    ``SSL_CERT_FILE`` counts: the authorities in it are trusted.
     """
 
     def __init__(self) -> None:

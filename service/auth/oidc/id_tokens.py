@@ -71,7 +71,7 @@ def proven_identity(
         issuer=_canonical(claims.iss, provider),
         subject=claims.sub,
         email=suggestion(claims.email),
-        # Apple's is a text.
+        # Apple may send it as a text.
         is_email_verified=claims.email_verified is True or claims.email_verified == "true",
         name=suggestion(claims.name),
         auth_time=_auth_time(claims.auth_time, now),
