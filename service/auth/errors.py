@@ -14,6 +14,7 @@ from service.storage.errors import DatabaseUnavailable, SchemaBehind
 
 __all__ = [
     "AccountDisabled",
+    "AccountNotProven",
     "AlreadyAuthenticated",
     "AlreadySetUp",
     "AuthError",
@@ -153,6 +154,12 @@ class InvalidCredentials(AuthError):
 
     code = "invalid_credentials"
     message = "Incorrect username or password"
+
+
+class AccountNotProven(InvalidCredentials):
+    """A provider has not proven the account that it was to prove."""
+
+    message = "The provider has not proven the account."
 
 
 class AccountDisabled(AuthError):

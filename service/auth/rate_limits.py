@@ -216,13 +216,21 @@ class RateLimiter:
             yield
 
     @asynccontextmanager
-    async def provider_attempt(self, context: RequestContext) -> AsyncIterator[None]:
-        """Admit what an account at a provider is to prove, as `passkey_attempt` does."""
-        async with self._nameless_attempt("provider's answer from", context):
+    async def provider_attempt(
+        self, context: RequestContext, session: Session | None = None
+    ) -> AsyncIterator[None]:
+        """Admit what an account at a provider is to prove, as `passkey_attempt` does.
+
+        ``session`` is the one in which it is linked, or proves the user again.
+        """
+        async with self._nameless_attempt("provider's answer from", context, session):
             yield
 
     @asynccontextmanager
-    async def _nameless_attempt(self, kind: str, context: RequestContext) -> AsyncIterator[None]:
+    async def _nameless_attempt(
+        self, kind: str, context: RequestContext, session: Session | None = None
+    ) -> AsyncIterator[None]:
+        user_id, session_id = (session.user_id, session.id) if session else (None, None)
         buckets = [
             bucket_of(self._limits.log_in_failures_per_address, kind, network, times=times)
             for network, times in networks_of(context.device.address)
@@ -231,13 +239,13 @@ class RateLimiter:
         try:
             await self._admit(attempt, self._consume_all(buckets))
         except RateLimited:
-            record(Event.LOG_IN_THROTTLED, context)
+            record(Event.LOG_IN_THROTTLED, context, user_id=user_id, session_id=session_id)
             raise
         try:
             yield
         except (InvalidCredentials, InvalidChallenge, UnknownPasskey, ValidationFailed):
             await self._settle(attempt.charges)
-            record(Event.LOG_IN_FAILED, context)
+            record(Event.LOG_IN_FAILED, context, user_id=user_id, session_id=session_id)
             raise
         except ProviderRefused:
             # Whoever has cancelled has not failed, but what was claimed is kept for a day.

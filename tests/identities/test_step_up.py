@@ -91,6 +91,16 @@ def test_what_the_provider_knew_before_renews_nothing(
     wait_for(lambda: reason in service.logged(), "the reason is logged")
 
 
+def test_a_refused_proof_is_in_the_audit_trail_with_its_user(
+    app: App, session: Session, service: Service
+) -> None:
+    user_id = app.client.get("/me", headers=session).json()["user"]["id"]
+    refused = reauthenticate(app, session, "8", auth_time=int(time()))
+    assert refused.json()["detail"] == "The provider has not proven the account."
+    (line,) = [line for line in service.logged().splitlines() if "log_in_failed" in line]
+    assert user_id in line
+
+
 def test_another_account_renews_nothing(app: App, session: Session) -> None:
     now = int(time())
     assert problem(reauthenticate(app, session, "8", auth_time=now)) == CREDENTIALS

@@ -138,7 +138,8 @@ REAUTHENTICATION_REQUIRED = ProblemType(
     raised_as=errors.ReauthenticationRequired,
     status=401,
     title="Reauthentication required",
-    detail="Reauthenticate by one of `methods`: `POST /me/reauthenticate`.",
+    detail="Reauthenticate by one of `methods`: `POST /me/reauthenticate`, or, at a provider, "
+    "`POST /me/reauthenticate/oidc/{provider}`.",
     when="the user last authenticated longer ago than `OSTIARY_REAUTHENTICATION_PERIOD`, or longer "
     "ago or by other methods than a policy of `/verify` asks for: `POST /me/reauthenticate` by one "
     "of `methods`, or `POST /me/reauthenticate/oidc/{provider}` for `oidc:` and a provider's name; "

@@ -30,6 +30,7 @@ from service.api.http.problem_types import (
 from service.api.http.response_headers import request_id_of, with_head
 from service.api.http.state import state_of
 from service.auth.errors import (
+    AccountNotProven,
     FieldError,
     InsufficientScope,
     ProviderRefused,
@@ -181,6 +182,8 @@ def record_refusal(request: Request[Any, Any, Any], kind: ProblemType, error: Ex
 
 def detail_of(error: Exception, kind: ProblemType) -> str:
     """Return what is wrong with this request, where the exception says it."""
+    if isinstance(error, AccountNotProven):
+        return error.message
     is_specific = isinstance(
         error, InvalidRequest | MalformedJSON | Rejected | UnsupportedMediaType
     )

@@ -79,7 +79,7 @@ class IdentityLinks:
         too many, and `NotAuthenticated` if the session ended meanwhile.
         """
         purpose = FlowPurpose.LINK
-        async with self._rate_limiter.provider_attempt(context):
+        async with self._rate_limiter.provider_attempt(context, live.session):
             completed = await self._flows.complete(provider, purpose, callback, held, live)
         proven, user_id = completed.identity, live.user.id
         async with self._database.transaction() as connection:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.audit import Event, record
 from service.auth.devices import DeviceToken
-from service.auth.errors import InvalidCredentials, SecondFactorRequired, SignUpNeeded
+from service.auth.errors import AccountNotProven, SecondFactorRequired, SignUpNeeded
 from service.auth.factors.second_factors import SecondFactors, pending_log_in
 from service.auth.identities.flow_secrets import FlowSecret
 from service.auth.identities.flow_states import FlowPurpose
@@ -31,7 +32,7 @@ from service.model.sessions import InsertedSession, Transport
 from service.model.users import User
 from service.storage import identities as storage
 from service.storage import users as user_storage
-from service.storage.database import Database
+from service.storage.database import Database, on_commit
 from service.storage.factors.existing import user_has_factor
 from service.storage.factors.totp import known_device
 
@@ -118,7 +119,8 @@ class IdentityLogIns:
                     method, transport, context, device, is_known_device=is_known
                 )
                 question = await self._second_factors.ask(connection, user.id, version, pending)
-                record(Event.SECOND_FACTOR_REQUIRED, context, user_id=user.id)
+                asked = partial(record, Event.SECOND_FACTOR_REQUIRED, context, user_id=user.id)
+                on_commit(connection, asked)
                 return question
             proof = Proof(
                 user=user,
@@ -154,12 +156,12 @@ class IdentityLogIns:
 async def lock_user_with(connection: AsyncConnection, identity: Identity) -> tuple[User, int]:
     """Return the user of an identity, who is locked, and their security version.
 
-    Raises `InvalidCredentials` if the identity was removed before the lock was taken.
+    Raises `AccountNotProven` if the identity was removed before the lock was taken.
     """
     version = await user_storage.lock_security_version(connection, identity.user_id)
     user = await user_storage.find_user(connection, identity.user_id)
     found = await storage.find_identity(connection, identity.issuer, identity.subject)
     # Another log-in by it may have been its last use meanwhile: only the id has to be the same.
     if version is None or user is None or found is None or found.id != identity.id:
-        raise InvalidCredentials
+        raise AccountNotProven
     return user, version

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from service.auth.audit import Event, record
-from service.auth.errors import InvalidCredentials, ReauthenticationRequired
+from service.auth.errors import AccountNotProven, ReauthenticationRequired
 from service.auth.identities.flow_secrets import FlowSecret
 from service.auth.identities.flow_states import FlowPurpose, IssuedFlow
 from service.auth.identities.flows import Callback, Completed, Flows
@@ -66,32 +66,38 @@ class IdentityReauthentication:
     ) -> OpenedSession:
         """Prove the user of the session that began the flow; the session gets a new token.
 
-        Raises what `Flows.complete` raises, also `InvalidCredentials` for an account that the user
+        Raises what `Flows.complete` raises, also `AccountNotProven` for an account that the user
         has not linked, or that the provider has not authenticated anew; `RateLimited`,
         `ReauthenticationRequired` if the user is to reauthenticate by other methods by now, and
         `NotAuthenticated` if the session ended meanwhile.
         """
-        purpose, user_id = FlowPurpose.REAUTHENTICATE, live.user.id
-        async with self._rate_limiter.provider_attempt(context):
+        purpose = FlowPurpose.REAUTHENTICATE
+        async with self._rate_limiter.provider_attempt(context, live.session):
             completed = await self._flows.complete(provider, purpose, callback, held, live)
             require_new_authentication(completed)
-        proven, method = completed.identity, oidc_method(provider)
+            opened = await self._prove_again(completed, live)
+        session_id = live.session.id
+        record(Event.REAUTHENTICATED, context, user_id=live.user.id, session_id=session_id)
+        return opened
+
+    async def _prove_again(self, completed: Completed, live: LiveSession) -> OpenedSession:
+        """Remember that a provider has proven the user of a session."""
+        proven, user_id = completed.identity, live.user.id
+        method = oidc_method(completed.client.provider.name)
         async with self._database.transaction() as connection:
             await lock_user_of(connection, live)
             found = await storage.find_identity(connection, proven.issuer, proven.subject)
             if found is None or found.user_id != user_id:
-                raise InvalidCredentials
+                raise AccountNotProven
             methods = await self._step_up.methods_in(connection, user_id)
             if method not in methods:
                 raise ReauthenticationRequired(methods, None)
             await storage.use_identity(connection, found.id)
-            opened = await self._sessions.prove_again(connection, live, method, proven.auth_time)
-        record(Event.REAUTHENTICATED, context, user_id=user_id, session_id=live.session.id)
-        return opened
+            return await self._sessions.prove_again(connection, live, method, proven.auth_time)
 
 
 def require_new_authentication(completed: Completed) -> None:
-    """Raise `InvalidCredentials` if the provider did not authenticate its user in this flow.
+    """Raise `AccountNotProven` if the provider did not authenticate its user in this flow.
 
     Providers that never tell when are believed. The time of issue of the ID token (``iat``) says
     nothing: a provider issues one whenever it is asked, while it has a session of its user.

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from service.auth.errors import InvalidCredentials, ProviderUnavailable
+from service.auth.errors import AccountNotProven, ProviderUnavailable
 from service.model.deadline import time_limit
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -52,7 +52,7 @@ class ProofRefused(Exception):
 async def provider_request(provider: str) -> AsyncIterator[None]:
     """Limit the time of a request's dealings with a provider, and tell how they end.
 
-    Raises `InvalidCredentials` for what proves no account, and `ProviderUnavailable` for all else
+    Raises `AccountNotProven` for what proves no account, and `ProviderUnavailable` for all else
     that fails; the log says why.
     """
     try:
@@ -72,10 +72,10 @@ async def provider_request(provider: str) -> AsyncIterator[None]:
         raise ProviderUnavailable from None
 
 
-def proof_refused(provider: str, reason: str) -> InvalidCredentials:
+def proof_refused(provider: str, reason: str) -> AccountNotProven:
     """Log why what a provider answered proves nobody, and return what to raise."""
     log.info("oidc_proof_refused", provider=provider, reason=shown(reason))
-    return InvalidCredentials()
+    return AccountNotProven()
 
 
 def _tell_operator(provider: str, refusal: ClientRefused) -> None:
