@@ -29,6 +29,8 @@ _HEADERS = {
     "User-Agent": "ostiary",
 }
 
+_OK = 200
+
 _T = TypeVar("_T")
 
 
@@ -38,6 +40,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     status: int
     media_type: str
     body: bytes
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the status is 200, as that of all documents and tokens is."""
+        return self.status == _OK
 
     def read(self, kind: type[_T]) -> _T:
         """Return the JSON document in it. Raises `FetchFailed`."""

@@ -14,7 +14,6 @@ from msgspec import Meta, Struct
 from service.auth.errors import InvalidChallenge
 from service.auth.oidc.authorization_requests import authorization_url
 from service.auth.oidc.client_authentication import POST, authentication_of
-from service.auth.oidc.discovery import OK
 from service.auth.oidc.failures import FetchFailed, ProofRefused, provider_request
 from service.auth.oidc.fetching import Fetcher
 from service.auth.oidc.flow import Flow
@@ -87,7 +86,7 @@ class GitHubClient:
     async def _account(self, access_token: str) -> Account:
         headers = {"Authorization": f"Bearer {access_token}", "Accept": MEDIA_TYPE}
         answer = await self._fetcher.get(_user_url(self.provider.issuer), headers)
-        if answer.status != OK:
+        if not answer.is_ok:
             raise FetchFailed(f"the user of the access token has status {answer.status}")
         try:
             return msgspec.json.decode(answer.body, type=Account)

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from msgspec import Struct
 
-from service.auth.oidc.discovery import OK, Metadata
+from service.auth.oidc.discovery import Metadata
 from service.auth.oidc.failures import FetchFailed
 from service.auth.oidc.fetching import Fetcher
 
@@ -59,8 +59,8 @@ class KeySet:
 async def fetch_key_set(fetcher: Fetcher, metadata: Metadata) -> KeySet:
     """Return the keys of a provider. Raises `FetchFailed`."""
     answer = await fetcher.get(metadata.jwks_uri)
-    if answer.status != OK:
-        raise FetchFailed(f"the keys have status {answer.status}")
+    if not answer.is_ok:
+        raise FetchFailed(f"{metadata.jwks_uri} has status {answer.status}")
     keys = answer.read(KeySetDocument).keys[:MAX_KEYS]
     return KeySet([key for each in keys if (key := _key(each))])
 

@@ -6,7 +6,6 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl
 
-from service.auth.oidc.discovery import OK
 from service.auth.oidc.failures import ClientRefused, FetchFailed, ProofRefused
 from service.auth.oidc.fetching import Answer
 from service.auth.oidc.flow import Flow
@@ -50,7 +49,7 @@ def granted(answer: Answer, member: str) -> str:
     if isinstance(error, str) and error:
         raise _failure(error, values.get("error_description"))
     token = values.get(member)
-    if answer.status != OK:
+    if not answer.is_ok:
         raise FetchFailed(f"the token endpoint has status {answer.status}")
     if not isinstance(token, str) or _PRINTABLE.fullmatch(token) is None:
         raise FetchFailed(f"the answer of the token endpoint has no {member}")
