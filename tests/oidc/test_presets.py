@@ -27,6 +27,7 @@ from tests.oidc.stub_provider import (
     GITHUB_USER,
     StubProvider,
     ec_key,
+    public,
 )
 from tests.oidc.stub_server import Answer
 
@@ -89,6 +90,60 @@ async def test_the_tenant_is_that_of_the_issuer(
 ) -> None:
     issuer = issuer_of(stub, tenants[0])
     await assert_refused(log_in(connect(**microsoft), stub, iss=issuer, tid=tenants[1]))
+
+
+@pytest.mark.parametrize(
+    ("tenant", "is_allowed"),
+    [
+        ("{tenantid}", True),
+        (TENANT, True),
+        (OTHER_TENANT, False),
+        ("{tenant}", False),
+        ("", False),
+    ],
+)
+async def test_a_key_of_one_tenant_signs_for_no_other(
+    stub: StubProvider,
+    connect: Connect,
+    microsoft: dict[str, str],
+    tenant: str,
+    *,
+    is_allowed: bool,
+) -> None:
+    stub.key_set = [public(stub.key, kid="first", issuer=issuer_of(stub, tenant))]
+    attempt = log_in(connect(**microsoft), stub, iss=issuer_of(stub, TENANT), tid=TENANT)
+    if is_allowed:
+        assert (await attempt).issuer == issuer_of(stub, TENANT)
+    else:
+        await assert_refused(attempt)
+
+
+@pytest.mark.parametrize(
+    ("issuer", "is_allowed"), [(None, True), (..., True), (7, False), ([], False)], ids=str
+)
+async def test_a_key_of_microsoft_may_have_no_issuer(
+    stub: StubProvider,
+    connect: Connect,
+    microsoft: dict[str, str],
+    issuer: object,
+    *,
+    is_allowed: bool,
+) -> None:
+    member = {} if issuer is ... else {"issuer": issuer}
+    stub.key_set = [public(stub.key, kid="first", **member)]
+    attempt = log_in(connect(**microsoft), stub, iss=issuer_of(stub, TENANT), tid=TENANT)
+    if is_allowed:
+        assert (await attempt).subject == "7"
+    else:
+        await assert_refused(attempt)
+
+
+async def test_the_keys_of_other_providers_have_no_issuer(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    """Or a member of that name means something else there."""
+    stub.key_set = [public(stub.key, kid="first", issuer="https://other.example")]
+    assert (await log_in(client, stub)).subject == "7"
 
 
 async def test_users_may_be_of_some_tenants_only(

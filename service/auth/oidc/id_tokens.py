@@ -50,11 +50,17 @@ class Claims(Struct, frozen=True, kw_only=True):
 
 
 def proven_identity(
-    payload: bytes, provider: OIDCProvider, *, nonce: str, client_ids: Collection[str]
+    payload: bytes,
+    provider: OIDCProvider,
+    *,
+    key_issuer: object,
+    nonce: str,
+    client_ids: Collection[str],
 ) -> ProvenIdentity:
     """Return whose account the claims of an ID token prove, whose signature is verified.
 
     It must be for one of ``client_ids``, and for no other clients than those of the provider.
+    ``key_issuer`` is for which issuer the key signs, where Microsoft says so.
     Raises `ProofRefused`.
     """
     try:
@@ -62,6 +68,8 @@ def proven_identity(
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProofRefused(f"its claims cannot be used: {error}") from None
     _require_issuer(claims, provider)
+    if TENANT_ID in provider.issuer:
+        _require_tenant(claims, provider.issuer, key_issuer)
     _require_audience(claims, provider, client_ids)
     now = time()
     _require_time(claims, now)
@@ -92,16 +100,21 @@ def _canonical(issuer: str, provider: OIDCProvider) -> str:
 
 
 def _require_issuer(claims: Claims, provider: OIDCProvider) -> None:
-    """Raise `ProofRefused` for another issuer.
-
-    That of Microsoft has the tenant of the user in it.
-    """
+    """Raise `ProofRefused` for another issuer."""
     if not provider.issues(_canonical(claims.iss, provider)):
         raise ProofRefused("the issuer is another one")
-    if TENANT_ID in provider.issuer:
-        expected = provider.issuer.replace(TENANT_ID, str(claims.tid))
-        if claims.iss != expected:
-            raise ProofRefused("the tenant is not that of the issuer")
+
+
+def _require_tenant(claims: Claims, template: str, key_issuer: object) -> None:
+    """Raise `ProofRefused` unless an issuer of Microsoft is that of the user's tenant.
+
+    It must also be that of the key, which may be for one tenant only.
+    """
+    tenant = str(claims.tid)
+    if claims.iss != template.replace(TENANT_ID, tenant):
+        raise ProofRefused("the tenant is not that of the issuer")
+    if key_issuer is not None and claims.iss != str(key_issuer).replace(TENANT_ID, tenant):
+        raise ProofRefused("it is signed by a key for another tenant")
 
 
 def _require_audience(claims: Claims, provider: OIDCProvider, client_ids: Collection[str]) -> None:

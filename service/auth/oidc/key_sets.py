@@ -26,8 +26,9 @@ _MAX_RSA_EXPONENT_SIZE = 64
 
 # What is read of a key (RFC 7517, section 4; RFC 7518, sections 6.2 and 6.3; RFC 8037, section 2).
 # Of private members nothing is needed, and to compute the primes of a key of RSA from its private
-# exponent can take for ever.
-_MEMBERS = {"kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y"}
+# exponent can take for ever. Microsoft has a member of its own, for whose tokens a key is.
+_ISSUER = "issuer"
+_MEMBERS = {"kty", "use", "key_ops", "alg", "kid", "n", "e", "crv", "x", "y", _ISSUER}
 
 MAX_KEYS = 100
 
@@ -54,6 +55,14 @@ class KeySet:
         if key_id is None:
             return usable if len(usable) == 1 else []
         return [each for each in usable if each.kid == key_id]
+
+
+def issuer_of(key: PublicKey) -> object:
+    """Return for which issuer a key of Microsoft signs, or the template of many; else ``None``.
+
+    See https://learn.microsoft.com/en-us/entra/identity-platform/access-tokens#validate-the-issuer.
+    """
+    return key.get(_ISSUER)
 
 
 async def fetch_key_set(fetcher: Fetcher, metadata: Metadata) -> KeySet:

@@ -14,7 +14,7 @@ from service.auth.oidc.fetching import Fetcher
 from service.auth.oidc.flow import Flow
 from service.auth.oidc.id_tokens import proven_identity
 from service.auth.oidc.key_sets import KeySet, fetch_key_set
-from service.auth.oidc.signatures import verified_payload
+from service.auth.oidc.signatures import verified
 from service.auth.oidc.token_endpoint import code_form, granted
 from service.model.identities import ProvenIdentity
 from service.settings.oidc import OIDCProvider
@@ -87,8 +87,14 @@ class OpenIDClient:
     async def _identity(
         self, token: str, nonce: str, client_ids: Collection[str]
     ) -> ProvenIdentity:
-        payload = await verified_payload(token, self._keys, self.provider.algorithms)
-        return proven_identity(payload, self.provider, nonce=nonce, client_ids=client_ids)
+        signed = await verified(token, self._keys, self.provider.algorithms)
+        return proven_identity(
+            signed.payload,
+            self.provider,
+            key_issuer=signed.key_issuer,
+            nonce=nonce,
+            client_ids=client_ids,
+        )
 
     async def _fetch_metadata(self) -> Metadata:
         return await fetch_metadata(self._fetcher, self.provider, is_production=self._is_production)

@@ -14,7 +14,7 @@ from msgspec import Struct
 from service.auth import base64url
 from service.auth.oidc.cached import Cached
 from service.auth.oidc.failures import ProofRefused
-from service.auth.oidc.key_sets import KeySet
+from service.auth.oidc.key_sets import KeySet, issuer_of
 
 # Characters. ID tokens with many groups have some ten thousands.
 MAX_LENGTH = 64 * 1024
@@ -22,6 +22,16 @@ MAX_HEADER_LENGTH = 8 * 1024
 
 # A JWT for another purpose, by the same key (RFC 8725, section 3.11).
 _OTHER_TYPES = {"at+jwt", "logout+jwt", "secevent+jwt"}
+
+
+class Signed(Struct, frozen=True, kw_only=True):
+    """What a key has signed, and the issuer in that key, if there is one. Its ``repr`` hides it."""
+
+    payload: bytes
+    key_issuer: object
+
+    def __repr__(self) -> str:
+        return "Signed(…)"
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -49,8 +59,8 @@ class Registry(JWSRegistry):
         return self.algorithms[name]
 
 
-async def verified_payload(token: str, keys: Cached[KeySet], algorithms: Collection[str]) -> bytes:
-    """Return the payload of a token that one of the keys has signed.
+async def verified(token: str, keys: Cached[KeySet], algorithms: Collection[str]) -> Signed:
+    """Return what is in a token that one of the keys has signed.
 
     Keys that do not verify it are fetched anew, at most once a minute: the provider may have new
     ones. Raises `ProofRefused`, and `FetchFailed` if the keys cannot be fetched.
@@ -63,13 +73,13 @@ async def verified_payload(token: str, keys: Cached[KeySet], algorithms: Collect
     ):
         raise ProofRefused("it is a token for another purpose")
     known = await keys.get()
-    payload = _verified(token, header, known)
-    if payload is None:
+    signed = _verified(token, header, known)
+    if signed is None:
         newer = await keys.newer_than(known)
-        payload = None if newer is known else _verified(token, header, newer)
-    if payload is None:
+        signed = None if newer is known else _verified(token, header, newer)
+    if signed is None:
         raise ProofRefused("none of the provider's keys has signed it")
-    return payload
+    return signed
 
 
 def _header(token: str) -> Header:
@@ -84,11 +94,12 @@ def _header(token: str) -> Header:
         raise ProofRefused("its header cannot be read") from None
 
 
-def _verified(token: str, header: Header, keys: KeySet) -> bytes | None:
+def _verified(token: str, header: Header, keys: KeySet) -> Signed | None:
     registry = Registry([header.alg])
     for key in keys.candidates(header.alg, header.kid):
         try:
-            return jws.deserialize_compact(token, key, registry=registry).payload
+            payload = jws.deserialize_compact(token, key, registry=registry).payload
         except (JoseError, ValueError):
             continue
+        return Signed(payload=payload, key_issuer=issuer_of(key))
     return None
