@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from service.api import schemas
+from service.api.identities.schemas import IdTokenRequest, LogInCallbackRequest
 from service.auth.hashing.jobs import Hash, Verify
 from service.auth.passwords import Password, PasswordPolicy
 from service.auth.tokens import Token
@@ -147,6 +148,8 @@ def test_an_unreachable_database_does_not_reveal_its_password(tmp_path: Path) ->
         Hash(CANARY),
         Verify(password_hash=CANARY, forms=[CANARY], prepared=CANARY, text=CANARY, renew=True),
         Settings(database_url=f"postgresql://x:{CANARY}@h/d"),
+        LogInCallbackRequest(state=CANARY, code=CANARY),
+        IdTokenRequest(state=CANARY, id_token=CANARY),
         schemas.DeleteMeRequest(password=Password(CANARY)),
     ],
     ids=lambda secret: type(secret).__name__,
