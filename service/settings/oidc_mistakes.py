@@ -10,6 +10,7 @@ from service.settings.oidc import OIDCProvider
 from service.settings.oidc_presets import PRESETS, Preset
 from service.settings.oidc_values import TENANT_ID
 from service.settings.oidc_variables import OIDC_PREFIX, ProviderVariables
+from service.settings.redirect_uris import normal_form
 
 # Of the fields, those that only one preset has.
 _OF_ONE_PRESET = {
@@ -50,12 +51,16 @@ def shared_redirect_uris(providers: Mapping[str, OIDCProvider]) -> Iterator[tupl
     A provider could have the code of another one given to it (RFC 9700, section 4.4).
     """
     for one, other in combinations(providers.values(), 2):
-        shared = one.redirect_uris & other.redirect_uris
+        theirs = {normal_form(uri): uri for uri in one.redirect_uris}
+        shared = [uri for uri in other.redirect_uris if normal_form(uri) in theirs]
         if shared and not (one.sends_iss and other.sends_iss):
             first, second = (f"{OIDC_PREFIX}{each.name.upper()}" for each in (one, other))
+            uri = min(shared)
+            same = theirs[normal_form(uri)]
             mistake = (
-                f"{min(shared)} is in {first}_REDIRECT_URIS, too: use another, or, if both name "
-                f"themselves in their answers, set {first}_SENDS_ISS and {second}_SENDS_ISS"
+                f"{uri} is in {first}_REDIRECT_URIS, too{'' if same == uri else f' ({same})'}: "
+                "use another, or, if both name themselves in their answers, set "
+                f"{first}_SENDS_ISS and {second}_SENDS_ISS"
             )
             yield f"{second}_REDIRECT_URIS", mistake
 

@@ -233,6 +233,51 @@ def test_a_redirect_uri_is_of_one_provider() -> None:
     assert len(errors_of(ports)) == 1
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://app.example/cb", "https://APP.example/cb"),
+        ("https://app.example/cb", "https://app.example:443/cb"),
+        ("https://app.example/cb", "https://app.example:/cb"),
+        ("https://app.example", "https://app.example/"),
+        ("https://app.example?a=1", "https://app.example/?a=1"),
+        ("https://app.example/cb", "https://app.example/%63b"),
+        ("https://app.example/c%2fb", "https://app.example/c%2Fb"),
+        ("https://app.example/cb", "https://app.example/x/../cb"),
+        ("https://app.example/cb/", "https://app.example/./cb/x/%2E%2e"),
+        ("https://[2001:DB8::1]/cb", "https://[2001:db8::1]:443/cb"),
+        ("http://localhost/cb", "http://LOCALHOST:80/cb"),
+        ("http://127.0.0.1:1", "http://127.0.0.1:2/"),
+    ],
+)
+def test_a_redirect_uri_in_another_spelling_is_the_same(one: str, other: str) -> None:
+    """RFC 3986, sections 6.2.2 and 6.2.3."""
+    both = environment("GITLAB", REDIRECT_URIS=one) | environment("GOOGLE", REDIRECT_URIS=other)
+    (error,) = errors_of(both)
+    assert "is in OSTIARY_OIDC_GITLAB_REDIRECT_URIS, too (" in error
+    told = both | {f"OSTIARY_OIDC_{name}_SENDS_ISS": "true" for name in ("GOOGLE", "GITLAB")}
+    assert len(read_settings(told).oidc.providers) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://app.example/cb", "https://app.example/CB"),
+        ("https://app.example/cb", "https://app.example/cb/"),
+        ("https://app.example/cb", "https://app.example//cb"),
+        ("https://app.example/cb", "https://app.example:8443/cb"),
+        ("https://app.example/cb", "https://app.example:80/cb"),
+        ("https://app.example/cb", "https://app.example/cb?a=1"),
+        ("https://app.example/c/b", "https://app.example/c%2Fb"),
+        ("https://app.example/cb", "com.example.app:/cb"),
+        ("http://localhost:1/cb", "http://localhost:2/cb"),
+    ],
+)
+def test_providers_may_have_redirect_uris_that_are_alike(one: str, other: str) -> None:
+    both = environment("GITLAB", REDIRECT_URIS=one) | environment("GOOGLE", REDIRECT_URIS=other)
+    assert len(read_settings(both).oidc.providers) == 2
+
+
 def test_settings_in_use_show_no_secret() -> None:
     variables = environment("GOOGLE", CLIENT_SECRET="sesame") | environment(
         "APPLE", TEAM_ID="T", KEY_ID="K", PRIVATE_KEY=P8, REDIRECT_URIS="https://a.example/cb"
