@@ -70,7 +70,8 @@ def test_an_unreachable_provider_is_no_failure(app: App, provider: StubProvider)
     app.sign_up()
     for _ in range(3):
         answer = app.answer(app.begin())
-        provider.answers[TOKEN] = Answer(status=500)
+        # Which is not remembered, as a status of 500 is.
+        provider.answers[TOKEN] = Answer(document={"error": "server_error"}, status=400)
         assert problem(app.post(answer)) == (503, "provider_unavailable")
         del provider.answers[TOKEN]
     assert app.log_in().status_code == 200

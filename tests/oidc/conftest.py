@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.auth.errors import InvalidCredentials, ProviderUnavailable
-from service.auth.oidc import cached, failures, fetching
+from service.auth.oidc import cached, failures, fetching, outages
 from service.auth.oidc.client import ProviderClient
 from service.auth.oidc.flow import Flow
 from service.auth.oidc.providers import Providers
@@ -101,7 +101,8 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Pass:
 
     def pass_seconds(seconds: float) -> None:
         later = monotonic() + seconds
-        monkeypatch.setattr(cached, "monotonic", lambda: later)
+        for module in (cached, outages):
+            monkeypatch.setattr(module, "monotonic", lambda: later)
 
     return pass_seconds
 

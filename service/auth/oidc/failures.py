@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -49,15 +50,17 @@ class ProofRefused(Exception):
 
 
 @asynccontextmanager
-async def provider_request(provider: str) -> AsyncIterator[None]:
+async def provider_request(provider: str) -> AsyncIterator[asyncio.Timeout]:
     """Limit the time of a request's dealings with a provider, and tell how they end.
+
+    Yields the limit.
 
     Raises `AccountNotProven` for what proves no account, and `ProviderUnavailable` for all else
     that fails; the log says why.
     """
     try:
-        async with time_limit(TIME_LIMIT):
-            yield
+        async with time_limit(TIME_LIMIT) as limit:
+            yield limit
     except ProofRefused as refusal:
         raise proof_refused(provider, str(refusal)) from None
     except ClientRefused as refusal:

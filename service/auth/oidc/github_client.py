@@ -5,6 +5,7 @@ See https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-o
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from service.auth.oidc.failures import FetchFailed, ProofRefused, provider_reque
 from service.auth.oidc.fetching import Fetcher
 from service.auth.oidc.flow import Flow
 from service.auth.oidc.id_tokens import suggestion
+from service.auth.oidc.outages import Outage
 from service.auth.oidc.token_endpoint import code_form, granted
 from service.model.identities import ProvenIdentity
 from service.settings.oidc import OIDCProvider
@@ -40,10 +42,14 @@ class GitHubClient:
     def __init__(self, provider: OIDCProvider) -> None:
         self.provider = provider
         self._fetcher = Fetcher()
+        self._token_endpoint = Outage()
+        self._user_endpoint = Outage()
         self._base = provider.issuer.removesuffix("/") + "/login/oauth"
 
     async def authorization_url(self, flow: Flow) -> str:
-        """Return the URL at which a flow begins."""
+        """Return the URL at which a flow begins. Raises `ProviderUnavailable`."""
+        async with provider_request(self.provider.name):
+            self._require_no_outage()
         return authorization_url(f"{self._base}/authorize", self.provider, flow)
 
     async def require_issuer(self, iss: str | None) -> None:
@@ -62,11 +68,13 @@ class GitHubClient:
 
         Raises `InvalidCredentials` if it proves none, and `ProviderUnavailable`.
         """
-        async with provider_request(self.provider.name):
+        async with provider_request(self.provider.name) as limit:
+            self._require_no_outage()
             client = authentication_of(self.provider, [POST])
             form = code_form(code, flow) | client.form
-            answer = await self._fetcher.post(f"{self._base}/access_token", form)
-            account = await self._account(granted(answer, "access_token"))
+            request = self._fetcher.post(f"{self._base}/access_token", form)
+            answer = await self._token_endpoint.answer(request, limit)
+            account = await self._account(granted(answer, "access_token"), limit)
         return ProvenIdentity(
             issuer=self.provider.issuer,
             subject=str(account.id),
@@ -83,9 +91,14 @@ class GitHubClient:
         """Close all connections."""
         await self._fetcher.close()
 
-    async def _account(self, access_token: str) -> Account:
+    def _require_no_outage(self) -> None:
+        self._token_endpoint.require_over()
+        self._user_endpoint.require_over()
+
+    async def _account(self, access_token: str, limit: asyncio.Timeout) -> Account:
         headers = {"Authorization": f"Bearer {access_token}", "Accept": MEDIA_TYPE}
-        answer = await self._fetcher.get(_user_url(self.provider.issuer), headers)
+        request = self._fetcher.get(_user_url(self.provider.issuer), headers)
+        answer = await self._user_endpoint.answer(request, limit)
         if not answer.is_ok:
             raise FetchFailed(f"the user of the access token has status {answer.status}")
         try:

@@ -14,6 +14,7 @@ from service.auth.oidc.fetching import Fetcher
 from service.auth.oidc.flow import Flow
 from service.auth.oidc.id_tokens import proven_identity
 from service.auth.oidc.key_sets import KeySet, fetch_key_set
+from service.auth.oidc.outages import Outage
 from service.auth.oidc.signatures import verified
 from service.auth.oidc.token_endpoint import code_form, granted
 from service.model.identities import ProvenIdentity
@@ -29,6 +30,7 @@ class OpenIDClient:
     def __init__(self, provider: OIDCProvider, *, is_production: bool) -> None:
         self.provider = provider
         self._fetcher = Fetcher()
+        self._token_endpoint = Outage()
         self._is_production = is_production
         self._metadata = Cached(provider.name, self._fetch_metadata)
         self._keys = Cached(provider.name, self._fetch_keys)
@@ -36,6 +38,7 @@ class OpenIDClient:
     async def authorization_url(self, flow: Flow) -> str:
         """Return the URL at which a flow begins. Raises `ProviderUnavailable`."""
         async with provider_request(self.provider.name):
+            self._token_endpoint.require_over()
             metadata = await self._metadata.get()
         return authorization_url(metadata.authorization_endpoint, self.provider, flow)
 
@@ -60,13 +63,15 @@ class OpenIDClient:
 
         Raises `InvalidCredentials` if it proves none, and `ProviderUnavailable`.
         """
-        async with provider_request(self.provider.name):
+        async with provider_request(self.provider.name) as limit:
+            self._token_endpoint.require_over()
             metadata = await self._metadata.get()
             client = authentication_of(
                 self.provider, metadata.token_endpoint_auth_methods_supported
             )
             form = code_form(code, flow) | client.form
-            answer = await self._fetcher.post(metadata.token_endpoint, form, client.headers)
+            request = self._fetcher.post(metadata.token_endpoint, form, client.headers)
+            answer = await self._token_endpoint.answer(request, limit)
             token = granted(answer, "id_token")
             return await self._identity(token, flow.nonce, [self.provider.client_id])
 
