@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from service.auth.errors import InvalidCredentials, ProviderUnavailable
+from service.auth.errors import AccountNotProven, ProviderUnavailable
 from service.auth.oidc import cached, failures
 from service.auth.oidc.cached import Cached
 from service.auth.oidc.client import ProviderClient
@@ -328,7 +328,7 @@ async def test_a_provider_that_hangs_has_a_number_of_connections_of_its_own(
     assert sent() == MAX_CONNECTIONS + 2
     held.set()
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {type(each) for each in results} == {ProviderUnavailable, InvalidCredentials}
+    assert {type(each) for each in results} == {ProviderUnavailable, AccountNotProven}
 
 
 @pytest.mark.parametrize("host", ["xn--", "xn--a", "xn--ls8h.example"])
