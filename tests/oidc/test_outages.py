@@ -31,7 +31,7 @@ def github(connect: Connect) -> ProviderClient:
 
 async def fail(client: ProviderClient, stub: StubProvider, path: str = TOKEN) -> None:
     """Have an endpoint fail once; from then on it would answer."""
-    stub.answers[path] = Answer(status=500)
+    stub.answers[path] = Answer(text="", headers={"Content-Encoding": "gzip"})
     await assert_unavailable(client.redeem(stub.code_for_account(id=7), FLOW))
     del stub.answers[path]
 
@@ -105,6 +105,8 @@ async def test_a_token_endpoint_that_does_not_answer_in_time(
         Answer(document={"error": "invalid_client"}, status=401),
         Answer(text="<html>", status=404),
         Answer(text="<html>", status=429),
+        Answer(text="<html>", status=500),
+        Answer(document={"error": "server_error"}, status=503),
     ],
     ids=lambda answer: str(answer.status),
 )

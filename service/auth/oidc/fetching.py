@@ -47,11 +47,6 @@ class Answer(Struct, frozen=True, kw_only=True):
         """Whether the status is 200, as that of all documents and tokens is."""
         return self.status == _OK
 
-    @property
-    def is_server_error(self) -> bool:
-        """Whether the provider says that it is its own fault (RFC 9110, section 15.6)."""
-        return self.status >= _SERVER_ERROR
-
     def read(self, kind: type[_T]) -> _T:
         """Return the JSON document in it. Raises `FetchFailed`."""
         try:

@@ -25,8 +25,8 @@ class Outage:
     async def answer(self, request: Awaitable[Answer], limit: asyncio.Timeout) -> Answer:
         """Return the answer to a request, whose time ``limit`` ends. Raises `FetchFailed`.
 
-        It is a failure if there is none in time, or a status of 500 or more: a client that goes
-        away fails nobody, and a refusal is an answer.
+        It is a failure if there is none, or none in time. A client that goes away fails nobody, and
+        any status is an answer: whoever sends an odd code could cause a 500.
         """
         try:
             answer = await request
@@ -37,10 +37,7 @@ class Outage:
             if limit.expired():
                 self._begin()
             raise
-        if answer.is_server_error:
-            self._begin()
-        else:
-            self._until = 0.0
+        self._until = 0.0
         return answer
 
     def _begin(self) -> None:
