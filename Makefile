@@ -76,6 +76,7 @@ bench-load: $(VENV)/development.installed  ## Measure log-ins on a busy machine 
 
 bench-programs: $(VENV)/development.installed  ## Measure the CPU time of what other programs ask; needs wrk
 	$(BIN)/python benchmarks/programs.py
+	$(BIN)/python benchmarks/token_checks.py
 
 bench-mail: $(VENV)/development.installed  ## Measure whether requests for mail tell by their time who exists: 3 minutes
 	$(BIN)/python benchmarks/mail_requests.py
