@@ -29,11 +29,15 @@ from tests.flows.conftest import (
     sign_up_by_email,
     wrong,
 )
+from tests.identities.conftest import App, environment_for, provider, stub
 from tests.invitations import EXPIRE, invite
 from tests.mail.conftest import mail_environment, plain_url
+from tests.oidc.stub_provider import StubProvider
 from tests.service_pool import ServicePool
 from tests.services import Service
 from tests.smtp_server import SMTPServer
+
+__all__ = ["provider", "stub"]
 
 CLOSED = (403, "sign_up_closed")
 INVALID = (403, "invalid_invitation")
@@ -49,7 +53,9 @@ class ServiceOf(Protocol):
 
 
 @pytest.fixture
-def service_of(services: ServicePool, module_smtp: SMTPServer) -> Iterator[ServiceOf]:
+def service_of(
+    services: ServicePool, module_smtp: SMTPServer, provider: StubProvider
+) -> Iterator[ServiceOf]:
     """Return a function that returns the service of a mode. All work on one database."""
 
     def start(mode: str, **more: str) -> Service:
@@ -59,6 +65,7 @@ def service_of(services: ServicePool, module_smtp: SMTPServer) -> Iterator[Servi
             "OSTIARY_MAIL_POLL_INTERVAL": "1s",
             "OSTIARY_MAILS_PER_RECIPIENT": "0",
             "OSTIARY_MAIL_REQUESTS_PER_ADDRESS": "0",
+            **environment_for(provider),
         }
         return services.service(mail_environment(plain_url(module_smtp), **variables, **more))
 
@@ -100,13 +107,37 @@ def ask(service_of: ServiceOf, mailboxes: Mailboxes) -> Ask:
     return mailed
 
 
+Prove = Callable[[], str]
+
+
+@pytest.fixture
+def prove(service_of: ServiceOf, provider: StubProvider) -> Prove:
+    """Return a function that proves an account at a provider, to an open service.
+
+    It returns the token of the challenge.
+    """
+
+    def challenge() -> str:
+        with service_of("open").client() as client:
+            needed = App(client=client, provider=provider).log_in()
+        token: str = needed.json()["challenge_token"]
+        return token
+
+    return challenge
+
+
 # Each way to sign up: the body of a request in which nothing but an invitation may be wrong. One
 # that takes an invitation and is missing here fails the last test.
-DOORS: dict[str, Callable[[Ask], dict[str, Any]]] = {
-    "/signup": lambda _: {"username": "Alice", "password": PASSWORD},
-    "/signup/email": lambda _: {"email": ALICE},
-    "/signup/email/verify": lambda ask: ask(ALICE).body(),
+DOORS: dict[str, Callable[[Ask, Prove], dict[str, Any]]] = {
+    "/signup": lambda *_: {"username": "Alice", "password": PASSWORD},
+    "/signup/email": lambda *_: {"email": ALICE},
+    "/signup/email/verify": lambda ask, _: ask(ALICE).body(),
+    "/signup/oidc": lambda _, prove: {"challenge_token": prove()},
 }
+
+# Where whoever could sign up only is refused at once.
+BEFORE = {"/login/oidc/{provider}/callback", "/login/oidc/{provider}/id-token"}
+
 MODES = {
     "open": {"none": None, "unknown": INVALID, "good": None},
     "invited": {"none": INVALID, "unknown": INVALID, "good": None},
@@ -124,13 +155,14 @@ UNKNOWN = urlsafe_b64encode(bytes(48)).decode()
 def test_every_way_to_sign_up_obeys_the_mode(
     service_of: ServiceOf,
     ask: Ask,
+    prove: Prove,
     mode: str,
     door: str,
     sent: str,
     expected: tuple[int, str] | None,
 ) -> None:
     service = service_of(mode)
-    body = DOORS[door](ask)
+    body = DOORS[door](ask, prove)
     good = invite(service.database_url)
     invitation = {"none": {}, "unknown": {"invitation": UNKNOWN}, "good": {"invitation": good}}
     with service.client() as client:
@@ -383,4 +415,5 @@ def test_the_table_has_every_way_to_sign_up(client: httpx.Client) -> None:
                 taking.add(path)
             if "sign_up_closed" in str(operation["responses"].get("403", "")):
                 refusing.add(path)
-    assert taking == refusing == DOORS.keys()
+    assert taking == DOORS.keys()
+    assert refusing == DOORS.keys() | BEFORE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from urllib.parse import parse_qsl
+from weakref import WeakSet
 
 import msgspec
 from msgspec import Struct
@@ -47,6 +49,18 @@ class Answer(Struct, kw_only=True):
         return self.text if isinstance(self.text, bytes) else self.text.encode()
 
 
+# A service that is forked from the tests would listen, too, and never answer.
+_servers: WeakSet[ThreadingHTTPServer] = WeakSet()
+
+
+def _close_in_child() -> None:
+    for server in _servers:
+        server.socket.close()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
+
+
 class StubServer:
     """A server that answers as ``answer_to`` says, in a thread for each connection."""
 
@@ -55,6 +69,7 @@ class StubServer:
     ) -> None:
         handler = type("Handler", (_Handler,), {"answer_to": staticmethod(answer_to)})
         self._server = _Server(("127.0.0.1", 0), handler)
+        _servers.add(self._server)
         self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         if tls is not None:
