@@ -44,6 +44,18 @@ def time_limit(seconds: float = inf) -> asyncio.Timeout:
 
 
 @contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Let all that the body waits for end in so many seconds, and give that time back after it."""
+    started = monotonic()
+    token = _deadline.set(min(_deadline.get(), started + seconds))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+        postpone_deadline(monotonic() - started)
+
+
+@contextmanager
 def at_least(seconds: float) -> Iterator[None]:
     """Grant the body at least so many seconds: for what must be undone when time is over."""
     token = _deadline.set(max(_deadline.get(), monotonic() + seconds))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from time import monotonic
 
 from msgspec import Struct
 
@@ -18,7 +17,6 @@ from service.auth.errors import (
     FieldError,
     InvalidChallenge,
     ProviderRefused,
-    ProviderUnavailable,
     ValidationFailed,
 )
 from service.auth.identities.flow_secrets import FlowSecret
@@ -33,7 +31,7 @@ from service.auth.oidc.client import ProviderClient
 from service.auth.oidc.failures import TIME_LIMIT
 from service.auth.oidc.providers import Providers
 from service.auth.sessions import LiveSession
-from service.model.deadline import postpone_deadline, time_limit
+from service.model.deadline import at_most
 from service.model.identities import ProvenIdentity
 from service.storage.claimed_nonces import claim_nonce, read_clock
 from service.storage.database import Database
@@ -131,14 +129,9 @@ class Flows:
         """
         client = self._providers.get(provider)
         flow = self._states.read(_subject(client, purpose, live), answer.state, held)
-        started = monotonic()
-        try:
-            async with time_limit(TIME_LIMIT):
-                identity = await self._identity(client, flow, answer, live)
-        except TimeoutError:
-            raise ProviderUnavailable from None
         # What is left to do has the time that it would have had without the provider.
-        postpone_deadline(monotonic() - started)
+        with at_most(TIME_LIMIT):
+            identity = await self._identity(client, flow, answer, live)
         return Completed(client=client, flow=flow, identity=identity)
 
     async def _identity(
