@@ -171,7 +171,7 @@ class Challenges:
         A challenge that is being made has no key id yet: the current one counts. Raises
         `InvalidChallenge` if the key was removed.
         """
-        with _reporting_missing_keys():
+        with reporting_missing_keys():
             key = self._keyring.derive(
                 KeyPurpose.PASSKEY_CHALLENGE, key_id or self._keyring.current_id
             )
@@ -236,20 +236,23 @@ class Challenges:
         """Return the code of a challenge; that of a decoy is none. Raises `InvalidChallenge`."""
         if challenge.key_id is None:
             return ""
-        with _reporting_missing_keys():
+        with reporting_missing_keys():
             return code_of(self._keyring, challenge.key_id, challenge.id, challenge.purpose)
 
     def _link_token_of(self, challenge: Challenge) -> str:
         """Return the link's token; that of a decoy is none. Raises `InvalidChallenge`."""
         if challenge.key_id is None:
             return ""
-        with _reporting_missing_keys():
+        with reporting_missing_keys():
             return link_token_of(self._keyring, challenge.key_id, challenge.id, challenge.purpose)
 
 
 @contextmanager
-def _reporting_missing_keys() -> Iterator[None]:
-    """Log that a key was taken away too early: its codes cannot be told from wrong ones."""
+def reporting_missing_keys() -> Iterator[None]:
+    """Log that a key was taken away too early: what was derived from it cannot be checked.
+
+    Raises `InvalidChallenge` in its place.
+    """
     try:
         yield
     except SecretKeyMissing as error:

@@ -20,7 +20,7 @@ from webauthn.helpers import encode_cbor, parse_cbor
 
 from service.auth.errors import FieldCode, InvalidCredentials, ValidationFailed
 from service.auth.factors.ceremonies import Assertion, Ceremonies
-from service.auth.factors.passkey_challenges import LIFETIME
+from service.auth.unstored_challenges import LIFETIME
 from service.model.passkeys import NewPasskey, Passkey
 from service.settings.relying_party import PasskeyOrigins, RelyingParty, RelyingPartyId
 from tests.authenticator import AT, BE, BS, UP, UV, Authenticator, cose_key, decoded, encoded

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from service.auth.errors import InvalidChallenge
-from service.auth.factors.passkey_challenges import LIFETIME, PasskeyChallenges, PasskeyPurpose
+from service.auth.factors.passkey_challenges import PasskeyChallenges, PasskeyPurpose
 from service.auth.secret_keys import Keyring
+from service.auth.unstored_challenges import LIFETIME
 from service.settings.relying_party import RelyingPartyId
 from service.settings.secret_keys import SecretKey, SecretKeys
 

@@ -13,8 +13,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from service.auth.factors.passkey_challenges import LIFETIME, PasskeyChallenges, PasskeyPurpose
+from service.auth.factors.passkey_challenges import PasskeyChallenges, PasskeyPurpose
 from service.auth.secret_keys import Keyring
+from service.auth.unstored_challenges import LIFETIME
 from service.settings.relying_party import RelyingPartyId
 from service.settings.secret_keys import SecretKeys
 from tests.authenticator import Authenticator, encoded

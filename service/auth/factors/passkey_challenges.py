@@ -1,47 +1,39 @@
 """Challenges of passkeys, of which nothing is stored before they are answered.
 
-A challenge is an HMAC-SHA256 under a key of its own (see `secret_keys`), over a random nonce, the
-time of issue and all that the challenge is for. Its token holds the nonce, the time and the HMAC:
-so the bytes that the authenticator must have signed are known from the token, and are never taken
-from what the client says that it signed.
-
-Whoever reads a challenge has still to check, by the database's clock, that it has not expired, and
-to claim its nonce.
+A challenge is an HMAC (see `unstored_challenges`) under a key of its own (see `secret_keys`). Its
+token holds the nonce, the time and the HMAC: so the bytes that the authenticator must have signed
+are known from the token, and are never taken from what the client says that it signed.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from hashlib import sha256
-from hmac import compare_digest, digest
+from hmac import compare_digest
 from uuid import UUID
 
-import structlog
 from msgspec import Struct
 
 from service.auth import base64url
-from service.auth.errors import InvalidChallenge, SecretKeyMissing
+from service.auth.challenges import reporting_missing_keys
+from service.auth.errors import InvalidChallenge
 from service.auth.secret_keys import KeyPurpose, Keyring
+from service.auth.unstored_challenges import (
+    MAC_BYTES,
+    NONCE_BYTES,
+    TIME_BYTES,
+    decoded_time,
+    encoded_time,
+    expiry_of,
+    mac_of,
+)
 from service.settings.relying_party import RelyingPartyId
 
-# How long a challenge can be answered, in seconds.
-LIFETIME = 600
-
-NONCE_BYTES = 16
-
 _KIND = b"ostiary passkey challenge 1"
-_TIME_BYTES = 8
-_MAC_BYTES = 32
-_FIXED_BYTES = NONCE_BYTES + _TIME_BYTES + _MAC_BYTES
+_FIXED_BYTES = NONCE_BYTES + TIME_BYTES + MAC_BYTES
 _KEY_ID = re.compile(rb"[a-z0-9-]{1,32}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_LIFETIME = timedelta(seconds=LIFETIME)
-
-log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class PasskeyPurpose(StrEnum):
@@ -92,13 +84,12 @@ class PasskeyChallenges:
     ) -> IssuedChallenge:
         """Return a challenge for a purpose, a user and a session."""
         key_id = self._keyring.current_id.encode()
-        time = ((now - _EPOCH) // _MICROSECOND).to_bytes(_TIME_BYTES)
-        head = key_id + secrets.token_bytes(NONCE_BYTES) + time
+        head = key_id + secrets.token_bytes(NONCE_BYTES) + encoded_time(now)
         challenge = self._mac(key_id, head, purpose, user_id, session_id)
         return IssuedChallenge(
             token=base64url.encode(head + challenge),
             challenge=challenge,
-            expires_at=now + _LIFETIME,
+            expires_at=expiry_of(now),
         )
 
     def read(
@@ -118,15 +109,15 @@ class PasskeyChallenges:
             raw = base64url.decode(token)
         except ValueError:
             raise InvalidChallenge from None
-        key_id, head, mac = raw[:-_FIXED_BYTES], raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+        key_id, head, mac = raw[:-_FIXED_BYTES], raw[:-MAC_BYTES], raw[-MAC_BYTES:]
         if _KEY_ID.fullmatch(key_id) is None:
             raise InvalidChallenge
         if not compare_digest(self._mac(key_id, head, purpose, user_id, session_id), mac):
             raise InvalidChallenge
-        issued_at = _EPOCH + int.from_bytes(head[-_TIME_BYTES:]) * _MICROSECOND
-        nonce = head[len(key_id) : -_TIME_BYTES]
+        issued_at = decoded_time(head[-TIME_BYTES:])
+        nonce = head[len(key_id) : -TIME_BYTES]
         return ReadChallenge(
-            nonce=nonce, challenge=mac, issued_at=issued_at, expires_at=issued_at + _LIFETIME
+            nonce=nonce, challenge=mac, issued_at=issued_at, expires_at=expiry_of(issued_at)
         )
 
     def _mac(
@@ -138,12 +129,8 @@ class PasskeyChallenges:
         session_id: UUID | None,
     ) -> bytes:
         """Return the challenge. Raises `InvalidChallenge` if its key was removed too early."""
-        try:
+        with reporting_missing_keys():
             key = self._keyring.derive(KeyPurpose.PASSKEY_CHALLENGE, key_id.decode())
-        except SecretKeyMissing as error:
-            log.warning("secret_key_missing", key_id=error.key_id)
-            raise InvalidChallenge from error
         ids = [each.bytes if each else b"" for each in (user_id, session_id)]
         fields = [_KIND, key_id, head[len(key_id) :], self._rp_id.encode(), purpose.encode(), *ids]
-        # With its length before it, no field can be taken for a part of another.
-        return digest(key, b"".join(len(each).to_bytes(2) + each for each in fields), sha256)
+        return mac_of(key, fields)

@@ -1,0 +1,44 @@
+"""What challenges have in common that are stored nowhere: those of passkeys, and states of flows.
+
+Such a challenge has a random nonce and the time of issue in it, and an HMAC-SHA256 of these and of
+all that it is for. Whoever reads one has still to check, by the database's clock, that it has not
+expired, and to claim its nonce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from hmac import digest
+
+# How long a challenge can be answered, in seconds.
+LIFETIME = 600
+
+NONCE_BYTES = 16
+TIME_BYTES = 8
+MAC_BYTES = 32
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def encoded_time(time: datetime) -> bytes:
+    """Return a time in microseconds since 1970."""
+    return ((time - _EPOCH) // _MICROSECOND).to_bytes(TIME_BYTES)
+
+
+def decoded_time(raw: bytes) -> datetime:
+    """Return the time of `encoded_time`."""
+    return _EPOCH + int.from_bytes(raw) * _MICROSECOND
+
+
+def expiry_of(issued_at: datetime) -> datetime:
+    """Return when a challenge expires that was issued at a time."""
+    return issued_at + timedelta(seconds=LIFETIME)
+
+
+def mac_of(key: bytes, fields: Iterable[bytes]) -> bytes:
+    """Return the HMAC of fields, each of at most 65,535 bytes."""
+    # With its length before it, no field can be taken for a part of another.
+    return digest(key, b"".join(len(each).to_bytes(2) + each for each in fields), sha256)
