@@ -19,7 +19,8 @@ from service.auth.codes import Code
 from service.auth.devices import DeviceToken
 from service.auth.email_addresses import EmailAddress
 from service.auth.emails import address_of
-from service.auth.errors import EmailTaken, UsernameTaken
+from service.auth.errors import EmailTaken
+from service.auth.first_usernames import give_first_username
 from service.auth.hashing.hasher import Hasher
 from service.auth.mail_limits import MailLimits
 from service.auth.outbox import Outbox
@@ -169,16 +170,7 @@ class EmailSignUps:
             raise EmailTaken from error
         if username is None:
             return key
-        try:
-            await key_storage.add_key(
-                connection,
-                user_id=key.user.id,
-                provider=Provider.USERNAME,
-                name=username.name,
-                display_name=username.display_name,
-                password_hash=password_hash,
-            )
-        except key_storage.KeyExists as error:
-            raise UsernameTaken from error
-        await self._username_holds.require_free(connection, username, key.user.id)
-        return replace(key, user=replace(key.user, username=username.display_name))
+        user = await give_first_username(
+            connection, self._username_holds, key.user, username, password_hash
+        )
+        return replace(key, user=user)

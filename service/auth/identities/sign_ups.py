@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec.structs import replace
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from service.auth.admissions import Admissions, record_sign_up
 from service.auth.challenges import Challenges
 from service.auth.devices import DeviceToken
-from service.auth.errors import IdentityTaken, InvalidChallenge, UsernameTaken
+from service.auth.errors import IdentityTaken, InvalidChallenge
+from service.auth.first_usernames import give_first_username
 from service.auth.identities.pending_sign_ups import PendingSignUp
 from service.auth.oidc.providers import Providers
 from service.auth.rate_limits import RateLimiter
@@ -26,9 +24,7 @@ from service.model.challenges import Purpose
 from service.model.identities import oidc_method
 from service.model.proofs import Proof
 from service.model.request_context import RequestContext
-from service.model.users import Provider, User
 from service.storage import identities as storage
-from service.storage import keys as key_storage
 from service.storage import users as user_storage
 from service.storage.database import Database
 
@@ -89,24 +85,8 @@ class IdentitySignUps:
                 raise IdentityTaken
             await storage.use_identity(connection, identity.id)
             if username is not None:
-                user = await self._give_name(connection, user, username)
+                user = await give_first_username(connection, self._username_holds, user, username)
             proof = Proof(user=user, security_version=0, method=oidc_method(pending.provider))
             opened, _ = await self._sessions.open(connection, proof, context, presented=device)
         record_sign_up(admission, context, user_id=user.id, session_id=opened.session.id)
         return opened
-
-    async def _give_name(self, connection: AsyncConnection, user: User, username: Username) -> User:
-        """Return a new user with a name. Raises `UsernameTaken`."""
-        try:
-            await key_storage.add_key(
-                connection,
-                user_id=user.id,
-                provider=Provider.USERNAME,
-                name=username.name,
-                display_name=username.display_name,
-                password_hash=None,
-            )
-        except key_storage.KeyExists as error:
-            raise UsernameTaken from error
-        await self._username_holds.require_free(connection, username, user.id)
-        return replace(user, username=username.display_name)
