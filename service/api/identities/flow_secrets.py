@@ -11,17 +11,11 @@ from service.api.identities.schemas import BeginFlowRequest
 from service.auth.identities.flow_secrets import FlowClient, FlowSecret
 
 
-def secret_for(
-    request: Request[Any, Any, Any], body: BeginFlowRequest
-) -> tuple[FlowSecret, FlowSecret | None]:
-    """Return the secret of a flow, and again if the client is to see it: a native app.
-
-    A browser gets it in a cookie, which scripts do not see.
-    """
+def secret_for(request: Request[Any, Any, Any], body: BeginFlowRequest) -> FlowSecret:
+    """Return the secret of a flow. A browser gets it in a cookie, which scripts do not see."""
     if body.client is FlowClient.NATIVE:
-        secret = FlowSecret.issue(FlowClient.NATIVE)
-        return secret, secret
-    return state_of(request).flow_cookie.secret_for(request.scope), None
+        return FlowSecret.issue(FlowClient.NATIVE)
+    return state_of(request).flow_cookie.secret_for(request.scope)
 
 
 def held_secrets(request: Request[Any, Any, Any], in_body: str) -> list[FlowSecret]:

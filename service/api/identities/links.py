@@ -120,11 +120,11 @@ class IdentityController(Controller):
 
         Only this session completes it. Needs step-up.
         """
-        secret, shown = secret_for(request, data)
+        secret = secret_for(request, data)
         issued, url = await state_of(request).services.identities.flows.begin(
             identity, FlowPurpose.LINK, data.redirect_uri, secret, request.auth.live
         )
-        return begun_flow(issued, url, shown)
+        return begun_flow(issued, url, secret)
 
     @post(
         "/{identity:str}/callback",
@@ -166,7 +166,7 @@ class IdentityController(Controller):
         identities = state_of(request).services.identities
         linked = await identities.links.link(
             identity,
-            data.callback,
+            data.answer,
             live=request.auth.live,
             held=held_secrets(request, data.flow_secret),
             context=context,

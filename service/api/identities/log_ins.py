@@ -48,6 +48,7 @@ from service.api.schemas import Authenticated
 from service.api.security.cross_origin import reject_cross_origin
 from service.api.tokens import carried_tokens, issue_token
 from service.auth.identities.flow_states import FlowPurpose
+from service.model.request_context import RequestContext
 
 AnyRequest = Request[Any, Any, State]
 
@@ -97,11 +98,11 @@ class IdentityLogInController(Controller):
         The provider sends the user back to the redirect URI, whose page or app sends the parameters
         to `POST /login/oidc/{provider}/callback`.
         """
-        secret, shown = secret_for(request, data)
+        secret = secret_for(request, data)
         issued, url = await state_of(request).services.identities.flows.begin(
             provider, FlowPurpose.LOG_IN, data.redirect_uri, secret
         )
-        return begun_flow(issued, url, shown)
+        return begun_flow(issued, url, secret)
 
     @post(
         "/login/oidc/{provider:str}/callback",
@@ -129,16 +130,7 @@ class IdentityLogInController(Controller):
         an account that no user has linked is answered with `sign_up_needed`. A user with a factor
         is asked for it, as after a password. An answer counts once.
         """
-        opened = await state_of(request).services.identities.log_ins.log_in(
-            provider,
-            data.callback,
-            held=held_secrets(request, data.flow_secret),
-            transport=data.transport,
-            context=context.with_device_name(data.device_name),
-            carried=carried_tokens(request),
-            device=presented_device(request, data.device_token),
-        )
-        return issue_token(request, opened, data.transport)
+        return await _log_in(request, provider, data, context)
 
     @post(
         "/login/oidc/{provider:str}/id-token",
@@ -165,16 +157,7 @@ class IdentityLogInController(Controller):
         The app gives the `nonce` of `POST /login/oidc/{provider}` to the SDK. All else is as with
         the callback.
         """
-        opened = await state_of(request).services.identities.log_ins.log_in(
-            provider,
-            data.returned,
-            held=held_secrets(request, data.flow_secret),
-            transport=data.transport,
-            context=context.with_device_name(data.device_name),
-            carried=carried_tokens(request),
-            device=presented_device(request, data.device_token),
-        )
-        return issue_token(request, opened, data.transport)
+        return await _log_in(request, provider, data, context)
 
     @post(
         "/signup/oidc",
@@ -220,3 +203,22 @@ class IdentityLogInController(Controller):
         )
         body = issue_token(request, opened, data.transport)
         return JSONResponse(body, status_code=201, headers={"Location": "/me"})
+
+
+async def _log_in(
+    request: AnyRequest,
+    provider: str,
+    data: LogInCallbackRequest | IdTokenRequest,
+    context: RequestContext,
+) -> Authenticated:
+    """Open a session by the answer of a provider."""
+    opened = await state_of(request).services.identities.log_ins.log_in(
+        provider,
+        data.answer,
+        held=held_secrets(request, data.flow_secret),
+        transport=data.transport,
+        context=context.with_device_name(data.device_name),
+        carried=carried_tokens(request),
+        device=presented_device(request, data.device_token),
+    )
+    return issue_token(request, opened, data.transport)

@@ -79,11 +79,11 @@ class IdentityReauthenticationController(Controller):
         Only where `oidc:` and the provider's name is one of the `methods` of
         `POST /me/reauthenticate/options`.
         """
-        secret, shown = secret_for(request, data)
+        secret = secret_for(request, data)
         issued, url = await state_of(request).services.identities.reauthentication.begin(
             provider, data.redirect_uri, secret, request.auth.live
         )
-        return begun_flow(issued, url, shown)
+        return begun_flow(issued, url, secret)
 
     @post(
         "/{provider:str}/callback",
@@ -124,7 +124,7 @@ class IdentityReauthenticationController(Controller):
         """
         opened = await state_of(request).services.identities.reauthentication.complete(
             provider,
-            data.callback,
+            data.answer,
             live=request.auth.live,
             held=held_secrets(request, data.flow_secret),
             context=context,

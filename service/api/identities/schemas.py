@@ -85,7 +85,7 @@ class CallbackRequest(OpenBody, frozen=True, kw_only=True):
         return [] if values.get("error") else missing(values, "code")
 
     @property
-    def callback(self) -> Callback:
+    def answer(self) -> Callback:
         """What the provider has answered."""
         return Callback(
             state=self.state,
@@ -130,7 +130,7 @@ class IdTokenRequest(Body, frozen=True, kw_only=True):
         return _errors_of_transport(values)
 
     @property
-    def returned(self) -> ReturnedToken:
+    def answer(self) -> ReturnedToken:
         """What the provider has answered."""
         return ReturnedToken(state=self.state, id_token=self.id_token)
 
@@ -207,16 +207,14 @@ class IdentityList(Struct, frozen=True, kw_only=True):
     identities: Annotated[list[IdentityInfo], Meta(description="Oldest first.")]
 
 
-def begun_flow(
-    issued: IssuedFlow, authorization_url: str, shown_secret: FlowSecret | None
-) -> BegunFlow:
+def begun_flow(issued: IssuedFlow, authorization_url: str, secret: FlowSecret) -> BegunFlow:
     """Return the response body for a flow; its secret is shown to native apps only."""
     return BegunFlow(
         authorization_url=authorization_url,
         state=issued.flow.state,
         nonce=issued.flow.nonce,
         expires_at=issued.expires_at,
-        flow_secret=UNSET if shown_secret is None else shown_secret.text,
+        flow_secret=secret.text if secret.client is FlowClient.NATIVE else UNSET,
     )
 
 
