@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from base64 import urlsafe_b64encode
 from hashlib import sha256
 from typing import Self
 
@@ -37,7 +36,7 @@ class DeviceToken:
     @classmethod
     def issue(cls) -> Self:
         """Create a token for a device that has none."""
-        return cls(urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).rstrip(b"=").decode())
+        return cls(secrets.token_urlsafe(TOKEN_BYTES))
 
     @classmethod
     def parse(cls, text: str) -> Self | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from service.model.sessions import SecretHash
@@ -25,6 +26,20 @@ class Purpose(StrEnum):
     UNDO = "undo"
     SECOND_FACTOR = "second_factor"
     OIDC_SIGN_UP = "oidc_sign_up"
+
+
+class ChallengeData(Struct, frozen=True, kw_only=True):
+    """What the ``data`` of a challenge says, field by field."""
+
+    @classmethod
+    def of_json(cls, data: dict[str, Any]) -> Self:
+        """Return what the ``data`` of a challenge says."""
+        return msgspec.convert(data, cls)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the ``data`` of a challenge."""
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        return data
 
 
 class Subject(Struct, frozen=True, kw_only=True):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
-import msgspec
-from msgspec import Struct
-
+from service.model.challenges import ChallengeData
 from service.model.sessions import Transport
 from service.model.users import PasswordHash
 
 
-class PendingLogIn(Struct, frozen=True, kw_only=True):
+class PendingLogIn(ChallengeData, frozen=True, kw_only=True):
     """A log-in that waits for its second factor, to go on as it began.
 
     ``method`` was the first proof. ``device_hash`` is that of the device token that was presented.
@@ -25,13 +21,3 @@ class PendingLogIn(Struct, frozen=True, kw_only=True):
     is_known_device: bool = False
     address: str | None = None
     new_hash: PasswordHash | None = None
-
-    @classmethod
-    def of_json(cls, data: dict[str, Any]) -> Self:
-        """Return the log-in that is the ``data`` of a challenge."""
-        return msgspec.convert(data, cls)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as the ``data`` of a challenge."""
-        data: dict[str, Any] = msgspec.to_builtins(self)
-        return data

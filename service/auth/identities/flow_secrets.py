@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from base64 import urlsafe_b64encode
 from enum import StrEnum
 from hashlib import sha256
 from typing import Self
@@ -45,8 +44,7 @@ class FlowSecret:
     @classmethod
     def issue(cls, client: FlowClient) -> Self:
         """Create a secret."""
-        text = urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
-        return cls(text, client)
+        return cls(secrets.token_urlsafe(SECRET_BYTES), client)
 
     @classmethod
     def parse(cls, text: str, client: FlowClient) -> Self | None:
