@@ -7,6 +7,7 @@ from email.utils import format_datetime
 
 from litestar.types import Scope
 
+from service.api.http.request_cookies import cookie_pairs
 from service.api.http.response_headers import cookie_attributes, queue_cookie
 from service.auth.devices import DeviceToken
 from service.settings.devices import DeviceSettings
@@ -37,11 +38,9 @@ class DeviceCookie:
 
     def of(self, scope: Scope) -> DeviceToken | None:
         """Return the first device token among the cookies of a request."""
-        for name, header in scope["headers"]:
-            if name == b"cookie":
-                for pair in header.split(b";"):
-                    if (value := pair.strip()).startswith(self._prefix):
-                        text = value[len(self._prefix) :].strip(b'"').decode("latin-1")
-                        if token := DeviceToken.parse(text):
-                            return token
+        for pair in cookie_pairs(scope):
+            if pair.startswith(self._prefix):
+                text = pair[len(self._prefix) :].strip(b'"').decode("latin-1")
+                if token := DeviceToken.parse(text):
+                    return token
         return None

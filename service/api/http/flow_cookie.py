@@ -7,6 +7,7 @@ from hashlib import sha256
 from litestar.types import Scope
 
 from service.api.http.own_cookies import FLOW_COOKIE
+from service.api.http.request_cookies import cookie_pairs
 from service.api.http.response_headers import cookie_attributes, queue_cookie
 from service.auth.identities.flow_secrets import FlowClient, FlowSecret
 from service.settings.values import SameSite
@@ -43,10 +44,8 @@ class FlowCookie:
         """Return the flow secrets among the cookies of a request."""
         texts = [
             pair.partition(b"=")[2].strip().strip(b'"').decode("latin-1")
-            for name, header in scope["headers"]
-            if name == b"cookie"
-            for pair in header.split(b";")
-            if pair.strip().startswith(self._prefix)
+            for pair in cookie_pairs(scope)
+            if pair.startswith(self._prefix)
         ]
         found = [FlowSecret.parse(text, FlowClient.BROWSER) for text in texts[:MAX_COOKIES]]
         return [secret for secret in found if secret is not None]

@@ -9,6 +9,7 @@ import structlog
 from litestar.types import Scope
 
 from service.api.http.cors import loggable_origin
+from service.api.http.request_cookies import cookie_pairs
 from service.api.http.response_headers import cookie_attributes, queue_cookie
 from service.auth.tokens import LegacyCookieToken, Token
 from service.model.sessions import Session
@@ -58,12 +59,7 @@ class SessionCookie:
 
     def is_in(self, scope: Scope) -> bool:
         """Return whether a request has a session cookie, of whatever value."""
-        return any(
-            pair.strip().startswith(self._starts)
-            for name, value in scope["headers"]
-            if name == b"cookie"
-            for pair in value.split(b";")
-        )
+        return any(pair.startswith(self._starts) for pair in cookie_pairs(scope))
 
     def warn_if_cross_site(self, scope: Scope) -> None:
         """Log, once, that the browser of this request will not store the cookie, and the remedy.
