@@ -23,17 +23,20 @@ class LogInRecords:
         context: RequestContext,
         *,
         is_known_device: bool,
-        event: Event = Event.LOGGED_IN,
-        **details: int,
+        ended_by_reset: int | None = None,
     ) -> None:
         """Record a session that was opened, and is committed; end those beyond the limit.
 
-        A user with a verified address is notified of a device that was not known.
+        ``ended_by_reset`` is how many sessions ended if the log-in has set a new password. A user
+        with a verified address is notified of a device that was not known.
         """
-        user = opened.user
-        if event is Event.LOGGED_IN:
-            details["known_device"] = is_known_device
-        record(event, context, user_id=user.id, session_id=opened.session.id, **details)
+        user, session_id = opened.user, opened.session.id
+        details: dict[str, int]
+        if ended_by_reset is None:
+            event, details = Event.LOGGED_IN, {"known_device": is_known_device}
+        else:
+            event, details = Event.PASSWORD_RESET, {"ended": ended_by_reset}
+        record(event, context, user_id=user.id, session_id=session_id, **details)
         await self._sessions.after_opening(inserted, user.id, context)
         if not is_known_device and user.email_verified_at is not None:
             await self._notices.put_new_device(user.id, context)

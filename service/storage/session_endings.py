@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from service.model.sessions import EndedSession, SecretHash
+from service.model.sessions import EndedSession, Method, SecretHash
 from service.storage.sessions import NOW
 from service.storage.tables import device, session
 
@@ -132,10 +132,10 @@ END_SESSIONS_PROVEN_BY = delete(session).where(
 
 
 async def end_sessions_proven_by(
-    connection: AsyncConnection, user_id: UUID, method: str, kept_id: UUID | None
+    connection: AsyncConnection, user_id: UUID, method: Method, kept_id: UUID | None
 ) -> int:
     """Delete the live sessions of a user that a method has proven, but one. Returns how many."""
-    parameters = {"owner_id": user_id, "method": str(method), "kept_id": kept_id}
+    parameters = {"owner_id": user_id, "method": method.value, "kept_id": kept_id}
     return (await connection.execute(END_SESSIONS_PROVEN_BY, parameters)).rowcount
 
 

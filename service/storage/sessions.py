@@ -164,9 +164,9 @@ REMOVE_METHOD = (
 )
 
 
-async def remove_method(connection: AsyncConnection, user_id: UUID, method: str) -> None:
+async def remove_method(connection: AsyncConnection, user_id: UUID, method: Method) -> None:
     """Forget that a method, which is gone, has proven a user in the sessions that are left."""
-    parameters = {"owner_id": user_id, "method": str(method)}
+    parameters = {"owner_id": user_id, "method": method.value}
     await connection.execute(REMOVE_METHOD, parameters)
 
 

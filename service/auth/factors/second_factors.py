@@ -164,13 +164,12 @@ class SecondFactors:
         if refusal is not None:
             record(Event.SECOND_FACTOR_FAILED, context, user_id=user_id)
             raise refusal
-        known, is_reset = pending.is_known_device, pending.new_hash is not None
-        if is_reset:
-            event, details = Event.PASSWORD_RESET, {"ended": ended}
-        else:
-            event, details = Event.LOGGED_IN, {}
         await self._records.complete(
-            opened, inserted, context, is_known_device=known, event=event, **details
+            opened,
+            inserted,
+            context,
+            is_known_device=pending.is_known_device,
+            ended_by_reset=ended if pending.new_hash is not None else None,
         )
         return CompletedLogIn(
             opened=replace(opened, recovery_codes_left=codes_left), transport=pending.transport
