@@ -68,6 +68,17 @@ def test_a_taken_user_name_and_a_bad_password_use_no_code_up(
     assert verify_sign_up(client, challenge, code).status_code == 201
 
 
+def test_a_user_name_that_is_held_is_taken(client: httpx.Client, mailboxes: Mailboxes) -> None:
+    session = user_with_address(client, mailboxes, "bob@example.org", username="Alice")
+    gone = client.request("DELETE", "/me", json={"password": NEW_PASSWORD}, headers=session)
+    assert gone.status_code == 204
+    challenge = sign_up_by_email(client)
+    code = mailboxes.code(ALICE)
+    held = verify_sign_up(client, challenge, code, username="ALICE")
+    assert problem(held) == (409, "username_taken")
+    assert verify_sign_up(client, challenge, code).status_code == 201
+
+
 def test_a_taken_address_gets_the_same_answer_and_a_mail_without_a_code(
     service: Service, client: httpx.Client, mailboxes: Mailboxes
 ) -> None:
