@@ -85,10 +85,7 @@ class InvitationInfo(Struct, frozen=True, kw_only=True):
 class InvitationPage(Struct, frozen=True, kw_only=True):
     """Invitations, newest first. ``next`` is the ``cursor`` of the next page, if there is one."""
 
-    invitations: Annotated[
-        list[Annotated[InvitationInfo, Meta(description="The invitation.")]],
-        Meta(description="At most 100 invitations."),
-    ]
+    invitations: Annotated[list[InvitationInfo], Meta(description="At most 100 invitations.")]
     next: Annotated[
         str | None, Meta(description="`cursor` of the next page; null on the last one.")
     ]
