@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import partial
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 import httpx
 import pytest
+import requests
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -74,50 +77,67 @@ SOMEBODY = 'SELECT (SELECT id FROM "user" LIMIT 1)'
 PARAMETER = re.compile(r"{(\w+)}")
 
 
-class Users:
-    """Users, one after another: each serves until a request may have changed it."""
+class Callers:
+    """Who calls: users, one after another, and programs.
 
-    def __init__(self, client: httpx.Client) -> None:
+    A user serves until a request may have changed it.
+    """
+
+    def __init__(self, client: httpx.Client, service: Service) -> None:
         self._client = client
-        self._header: dict[str, str] | None = None
+        self._service = service
+        self._user: dict[str, str] | None = None
+        self._program: dict[str, str] | None = None
 
-    def header(self) -> dict[str, str]:
+    def of(self, method: str, path: str) -> dict[str, str]:
+        """Return the header of a caller of an operation."""
+        return self.program() if (method.upper(), path) in OPERATIONS else self.user()
+
+    def user(self) -> dict[str, str]:
         """Return the header with the token of a live session."""
-        if self._header is None:
+        if self._user is None:
             name = f"user{uuid4().hex[:20]}"
             answer = sign_up(self._client, name, transport="bearer")
-            self._header = bearer(answer.json()["session"]["token"])
+            self._user = bearer(answer.json()["session"]["token"])
             self._client.cookies.clear()
-        return self._header
+        return self._user
+
+    def program(self) -> dict[str, str]:
+        """Return the header of a program that may do everything."""
+        if self._program is None:
+            self._program = bearer(service_token(self._service.database_url, *Scope))
+        return self._program
 
     def seen(self, response: Any) -> None:
         """Let the next request have another user, unless this one changed nothing for certain."""
         if response.request.method not in {"GET", "HEAD"} and response.status_code < 400:
-            self._header = None
+            self._user = None
 
 
 @pytest.fixture
-def users(client: httpx.Client) -> Users:
-    return Users(client)
+def callers(client: httpx.Client, service: Service) -> Callers:
+    return Callers(client, service)
+
+
+@pytest.fixture
+def connection() -> Iterator[requests.Session]:
+    """Return a connection to the service that takes no cookies: each request has its own header."""
+    with requests.Session() as session:
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        yield session
 
 
 @schema.parametrize()
 @settings(max_examples=INPUTS, suppress_health_check=list(HealthCheck))
 def test_the_service_conforms_to_its_openapi_document(
-    case: AnyCase, service: Service, users: Users
+    case: AnyCase, service: Service, callers: Callers, connection: requests.Session
 ) -> None:
     if case.headers.items() >= PLACEHOLDER.items():
-        is_of_program = (case.method, case.operation.path) in OPERATIONS
-        case.headers.update(program(service) if is_of_program else users.header())
+        case.headers.update(callers.of(case.method, case.operation.path))
     for name in FRAMING:
         case.headers.pop(name, None)
     checks = OF_VERIFY if case.path.startswith("/verify") else ALL_CHECKS
-    users.seen(case.call_and_validate(base_url=service.url, checks=checks))
-
-
-def program(service: Service) -> dict[str, str]:
-    """Return the header of a program that may do everything."""
-    return bearer(service_token(service.database_url, *Scope))
+    callers.seen(case.call_and_validate(base_url=service.url, checks=checks, session=connection))
 
 
 def value_of(service: Service, parameter: re.Match[str]) -> str:
@@ -129,31 +149,48 @@ def value_of(service: Service, parameter: re.Match[str]) -> str:
 
 
 STRINGS = JSON_VALUES | st.text() | st.just(PASSWORD)
-ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
-    {},
-    optional={
-        "username": STRINGS,
-        "password": STRINGS,
-        "current_password": STRINGS,
-        "new_password": STRINGS,
-        "email": STRINGS | st.just("alice@example.org"),
-        "code": STRINGS | st.just("12345678"),
-        "challenge_token": STRINGS | st.just("A" * 64),
-        "token": STRINGS | st.just("A" * 64),
-        "identifier": STRINGS,
-        "audience": STRINGS | st.just("billing"),
-        "method": JSON_VALUES
-        | st.sampled_from(["password", "email_code", "totp", "recovery_code", "passkey"]),
-        "credential": JSON_VALUES | st.dictionaries(st.text(), JSON_VALUES),
-        "name": STRINGS,
-        "transport": JSON_VALUES | st.sampled_from(["cookie", "bearer"]),
-        "metadata": JSON_VALUES | st.dictionaries(st.text(), JSON_VALUES),
-        "roles": JSON_VALUES | st.lists(STRINGS),
-        "disabled": JSON_VALUES,
-        "disabled_reason": JSON_VALUES,
-        "deliver": JSON_VALUES | st.sampled_from(["mail", "return"]),
-    },
-)
+# Values of fields that are of the right form now and then.
+VALUES = {
+    "email": STRINGS | st.just("alice@example.org"),
+    "code": STRINGS | st.just("12345678"),
+    "challenge_token": STRINGS | st.just("A" * 64),
+    "token": STRINGS | st.just("A" * 64),
+    "audience": STRINGS | st.just("billing"),
+    "method": JSON_VALUES
+    | st.sampled_from(["password", "email_code", "totp", "recovery_code", "passkey"]),
+    "credential": JSON_VALUES | st.dictionaries(st.text(), JSON_VALUES),
+    "transport": JSON_VALUES | st.sampled_from(["cookie", "bearer"]),
+    "metadata": JSON_VALUES | st.dictionaries(st.text(), JSON_VALUES),
+    "roles": JSON_VALUES | st.lists(STRINGS),
+    "disabled": JSON_VALUES,
+    "disabled_reason": JSON_VALUES,
+    "deliver": JSON_VALUES | st.sampled_from(["mail", "return"]),
+}
+
+
+OPENAPI = json.loads(DOCUMENT.read_text())
+
+
+def fields_of(method: str, path: str) -> set[str]:
+    """Return the names of the fields of an operation's request body."""
+    content = OPENAPI["paths"][path][method].get("requestBody", {}).get("content", {})
+    return names_in([media["schema"] for media in content.values()])
+
+
+def names_in(part: Any) -> set[str]:
+    """Return the names of the fields of a part of a schema, and of its alternatives."""
+    if isinstance(part, list):
+        return set().union(*map(names_in, part))
+    if "$ref" in part:
+        return names_in(OPENAPI["components"]["schemas"][part["$ref"].rpartition("/")[2]])
+    alternatives = [part.get(word, []) for word in ("oneOf", "anyOf", "allOf")]
+    return set(part.get("properties", {})).union(*map(names_in, alternatives))
+
+
+def bodies_of(method: str, path: str) -> st.SearchStrategy[Any]:
+    """Return any bodies, and such as have fields of the operation, with any values."""
+    fields = {name: VALUES.get(name, STRINGS) for name in sorted(fields_of(method, path))}
+    return JSON_VALUES | st.fixed_dictionaries({}, optional=fields)
 
 
 @pytest.mark.parametrize(
@@ -161,19 +198,18 @@ ANY_BODY = JSON_VALUES | st.fixed_dictionaries(
     [(method, path) for path, methods in schema.items() for method in methods],
 )
 @settings(max_examples=INPUTS, suppress_health_check=list(HealthCheck))
-@given(body=ANY_BODY)
+@given(data=st.data())
 def test_every_json_body_gets_a_documented_response(
-    client: httpx.Client, service: Service, users: Users, method: str, path: str, body: Any
+    client: httpx.Client, service: Service, callers: Callers, method: str, path: str, data: Any
 ) -> None:
-    is_of_program = (method.upper(), path) in OPERATIONS
-    header = program(service) if is_of_program else users.header()
+    body = data.draw(bodies_of(method, path))
     response = client.request(
         method,
         PARAMETER.sub(partial(value_of, service), path),
         content=json.dumps(body).encode(),
-        headers={**header, "Content-Type": "application/json"},
+        headers={**callers.of(method, path), "Content-Type": "application/json"},
     )
-    users.seen(response)
+    callers.seen(response)
     client.cookies.clear()
     assert response.status_code < 500
     schema[path][method].validate_response(response)
