@@ -18,7 +18,7 @@ import pytest
 
 from tests.databases import execute
 from tests.factories import PASSWORD, bearer, service_token, sign_up
-from tests.services import PATIENCE, Service
+from tests.services import PATIENCE, UNUSED_TLS, Service
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -107,7 +107,7 @@ def application(service: Service, directory: Path) -> Iterator[httpx.Client]:
             assert process.poll() is None
             assert monotonic() < deadline
             sleep(0.02)
-        transport = httpx.HTTPTransport(uds=str(path))
+        transport = httpx.HTTPTransport(uds=str(path), verify=UNUSED_TLS)
         with httpx.Client(transport=transport, base_url="http://app", timeout=PATIENCE) as client:
             yield client
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,7 +85,7 @@ def test_the_events_of_a_request_have_its_trace_and_those_of_the_next_one_do_not
     services: ServicePool,
 ) -> None:
     service = services.service({"OSTIARY_LOG_FORMAT": "json"})
-    with httpx.Client(base_url=service.url, timeout=60) as client:
+    with service.client() as client:
         client.headers["traceparent"] = TRACEPARENT
         sign_up(client, "Alice")
         del client.headers["traceparent"]

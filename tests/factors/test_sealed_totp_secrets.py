@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-import httpx
 import pytest
 
 from tests.databases import execute, fetch, fetch_value
@@ -29,7 +28,7 @@ ROWS = "SELECT id, key_id, ciphertext FROM sealed_secret"
 
 def on(service: Service, owner: Owner) -> Owner:
     """Return the user at another service on the same database."""
-    client = httpx.Client(base_url=service.url, timeout=60)
+    client = service.client()
     return Owner(
         client=client,
         username=owner.username,

@@ -26,7 +26,15 @@ from service.settings import Settings
 from service.settings.metrics import MetricsSettings
 from tests.databases import execute, wait_until
 from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
-from tests.services import Service, reserved_port, running, wait_for, wait_until_measured
+from tests.services import (
+    PATIENCE,
+    UNUSED_TLS,
+    Service,
+    reserved_port,
+    running,
+    wait_for,
+    wait_until_measured,
+)
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
@@ -76,7 +84,7 @@ def has_started(service: Service, number: int) -> bool:
 
 def samples(service: Service) -> dict[tuple[str, str], float]:
     """Return the value of each sample by its name and labels."""
-    response = httpx.get(service.metrics_url, timeout=60)
+    response = httpx.get(service.metrics_url, timeout=PATIENCE, verify=UNUSED_TLS)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain")
     found = [SAMPLE.fullmatch(line) for line in response.text.splitlines() if line[:1] != "#"]
@@ -143,7 +151,9 @@ def test_the_figures_are_those_of_all_workers(database_url: str, tmp_path: Path)
         labels = 'method="GET",route="/healthz",status="200"'
 
         def ask(_: int) -> int:
-            return httpx.get(f"{service.url}/healthz", timeout=60).status_code
+            return httpx.get(
+                f"{service.url}/healthz", timeout=PATIENCE, verify=UNUSED_TLS
+            ).status_code
 
         assert set(threads.map(ask, range(60))) == {200}
         # A connection each: whichever worker answers.
@@ -186,7 +196,7 @@ def test_a_file_that_cannot_be_read_is_told_in_the_log(
     service: Service, metrics_files: Path
 ) -> None:
     (metrics_files / "counter_9.db").touch()
-    assert httpx.get(service.metrics_url, timeout=60).status_code == 500
+    assert httpx.get(service.metrics_url, timeout=PATIENCE, verify=UNUSED_TLS).status_code == 500
     wait_for(lambda: "metrics_not_sent" in service.log.read_text(), "the event is logged")
 
 
@@ -374,7 +384,7 @@ def test_a_port_that_is_in_use_is_told_at_the_start() -> None:
 def test_nothing_else_is_served(service: Service) -> None:
     for path in ("/", "/metrics/", "/me"):
         url = httpx.URL(service.metrics_url).copy_with(path=path)
-        assert httpx.get(url, timeout=60).status_code == 404
+        assert httpx.get(url, timeout=PATIENCE, verify=UNUSED_TLS).status_code == 404
 
 
 def test_a_client_that_sends_nothing_does_not_hold_others_up(service: Service) -> None:
