@@ -15,8 +15,10 @@ from service.embedded_postgres import EmbeddedPostgres
 from service.settings.database import DatabaseOptions
 from service.storage.database import Database
 from tests.databases import TestServer, searchable_directory, servers_in
-from tests.service_pool import ServicePool
+from tests.oidc.stub_provider import StubProvider, running_stub
+from tests.service_pool import IdleServices, ServicePool
 from tests.services import Service, running
+from tests.smtp_server import SMTPServer, serving
 
 # No test measures time: none fails on a busy machine.
 hypothesis_settings.register_profile(
@@ -102,21 +104,45 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
+def shared_smtp() -> Iterator[SMTPServer]:
+    """Return an SMTP server that tests share: so their services can have the same environment."""
+    with serving(SMTPServer()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stub() -> Iterator[StubProvider]:
+    """Return an OpenID provider that tests share."""
+    with running_stub() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def idle_services() -> Iterator[IdleServices]:
+    idle = IdleServices()
+    yield idle
+    idle.close()
+
+
+@pytest.fixture(scope="session")
 def session_services(
-    postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory
+    postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory, idle_services: IdleServices
 ) -> Iterator[ServicePool]:
-    pool = ServicePool(postgresql, tmp_path_factory.mktemp("services"))
+    pool = ServicePool(postgresql, tmp_path_factory.mktemp("services"), idle_services)
     yield pool
     pool.close()
 
 
 @pytest.fixture(scope="module")
 def module_services(
-    postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    postgresql: TestServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    idle_services: IdleServices,
 ) -> Iterator[ServicePool]:
-    pool = ServicePool(postgresql, tmp_path_factory.mktemp("services"))
+    pool = ServicePool(postgresql, tmp_path_factory.mktemp("services"), idle_services)
     yield pool
-    pool.close()
+    pool.end(request.session.testsfailed)
 
 
 @pytest.fixture

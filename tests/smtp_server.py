@@ -38,6 +38,11 @@ class Received:
         assert isinstance(parsed, EmailMessage)
         self.message = parsed
 
+    @property
+    def id(self) -> str:
+        """The id in the outbox."""
+        return str(self.message["Message-ID"]).strip("<>").partition("@")[0]
+
     def part(self, subtype: str) -> str:
         """Return the text of a part."""
         (found,) = [

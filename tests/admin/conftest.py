@@ -10,10 +10,10 @@ import pytest
 
 from service.model.service_tokens import Scope
 from tests.factories import bearer, service_token, sign_up
-from tests.flows.conftest import mailboxes, module_smtp
+from tests.flows.conftest import mailboxes
 from tests.services import Service
 
-__all__ = ["mailboxes", "module_smtp"]
+__all__ = ["mailboxes"]
 
 USERS = "/admin/users"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"

@@ -13,7 +13,7 @@ from service.model.service_tokens import Scope
 from tests.admin.conftest import USERS, Program
 from tests.databases import fetch_value
 from tests.factories import PASSWORD, cookie, log_in, sign_up, token_of
-from tests.factors.conftest import mailboxes, module_smtp, owner_of, problem
+from tests.factors.conftest import mailboxes, owner_of, problem
 from tests.factors.passkeys import (
     add_passkey,
     answer,
@@ -22,14 +22,14 @@ from tests.factors.passkeys import (
     opened,
 )
 from tests.flows.conftest import ALICE, Mailboxes, confirm_reset, user_with_address
-from tests.identities.conftest import App, environment_for, provider, stub
+from tests.identities.conftest import App, environment_for, provider
 from tests.mail.conftest import mail_environment, plain_url
 from tests.oidc.stub_provider import StubProvider
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 from tests.smtp_server import SMTPServer
 
-__all__ = ["mailboxes", "module_smtp", "provider", "stub"]
+__all__ = ["mailboxes", "provider"]
 
 ROUNDS = 25
 
@@ -40,7 +40,7 @@ LogIn = Callable[[], httpx.Response]
 
 
 @pytest.fixture
-def service(services: ServicePool, module_smtp: SMTPServer, provider: StubProvider) -> Service:
+def service(services: ServicePool, shared_smtp: SMTPServer, provider: StubProvider) -> Service:
     """Return a service of two worker processes."""
     environment = NO_LIMITS | {
         **environment_for(provider),
@@ -48,7 +48,7 @@ def service(services: ServicePool, module_smtp: SMTPServer, provider: StubProvid
         "OSTIARY_LOG_FORMAT": "json",
         "OSTIARY_MAIL_POLL_INTERVAL": "1s",
     }
-    return services.service(mail_environment(plain_url(module_smtp), **environment))
+    return services.service(mail_environment(plain_url(shared_smtp), **environment))
 
 
 def live_sessions(service: Service) -> int:

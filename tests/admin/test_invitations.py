@@ -45,11 +45,11 @@ ANOTHER = FILL.replace("$1", "1")
 
 
 @pytest.fixture
-def service(services: ServicePool, module_smtp: SMTPServer) -> Iterator[Service]:
+def service(services: ServicePool, shared_smtp: SMTPServer) -> Iterator[Service]:
     """Return a service that mails, and asks for invitations."""
     variables = {"OSTIARY_SIGN_UP": "invited", "OSTIARY_INVITATION_URL": URL}
     variables |= {"OSTIARY_MAIL_POLL_INTERVAL": "1s"}
-    yield services.service(mail_environment(plain_url(module_smtp), **variables))
+    yield services.service(mail_environment(plain_url(shared_smtp), **variables))
     # Or the next test would find them in the mailboxes.
     wait_until(services.database_url, "NOT EXISTS (SELECT FROM mail)")
 
@@ -114,9 +114,9 @@ def test_with_an_address_the_link_is_mailed_and_not_returned(
 
 
 def test_without_its_page_an_invitation_is_not_mailed_but_returned(
-    services: ServicePool, module_smtp: SMTPServer, mailboxes: Mailboxes
+    services: ServicePool, shared_smtp: SMTPServer, mailboxes: Mailboxes
 ) -> None:
-    variables = mail_environment(plain_url(module_smtp))
+    variables = mail_environment(plain_url(shared_smtp))
     del variables["OSTIARY_INVITATION_URL"]
     service = services.service(variables)
     with service.client() as client:
@@ -357,9 +357,9 @@ def test_an_operator_invites_lists_and_withdraws_by_the_same_rules(
 
 
 def test_an_operator_has_an_invitation_mailed(
-    service: Service, module_smtp: SMTPServer, mailboxes: Mailboxes
+    service: Service, shared_smtp: SMTPServer, mailboxes: Mailboxes
 ) -> None:
-    variables = mail_environment(plain_url(module_smtp), OSTIARY_INVITATION_URL=URL)
+    variables = mail_environment(plain_url(shared_smtp), OSTIARY_INVITATION_URL=URL)
     (printed,) = ostiary(service, "create", "--email", ALICE, **variables)
     assert printed.keys() == {"invitation", "mailed"}
     assert mailboxes.token(ALICE, "invitation")

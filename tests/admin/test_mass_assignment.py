@@ -12,13 +12,13 @@ import pytest
 from service.cli.openapi import DOCUMENT
 from tests.admin.conftest import UNKNOWN
 from tests.factories import bearer, codes, sign_up
-from tests.identities.conftest import environment_for, provider, stub
+from tests.identities.conftest import environment_for, provider
 from tests.oidc.stub_provider import StubProvider
 from tests.programs.verifying import ACCESS_TOKENS
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 
-__all__ = ["provider", "stub"]
+__all__ = ["provider"]
 
 GIVEN_BY_OPERATORS: dict[str, Any] = {
     "roles": ["admin"],

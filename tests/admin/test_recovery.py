@@ -9,13 +9,13 @@ from service.model.service_tokens import Scope
 from tests.admin.conftest import UNKNOWN, USERS, Program
 from tests.databases import execute, fetch_value
 from tests.factories import codes, log_in, sign_up
-from tests.factors.conftest import Owner, mailboxes, make_owner, module_smtp, service
+from tests.factors.conftest import Owner, mailboxes, make_owner, service
 from tests.factors.passkeys import add_passkey, browser
 from tests.flows.conftest import ALICE, Mailboxes, confirm_reset, user_with_address
 from tests.service_pool import ServicePool
 from tests.services import Service
 
-__all__ = ["mailboxes", "make_owner", "module_smtp", "service"]
+__all__ = ["mailboxes", "make_owner", "service"]
 
 
 @pytest.fixture

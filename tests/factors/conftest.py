@@ -17,13 +17,12 @@ from tests.flows.conftest import (
     NEW_PASSWORD,
     Mailboxes,
     mailboxes,
-    module_smtp,
     service,
     user_with_address,
 )
 from tests.services import Service
 
-__all__ = ["mailboxes", "module_smtp", "service"]
+__all__ = ["mailboxes", "service"]
 
 PERIOD = 30
 MINUTE = 1 / (24 * 60)

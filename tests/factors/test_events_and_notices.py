@@ -43,10 +43,10 @@ FOREIGN = {"User-Agent": "Curl of a stranger"}
 
 
 @pytest.fixture
-def service(services: ServicePool, module_smtp: SMTPServer) -> Service:
+def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
     return services.service(
         mail_environment(
-            plain_url(module_smtp),
+            plain_url(shared_smtp),
             OSTIARY_LOG_FORMAT="json",
             OSTIARY_MAIL_POLL_INTERVAL="1s",
             OSTIARY_TOTP_FAILURES="2/1h",

@@ -39,10 +39,10 @@ Send = Callable[[], httpx.Response]
 
 
 @pytest.fixture
-def service(services: ServicePool, module_smtp: SMTPServer) -> Service:
+def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
     """Return a service of two worker processes."""
     environment = NO_LIMITS | {"OSTIARY_WORKERS": "2", "OSTIARY_MAIL_POLL_INTERVAL": "1s"}
-    return services.service(mail_environment(plain_url(module_smtp), **environment))
+    return services.service(mail_environment(plain_url(shared_smtp), **environment))
 
 
 def at_once(service: Service, sends: list[Send], locked: str = LOCK_USER) -> list[tuple[int, str]]:

@@ -39,10 +39,10 @@ HOUR = 3600
 
 
 @pytest.fixture
-def service(services: ServicePool, module_smtp: SMTPServer) -> Service:
+def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
     """Return a service that believes what an address a proxy names; no other limit interferes."""
     environment = NO_LIMITS | {"OSTIARY_TRUSTED_PROXIES": "127.0.0.1"}
-    return services.service(mail_environment(plain_url(module_smtp), **environment))
+    return services.service(mail_environment(plain_url(shared_smtp), **environment))
 
 
 def from_address(number: int) -> dict[str, str]:

@@ -189,19 +189,19 @@ def test_a_user_without_an_address_gets_no_link(
 
 
 def test_a_database_whose_clocks_go_back_meanwhile_does_not_keep_the_factor_of_the_thief(
-    database_url: str, tmp_path: Path, module_smtp: SMTPServer
+    database_url: str, tmp_path: Path, shared_smtp: SMTPServer
 ) -> None:
     """Three days of 24 hours each, wherever the database is: the link takes back what is later."""
     summer_ends = datetime.now(UTC) + timedelta(days=1)
     rule = f"AAA0BBB,J{julian_day(summer_ends - timedelta(days=60))},J{julian_day(summer_ends)}"
     name = name_of(database_url)
     execute(database_url, f"ALTER DATABASE {name} SET timezone = '{rule}'")
-    environment = mail_environment(plain_url(module_smtp), OSTIARY_MAIL_POLL_INTERVAL="1s")
+    environment = mail_environment(plain_url(shared_smtp), OSTIARY_MAIL_POLL_INTERVAL="1s")
     with (
         running(database_url, tmp_path / "service.log", environment) as service,
         service.client() as client,
     ):
-        mailboxes = Mailboxes(module_smtp)
+        mailboxes = Mailboxes(shared_smtp)
         theirs = user_with_address(client, mailboxes, username="Alice")
         owner_of(client, database_url, theirs, "Alice", NEW_PASSWORD)
         assert undo(client, mailboxes.token(ALICE, ADDED)).status_code == 204

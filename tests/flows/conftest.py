@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from subprocess import CompletedProcess
 
@@ -14,11 +13,12 @@ import httpx
 import pytest
 
 from tests.cli.running import REPOSITORY
+from tests.databases import erased_mails
 from tests.factories import bearer
 from tests.mail.conftest import mail_environment, plain_url
 from tests.service_pool import ServicePool
 from tests.services import Service, wait_for
-from tests.smtp_server import Received, SMTPServer, serving
+from tests.smtp_server import Received, SMTPServer
 
 CODE = re.compile(r"^ {4}([0-9]{8})\s*$", re.MULTILINE)
 LINK = re.compile(r"https://app\.example\.com/[a-z]+#token=([A-Za-z0-9_-]+)")
@@ -35,7 +35,12 @@ class Mailboxes:
         smtp.mails.clear()
 
     def of(self, address: str, subject: str = "") -> list[Received]:
-        return [each for each in self._smtp.mails_to(address) if subject in each.message["Subject"]]
+        """Return the mails to an address, except for late ones of a test before."""
+        return [
+            each
+            for each in self._smtp.mails_to(address)
+            if subject in each.message["Subject"] and each.id not in erased_mails
+        ]
 
     def newest(self, address: str, subject: str = "", *, number: int = 1) -> Received:
         """Return the newest mail to an address, once it has so many."""
@@ -57,21 +62,15 @@ class Mailboxes:
         return str(token)
 
 
-@pytest.fixture(scope="module")
-def module_smtp() -> Iterator[SMTPServer]:
-    with serving(SMTPServer()) as server:
-        yield server
-
-
 @pytest.fixture
-def service(services: ServicePool, module_smtp: SMTPServer) -> Service:
-    environment = mail_environment(plain_url(module_smtp), OSTIARY_MAIL_POLL_INTERVAL="1s")
+def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
+    environment = mail_environment(plain_url(shared_smtp), OSTIARY_MAIL_POLL_INTERVAL="1s")
     return services.service(environment)
 
 
 @pytest.fixture
-def mailboxes(service: Service, module_smtp: SMTPServer) -> Mailboxes:
-    return Mailboxes(module_smtp)
+def mailboxes(service: Service, shared_smtp: SMTPServer) -> Mailboxes:
+    return Mailboxes(shared_smtp)
 
 
 def command(*arguments: str, typed: str = "", **variables: str) -> CompletedProcess[str]:

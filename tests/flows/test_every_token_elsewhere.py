@@ -42,7 +42,6 @@ from tests.identities.conftest import (
     App,
     environment_for,
     provider,
-    stub,
 )
 from tests.invitations import invite
 from tests.mail.conftest import mail_environment, plain_url
@@ -51,7 +50,7 @@ from tests.service_pool import ServicePool
 from tests.services import Service
 from tests.smtp_server import SMTPServer
 
-__all__ = ["provider", "stub"]
+__all__ = ["provider"]
 
 SECOND, THIRD, SOMEBODY = "alice@second.example.org", "alice@third.example.org", "s@example.org"
 
@@ -425,10 +424,10 @@ CHOSEN = {
 
 
 @pytest.fixture
-def service(services: ServicePool, module_smtp: SMTPServer, provider: StubProvider) -> Service:
+def service(services: ServicePool, shared_smtp: SMTPServer, provider: StubProvider) -> Service:
     """Return a service that mails, and at which users log in with accounts at a provider."""
     return services.service(
-        {**mail_environment(plain_url(module_smtp)), **environment_for(provider)}
+        {**mail_environment(plain_url(shared_smtp)), **environment_for(provider)}
     )
 
 

@@ -38,9 +38,9 @@ COMPARED = "SELECT coalesce(sum(failures), 0)::int FROM challenge WHERE key_id I
 
 
 @pytest.fixture
-def service(services: ServicePool, module_smtp: SMTPServer) -> Service:
+def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
     return services.service(
-        mail_environment(plain_url(module_smtp), OSTIARY_TRUSTED_PROXIES="127.0.0.1")
+        mail_environment(plain_url(shared_smtp), OSTIARY_TRUSTED_PROXIES="127.0.0.1")
     )
 
 

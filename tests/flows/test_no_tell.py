@@ -31,11 +31,11 @@ BACKGROUND = re.compile(r"DELETE FROM reset_request|(FROM|UPDATE) mail\b")
 
 
 @pytest.fixture
-def service(postgresql: TestServer, services: ServicePool, module_smtp: SMTPServer) -> Service:
+def service(postgresql: TestServer, services: ServicePool, shared_smtp: SMTPServer) -> Service:
     """Return a service that mails and whose statements are recorded."""
     postgresql.record_statements(services.database_url)
     environment = mail_environment(
-        plain_url(module_smtp),
+        plain_url(shared_smtp),
         OSTIARY_LOG_LEVEL="debug",
         OSTIARY_TRUSTED_PROXIES="127.0.0.1",
         **NO_LIMITS | {"OSTIARY_MAIL_REQUESTS_PER_ADDRESS": "20/1h"},
@@ -203,10 +203,10 @@ def test_requests_from_many_networks_are_never_refused(
 
 
 def test_log_ins_are_refused_alike_whoever_is_meant(
-    services: ServicePool, mailboxes: Mailboxes, module_smtp: SMTPServer, people: None
+    services: ServicePool, mailboxes: Mailboxes, shared_smtp: SMTPServer, people: None
 ) -> None:
     limited = services.service(
-        mail_environment(plain_url(module_smtp), OSTIARY_TRUSTED_PROXIES="127.0.0.1")
+        mail_environment(plain_url(shared_smtp), OSTIARY_TRUSTED_PROXIES="127.0.0.1")
     )
 
     def sequence(network: int, text: str) -> list[int]:

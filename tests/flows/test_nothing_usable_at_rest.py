@@ -54,10 +54,10 @@ def hashes_of(code: str, row: dict[str, object]) -> Iterator[bytes]:
 
 
 @pytest.fixture
-def refusing(module_smtp: SMTPServer) -> Iterator[SMTPServer]:
+def refusing(shared_smtp: SMTPServer) -> Iterator[SMTPServer]:
     """Return a server that takes nothing until its replies are cleared."""
-    yield module_smtp
-    module_smtp.rcpt_replies.clear()
+    yield shared_smtp
+    shared_smtp.rcpt_replies.clear()
 
 
 def test_a_dump_opens_nothing_while_mails_wait(

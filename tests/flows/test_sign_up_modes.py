@@ -29,7 +29,7 @@ from tests.flows.conftest import (
     sign_up_by_email,
     wrong,
 )
-from tests.identities.conftest import App, environment_for, provider, stub
+from tests.identities.conftest import App, environment_for, provider
 from tests.invitations import EXPIRE, invite
 from tests.mail.conftest import mail_environment, plain_url
 from tests.oidc.stub_provider import StubProvider
@@ -37,7 +37,7 @@ from tests.service_pool import ServicePool
 from tests.services import Service
 from tests.smtp_server import SMTPServer
 
-__all__ = ["provider", "stub"]
+__all__ = ["provider"]
 
 CLOSED = (403, "sign_up_closed")
 INVALID = (403, "invalid_invitation")
@@ -54,7 +54,7 @@ class ServiceOf(Protocol):
 
 @pytest.fixture
 def service_of(
-    services: ServicePool, module_smtp: SMTPServer, provider: StubProvider
+    services: ServicePool, shared_smtp: SMTPServer, provider: StubProvider
 ) -> Iterator[ServiceOf]:
     """Return a function that returns the service of a mode. All work on one database."""
 
@@ -67,7 +67,7 @@ def service_of(
             "OSTIARY_MAIL_REQUESTS_PER_ADDRESS": "0",
             **environment_for(provider),
         }
-        return services.service(mail_environment(plain_url(module_smtp), **variables, **more))
+        return services.service(mail_environment(plain_url(shared_smtp), **variables, **more))
 
     yield start
     # Or the next test would find them in the mailboxes.
@@ -338,7 +338,7 @@ def test_a_taken_address_gets_the_same_answer_with_an_invitation(
 
 
 def test_of_ten_sign_ups_at_once_one_uses_an_invitation(
-    services: ServicePool, module_smtp: SMTPServer
+    services: ServicePool, shared_smtp: SMTPServer
 ) -> None:
     service = services.service({"OSTIARY_SIGN_UP": "invited", "OSTIARY_WORKERS": "2"})
     token = invite(service.database_url)

@@ -10,7 +10,7 @@ import pytest
 from msgspec import Struct
 
 from tests.factories import bearer
-from tests.oidc.stub_provider import TOKEN, StubProvider, running_stub
+from tests.oidc.stub_provider import TOKEN, StubProvider
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 
@@ -124,13 +124,6 @@ def methods_of(response: httpx.Response) -> list[str]:
 def url_of(response: httpx.Response) -> httpx.URL:
     """Return the URL at which a flow begins."""
     return httpx.URL(response.json()["authorization_url"])
-
-
-@pytest.fixture(scope="session")
-def stub() -> Iterator[StubProvider]:
-    """Return a provider that tests share."""
-    with running_stub() as provider:
-        yield provider
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from tests.databases import execute, fetch_value
 from tests.factories import PASSWORD, REMOVE_PASSWORDS, sign_up
 from tests.factors.conftest import begin_set_up, confirm
-from tests.flows.conftest import ALICE, Mailboxes, mailboxes, module_smtp, user_with_address
+from tests.flows.conftest import ALICE, Mailboxes, mailboxes, user_with_address
 from tests.identities.conftest import (
     LINK,
     STALE,
@@ -28,7 +28,7 @@ from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 from tests.smtp_server import SMTPServer
 
-__all__ = ["mailboxes", "module_smtp"]
+__all__ = ["mailboxes"]
 
 LAST = (409, "last_way_in")
 TAKEN = (409, "identity_taken")
@@ -47,12 +47,12 @@ def session(app: App) -> Session:
 
 @pytest.fixture
 def mailing_app(
-    services: ServicePool, provider: StubProvider, module_smtp: SMTPServer
+    services: ServicePool, provider: StubProvider, shared_smtp: SMTPServer
 ) -> Iterator[App]:
     environment = {
         **NO_LIMITS,
         **environment_for(provider),
-        **mail_environment(plain_url(module_smtp)),
+        **mail_environment(plain_url(shared_smtp)),
     }
     with services.service(environment).client() as client:
         yield App(client=client, provider=provider)

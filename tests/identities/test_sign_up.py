@@ -14,7 +14,6 @@ from tests.flows.conftest import (
     ALICE,
     Mailboxes,
     mailboxes,
-    module_smtp,
     user_with_address,
 )
 from tests.identities.conftest import (
@@ -33,7 +32,7 @@ from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 from tests.smtp_server import SMTPServer
 
-__all__ = ["mailboxes", "module_smtp"]
+__all__ = ["mailboxes"]
 
 CLOSED = (403, "sign_up_closed")
 INVALID_INVITATION = (403, "invalid_invitation")
@@ -188,12 +187,12 @@ def test_where_invitations_are_needed_one_is(provider: StubProvider, services: S
 
 @pytest.fixture
 def mailing_app(
-    services: ServicePool, provider: StubProvider, module_smtp: SMTPServer
+    services: ServicePool, provider: StubProvider, shared_smtp: SMTPServer
 ) -> Iterator[App]:
     environment = {
         **NO_LIMITS,
         **environment_for(provider),
-        **mail_environment(plain_url(module_smtp)),
+        **mail_environment(plain_url(shared_smtp)),
     }
     with services.service(environment).client() as client:
         yield App(client=client, provider=provider)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.databases import execute
 from tests.factories import PASSWORD, moment, sign_up
-from tests.flows.conftest import Mailboxes, mailboxes, module_smtp, user_with_address
+from tests.flows.conftest import Mailboxes, mailboxes, user_with_address
 from tests.identities.conftest import (
     CALLBACK,
     CREDENTIALS,
@@ -30,7 +30,7 @@ from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service, wait_for
 from tests.smtp_server import SMTPServer
 
-__all__ = ["mailboxes", "module_smtp"]
+__all__ = ["mailboxes"]
 
 AGE = "UPDATE session SET authenticated_at = now() - interval '1 hour'"
 NEW_PASSWORD = {"new_password": PASSWORD}
@@ -177,12 +177,12 @@ def test_a_log_in_without_that_time_renews_no_step_up_where_something_better_doe
 
 
 def test_a_mailed_code_comes_after_a_provider_that_tells_the_time(
-    services: ServicePool, provider: StubProvider, module_smtp: SMTPServer, mailboxes: Mailboxes
+    services: ServicePool, provider: StubProvider, shared_smtp: SMTPServer, mailboxes: Mailboxes
 ) -> None:
     environment = {
         **NO_LIMITS,
         **environment_for(provider),
-        **mail_environment(plain_url(module_smtp)),
+        **mail_environment(plain_url(shared_smtp)),
     }
     service = services.service(environment)
     with service.client() as client:

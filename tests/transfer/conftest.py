@@ -20,10 +20,10 @@ from service.transfer.importer import UserImport
 from service.transfer.loading import ImportCounts
 from service.transfer.user_rows import UserRows
 from tests.factors.conftest import alice, make_owner
-from tests.flows.conftest import mailboxes, module_smtp, service
+from tests.flows.conftest import mailboxes, service
 from tests.services import SECRET_KEYS
 
-__all__ = ["alice", "mailboxes", "make_owner", "module_smtp", "service"]
+__all__ = ["alice", "mailboxes", "make_owner", "service"]
 
 HEADER: dict[str, Any] = {"format": "ostiary", "version": 1}
 

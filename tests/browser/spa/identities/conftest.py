@@ -17,7 +17,7 @@ from tests.browser.spa.conftest import environment_for, open_app
 from tests.browser.spa.factors.conftest import HOST, press
 from tests.browser.spa.server import Files, SPAServer
 from tests.databases import TestServer
-from tests.service_pool import ServicePool
+from tests.service_pool import IdleServices, ServicePool
 from tests.services import Service
 from tests.smtp_server import SMTPServer, serving
 
@@ -40,14 +40,14 @@ def spa(module_spa: SPAServer) -> SPAServer:
 
 
 @pytest.fixture(scope="module")
-def module_smtp() -> Iterator[SMTPServer]:
+def shared_smtp() -> Iterator[SMTPServer]:
     with serving(SMTPServer()) as server:
         yield server
 
 
 @pytest.fixture
-def smtp(module_smtp: SMTPServer) -> SMTPServer:
-    return module_smtp
+def smtp(shared_smtp: SMTPServer) -> SMTPServer:
+    return shared_smtp
 
 
 def callback_of(name: str, spa: SPAServer) -> str:
@@ -83,7 +83,7 @@ def module_services(
     chromium: Browser, postgresql: TestServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServicePool]:
     """Return services that end before the browser, which waits for all that hold its pipes."""
-    pool = ServicePool(postgresql, tmp_path_factory.mktemp("services"))
+    pool = ServicePool(postgresql, tmp_path_factory.mktemp("services"), IdleServices())
     yield pool
     pool.close()
 
