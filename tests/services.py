@@ -30,8 +30,8 @@ PATIENCE = 60
 # A key of tests, of 32 zero bytes.
 SECRET_KEYS = f"tests:{'A' * 43}="
 
-# One worker, which hashes one password at a time, the cheapest hashes, and no time limit that a busy
-# machine could exceed.
+# One worker with one hash process, the cheapest hashes, and no time limit that a busy machine could
+# exceed.
 FRUGAL = {
     "OSTIARY_SECRET_KEYS": SECRET_KEYS,
     "OSTIARY_WORKERS": "1",

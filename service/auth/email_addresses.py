@@ -22,8 +22,8 @@ MAX_LOCAL_PART_OCTETS = 64
 
 # email-validator refuses domains that no host of the Internet has. Those of internal networks have
 # these, which its manual lets one accept in this way.
-for _domain in ("local", "test"):
-    SPECIAL_USE_DOMAIN_NAMES.remove(_domain)
+_INTERNAL = {"local", "test"}
+SPECIAL_USE_DOMAIN_NAMES[:] = [each for each in SPECIAL_USE_DOMAIN_NAMES if each not in _INTERNAL]
 
 LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
 _NUMERIC = re.compile(r"[0-9]+")

@@ -251,9 +251,18 @@ def set_up_worker(trees: Any) -> None:
     _tree = trees.get()
 
 
+class CannotTest(Exception):
+    """The tests cannot be run: of no mutant would be known whether they kill it."""
+
+
 def run_unchanged(file: str) -> dict[str, float]:
-    """Return the durations of the tests of a file that pass without a mutant."""
+    """Return the durations of the tests of a file that pass without a mutant.
+
+    Raises `CannotTest` if none was run.
+    """
     failed, seconds = run_tests(_tree, [file], None, lambda _: 3600)
+    if failed and not seconds:
+        raise CannotTest(f"{file}: {failed[0]}\n{(_tree / OUTPUT).read_text()[-3000:]}")
     if failed:
         sys.stderr.write(f"Without any mutant, these fail and are left out: {failed}\n")
         sys.stderr.write((_tree / OUTPUT).read_text()[-3000:])
