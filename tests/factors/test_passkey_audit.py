@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import httpx
 import pytest
 
 from service.auth.audit import Event
+from tests.audit_trail import events
 from tests.authenticator import UP, Authenticator
 from tests.factors.passkeys import (
     Headers,
@@ -58,20 +56,6 @@ def ids(client: httpx.Client, alice: Headers) -> dict[str, str]:
     """Return the ids of the user and of their session."""
     me = client.get("/me", headers=alice).json()
     return {"user_id": me["user"]["id"], "session_id": me["session"]["id"]}
-
-
-def trail(service: Service) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in service.logged().splitlines()]
-    return [line for line in lines if line["logger"] == "audit"]
-
-
-def events(service: Service, response: httpx.Response) -> list[dict[str, Any]]:
-    """Return the events of a response, without what all events have alike."""
-    request_id = response.headers["x-request-id"]
-    found = [each for each in trail(service) if each["request_id"] == request_id]
-    assert {(each["address"], each["by"]) for each in found} <= {("127.0.0.1", "user")}
-    common = ("address", "by", "level", "logger", "request_id", "timestamp")
-    return [{name: each[name] for name in each if name not in common} for each in found]
 
 
 def test_additions_are_recorded_with_the_sessions_that_they_ended(

@@ -289,6 +289,35 @@ def test_undo_takes_a_link_back(mailing_app: App, mailboxes: Mailboxes) -> None:
     assert app.log_in("1").status_code == 200
 
 
+def test_undo_takes_no_account_of_others_away(mailing_app: App, mailboxes: Mailboxes) -> None:
+    app = mailing_app
+    session = user_with_address(app.client, mailboxes)
+    app.link(session, "1")
+    app.client.cookies.clear()
+    app.sign_up("2")
+    undone = app.client.post("/undo", json={"token": mailboxes.token(ALICE, "linked")})
+    assert undone.status_code == 204
+    assert app.log_in("2").status_code == 200
+
+
+def test_accounts_are_listed_oldest_first_and_by_id_if_linked_at_once(
+    app: App, session: Session, service: Service
+) -> None:
+    for number in range(9):
+        app.link(session, str(number))
+
+    def subjects() -> list[str]:
+        return [each["subject"] for each in app.identities(session)]
+
+    assert subjects() == [str(number) for number in range(9)]
+    url = service.database_url
+    execute(url, "UPDATE identity SET created_at = now() - make_interval(secs => subject::int)")
+    assert subjects() == [str(number) for number in reversed(range(9))]
+    execute(url, "UPDATE identity SET created_at = now()")
+    ids = [each["id"] for each in app.identities(session)]
+    assert ids == sorted(ids)
+
+
 def test_links_are_in_the_audit_trail(app: App, session: Session, service: Service) -> None:
     app.link(session)
     unlink(app, session)

@@ -313,6 +313,15 @@ def test_times_of_use_are_kept(app: App, service: Service) -> None:
     assert moment(identity["last_used_at"]) > moment(identity["created_at"])
 
 
+def test_the_time_of_use_is_that_of_one_account(app: App) -> None:
+    first, second = (session_of(app.sign_up(subject)) for subject in ("1", "2"))
+    (before,), (other,) = app.identities(first), app.identities(second)
+    assert moment(before["last_used_at"]) >= moment(before["created_at"])
+    app.log_in("2")
+    assert app.identities(first) == [before]
+    assert app.identities(second) != [other]
+
+
 def test_nothing_is_made_for_an_account_that_nobody_has_linked(app: App, service: Service) -> None:
     sign_up(app.client)
     app.client.cookies.clear()

@@ -22,6 +22,7 @@ import signal
 import sys
 import time
 import tomllib
+import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
@@ -43,7 +44,7 @@ REPOSITORY = Path(__file__).parents[2]
 SCOPE = tomllib.loads(Path(__file__).with_name("scope.toml").read_text())
 RESULTS = REPOSITORY / ".mutation" / "outcomes.jsonl"
 MEASURED = REPOSITORY / ".mutation" / "tests.json"
-LEFT_OUT = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "benchmarks", "docs")
+LEFT_OUT = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "benchmarks")
 # Files in a tree: the output of its tests, their result, and the one that runs.
 OUTPUT, RESULT, CURRENT = ".output", ".result", ".current"
 NOTES_FILE = ".notes"
@@ -188,8 +189,10 @@ def run_tests(
     current.write_text("")
     child = os.fork()
     if child == 0:
-        with contextlib.suppress(BaseException):
+        try:
             _in_child(tree, files, order)
+        except BaseException:  # noqa: BLE001 - the process ends
+            traceback.print_exc()
         os._exit(1)
     # Intervals are counted, not the time, which also passes while a run is suspended.
     test, polls = "", int(timeout_of("") / POLL_INTERVAL)
