@@ -27,6 +27,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from functools import cache
 from hashlib import sha256
 from itertools import count
 from multiprocessing import get_context
@@ -84,9 +85,14 @@ class Tests:
         return sorted(relevant, key=key)
 
 
+@cache
 def tests_of(module: str) -> list[str]:
-    found: list[str] = SCOPE["modules"][module]
-    return found
+    """Return the test files that are about a module; a directory stands for all in it."""
+    found: list[str] = []
+    for path in SCOPE["modules"][module]:
+        paths = (REPOSITORY / path).glob("test_*.py") if path.endswith("/") else [REPOSITORY / path]
+        found += sorted(str(each.relative_to(REPOSITORY)) for each in paths)
+    return list(dict.fromkeys(found))
 
 
 def _functions(tree: ast.AST, place: str = "") -> Iterable[tuple[str, Any]]:
@@ -319,7 +325,7 @@ def changed_since(known: Mapping[str, str], modules: Sequence[str]) -> dict[str,
 
 def _digest(file: str) -> str:
     """Return the SHA-256 of a test file and of the modules that it is about."""
-    modules = [module for module, tests in SCOPE["modules"].items() if file in tests]
+    modules = [module for module in SCOPE["modules"] if file in tests_of(module)]
     contents = b"".join((REPOSITORY / path).read_bytes() for path in (file, *modules))
     return sha256(contents).hexdigest()
 

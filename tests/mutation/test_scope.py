@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.mutation.__main__ import SCOPE, changed_since
+from tests.mutation.__main__ import tests_of as files_about
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -32,10 +33,11 @@ def test_the_rules_the_guards_and_their_statements_are_in_the_scope() -> None:
     assert expected - SCOPE["modules"].keys() == set()
 
 
-def test_the_scope_has_files_that_exist() -> None:
+def test_the_scope_has_paths_that_exist() -> None:
     modules: dict[str, list[str]] = SCOPE["modules"]
     named = {*modules, *(test for tests in modules.values() for test in tests)}
-    assert [path for path in named if not (REPOSITORY / path).is_file()] == []
+    assert [path for path in named if not (REPOSITORY / path).exists()] == []
+    assert [module for module in modules if not files_about(module)] == []
 
 
 def test_a_test_file_is_measured_again_only_if_it_or_its_module_has_changed() -> None:
