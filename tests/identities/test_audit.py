@@ -63,6 +63,39 @@ def test_a_log_in_is_recorded_with_its_user_and_session(
     ]
 
 
+def test_the_device_of_a_sign_up_or_log_in_is_known_afterwards(app: App, service: Service) -> None:
+    device = app.sign_up().json()["session"]["device_token"]
+
+    def is_known(device_token: str) -> bool:
+        answer = app.answer(app.begin()) | {"device_token": device_token}
+        (event,) = events(service, app.post(answer))
+        return bool(event["known_device"])
+
+    assert is_known(device)
+    other = app.log_in().json()["session"]["device_token"]
+    assert is_known(other)
+
+
+def test_a_known_device_is_known_after_the_second_factor(
+    app: App, service: Service, session: Session
+) -> None:
+    phone = begin_set_up(app.client, service.database_url, session)
+    assert confirm(app.client, session, phone.code()).status_code == 200
+
+    def complete(asked: httpx.Response) -> httpx.Response:
+        body = {"method": "totp", "code": phone.next_code()}
+        body["challenge_token"] = asked.json()["challenge_token"]
+        return app.client.post("/login/second-factor", json=body)
+
+    first = complete(app.log_in())
+    (event,) = events(service, first)
+    assert not event["known_device"]
+    device = first.json()["session"]["device_token"]
+    answer = app.answer(app.begin()) | {"device_token": device}
+    (event,) = events(service, complete(app.post(answer)))
+    assert event["known_device"]
+
+
 def test_that_a_factor_is_asked_for_is_recorded_with_the_user(
     app: App, service: Service, session: Session
 ) -> None:

@@ -237,6 +237,20 @@ def test_the_state_of_one_provider_is_of_no_use_at_another(
         assert problem(response) == CHALLENGE
 
 
+def test_a_flow_whose_key_was_removed_is_refused_and_that_is_logged(
+    app: App, provider: StubProvider, services: ServicePool
+) -> None:
+    app.sign_up()
+    native = App(client=app.client, provider=provider, is_native=True)
+    answer = native.answer(native.begin())
+    keys = {"OSTIARY_SECRET_KEYS": f"newer:{'B' * 43}="}
+    service = services.service({**NO_LIMITS, **environment_for(provider), **keys})
+    with service.client() as client:
+        assert problem(App(client=client, provider=provider).post(answer)) == CHALLENGE
+    assert "secret_key_missing" in service.logged()
+    assert native.post(answer).status_code == 200
+
+
 def test_linking_is_completed_in_the_session_that_began_it(app: App, stranger: App) -> None:
     """An attacker's account must not be linked to the user in whose browser it is posted."""
     attacker = session_of(sign_up(stranger.client, "Mallory", transport="bearer"))

@@ -11,7 +11,7 @@ from typing import Protocol
 import httpx
 import pytest
 
-from tests.databases import fetch_value, held, uncommitted, wait_for_lock_waiters
+from tests.databases import fetch_value, uncommitted, wait_for_lock_waiters
 from tests.factories import sign_up
 from tests.identities.conftest import (
     CREDENTIALS,
@@ -37,6 +37,12 @@ COUNT_SESSIONS = "SELECT count(*) FROM session"
 # What a log-in does before it opens its session.
 USE_IDENTITY = """
 SELECT FROM "user" FOR UPDATE; UPDATE identity SET last_used_at = clock_timestamp()
+"""
+
+# As a request does it: the user is locked first.
+UNLINK = """
+WITH locked AS (SELECT id FROM "user" FOR UPDATE)
+DELETE FROM identity WHERE user_id IN (SELECT id FROM locked)
 """
 
 Act = Callable[[], object]
@@ -113,17 +119,44 @@ def test_an_account_that_was_unlinked_opens_no_session(
 
 def test_an_account_that_is_being_unlinked_is_waited_for(app: App, service: Service) -> None:
     app.sign_up()
-    unlink = """
-        WITH locked AS (SELECT id FROM "user" FOR UPDATE)
-        DELETE FROM identity WHERE user_id IN (SELECT id FROM locked)
-    """
     answer = app.answer(app.begin())
     with ThreadPoolExecutor(1) as pool:
-        with held(service.database_url, unlink, end="COMMIT"):
+        with uncommitted(service.database_url, UNLINK):
             posted = pool.submit(app.post, answer)
             wait_for_lock_waiters(service.database_url)
         assert problem(posted.result()) == CREDENTIALS
     assert fetch_value(service.database_url, COUNT_SESSIONS) == 1
+
+
+def test_an_account_that_another_user_links_meanwhile_opens_no_session_of_the_former_one(
+    app: App, service: Service
+) -> None:
+    app.sign_up()
+    app.client.cookies.clear()
+    other = sign_up(app.client, "Other").json()["user"]["id"]
+    app.client.cookies.clear()
+    move = f"""
+        SELECT FROM "user" FOR UPDATE;
+        UPDATE identity SET id = gen_random_uuid(), user_id = '{other}'
+    """
+    answer = app.answer(app.begin())
+    with ThreadPoolExecutor(1) as pool:
+        with uncommitted(service.database_url, move):
+            posted = pool.submit(app.post, answer)
+            wait_for_lock_waiters(service.database_url)
+        assert problem(posted.result()) == CREDENTIALS
+
+
+def test_a_new_proof_waits_for_an_account_that_is_being_unlinked(
+    app: App, service: Service
+) -> None:
+    session = session_of(app.sign_up())
+    answer = app.answer(app.begin(REAUTHENTICATE, session), auth_time=int(time()))
+    with ThreadPoolExecutor(1) as pool:
+        with uncommitted(service.database_url, UNLINK):
+            posted = pool.submit(app.post, answer, REAUTHENTICATE, session)
+            wait_for_lock_waiters(service.database_url)
+        assert problem(posted.result()) == CREDENTIALS
 
 
 def test_another_log_in_with_the_account_does_not_refuse_this_one(

@@ -101,6 +101,21 @@ def test_a_refused_proof_is_in_the_audit_trail_with_its_user(
     assert user_id in line
 
 
+def test_an_unknown_provider_is_404(app: App, session: Session) -> None:
+    path = "/me/reauthenticate/oidc/other"
+    begun = app.client.post(path, json={"redirect_uri": CALLBACK}, headers=session)
+    assert begun.status_code == 404
+    body = {"state": "x", "code": "y"}
+    assert app.client.post(f"{path}/callback", json=body, headers=session).status_code == 404
+
+
+def test_a_new_proof_is_a_use_of_the_account(app: App, session: Session, service: Service) -> None:
+    execute(service.database_url, "UPDATE identity SET last_used_at = NULL")
+    proven = session_of(reauthenticate(app, session, auth_time=int(time())))
+    (identity,) = app.identities(proven)
+    assert moment(identity["last_used_at"]) > moment(identity["created_at"])
+
+
 def test_another_account_renews_nothing(app: App, session: Session) -> None:
     now = int(time())
     assert problem(reauthenticate(app, session, "8", auth_time=now)) == CREDENTIALS
