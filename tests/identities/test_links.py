@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.databases import execute, fetch_value
-from tests.factories import PASSWORD, REMOVE_PASSWORDS, bearer, service_token, sign_up
+from tests.factories import PASSWORD, REMOVE_PASSWORDS, sign_up
 from tests.factors.conftest import begin_set_up, confirm
 from tests.flows.conftest import ALICE, Mailboxes, mailboxes, user_with_address
 from tests.identities.conftest import (
@@ -316,19 +316,3 @@ def test_accounts_are_listed_oldest_first_and_by_id_if_linked_at_once(
     execute(url, "UPDATE identity SET created_at = now()")
     ids = [each["id"] for each in app.identities(session)]
     assert ids == sorted(ids)
-
-
-def test_operators_see_by_the_etag_that_an_account_was_linked_or_unlinked(
-    app: App, session: Session, service: Service
-) -> None:
-    user_id = app.client.get("/me", headers=session).json()["user"]["id"]
-    program = bearer(service_token(service.database_url, "users:read"))
-
-    def etag() -> str:
-        return app.client.get(f"/admin/users/{user_id}", headers=program).headers["etag"]
-
-    before = etag()
-    app.link(session)
-    linked = etag()
-    unlink(app, session)
-    assert len({before, linked, etag()}) == 3

@@ -95,7 +95,6 @@ class IdentityLinks:
             added = await storage.add_identity(connection, user_id, proven.issuer, proven.subject)
             if added is None:
                 raise IdentityTaken
-            await user_storage.move_version(connection, user_id)
         session_id = live.session.id
         event = Event.IDENTITY_LINKED
         record(event, context, user_id=user_id, session_id=session_id, issuer=proven.issuer)
