@@ -10,7 +10,6 @@ from service.auth.cleanup import (
     delete_expired_rate_limits,
     delete_expired_sessions,
 )
-from service.storage import cleanup as storage
 from service.storage.cleanup import CLEANUP_LOCK
 from service.storage.database import Database
 from tests.databases import execute, fetch_value, held, wait_until
@@ -96,15 +95,6 @@ async def test_cleanup_deletes_restored_rate_limits(database_url: str, database:
     await delete_expired_rate_limits(database)
     assert await run(fetch_value, database_url, COUNT_RATE_LIMITS) == 15_000
     assert await run(fetch_value, database_url, COUNT_RESTORED) == 0
-
-
-async def test_a_batch_of_rate_limits_is_no_larger_than_its_maximum(
-    database_url: str, database: Database
-) -> None:
-    await run(execute, database_url, INSERT_RATE_LIMITS, 10)
-    async with database.connect() as connection:
-        deleted = [await storage.delete_expired_rate_limits(connection, 3) for _ in range(2)]
-    assert deleted == [3, 2]
 
 
 async def test_cleanup_skips_rate_limits_that_are_in_use(
