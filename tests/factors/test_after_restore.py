@@ -109,6 +109,31 @@ def test_a_code_of_an_app_that_may_have_been_used_before_the_restore_does_not_co
     assert alice.log_in().status_code == 200
 
 
+def test_what_was_made_since_the_restore_stays(service: Service, alice: Owner) -> None:
+    execute(service.database_url, INVITATION)
+    execute(service.database_url, INVITATION)
+    newer = "UPDATE invitation SET created_at = now() + interval '1 hour' WHERE id = $1"
+    kept = fetch_value(service.database_url, "SELECT id FROM invitation LIMIT 1")
+    execute(service.database_url, newer, kept)
+    assert after_restore(service)["invitations"] == 1
+    assert fetch_value(service.database_url, "SELECT id FROM invitation") == kept
+
+
+def test_what_was_ended_is_in_the_audit_trail(service: Service, alice: Owner) -> None:
+    alice.challenge()
+    execute(service.database_url, SERVICE_TOKEN, uuid4(), None)
+    execute(service.database_url, INVITATION)
+    json_logs = {"DATABASE_URL": service.database_url, "OSTIARY_LOG_FORMAT": "json"}
+    done = command("after-restore", "--yes", "--json", **json_logs)
+    logged = [json.loads(line) for line in done.stderr.splitlines()]
+    (event,) = [each for each in logged if each["event"] == "database_restored"]
+    restored = json.loads(done.stdout)
+    names = ("sessions", "service_tokens", "challenges", "invitations", "recovery_codes")
+    assert {name: event[name] for name in names} == {name: restored[name] for name in names}
+    assert 0 not in {restored[name] for name in names}
+    assert event["signing_keys"] == restored["signing_keys"]
+
+
 def test_service_tokens_are_suspended_and_invitations_withdrawn(
     service: Service, alice: Owner
 ) -> None:

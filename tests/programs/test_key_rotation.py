@@ -174,6 +174,16 @@ def test_all_keys_are_revoked_only_if_the_operator_means_it(
     assert ids(published(client)) != [old]
 
 
+def test_the_end_of_a_restore_waits_for_a_change_of_the_keys(service: Service) -> None:
+    """Otherwise a key that is being made would survive it."""
+    url = service.database_url
+    with ThreadPoolExecutor(1) as thread:
+        with held(url, LOCK):
+            done = thread.submit(run, "after-restore", "--yes", DATABASE_URL=url)
+            wait_for_lock_waiters(url)
+        assert done.result().returncode == 0
+
+
 def test_after_a_restore_no_former_key_signs_or_verifies(
     client: httpx.Client, service: Service
 ) -> None:
