@@ -35,6 +35,7 @@ def parsed(text: str) -> EmailAddress:
         ("bob@EXAMPLE。com", "bob@example.com", "bob@example.com", "bob@example.com"),
         ("a%b@x.com", "a%b@x.com", "a%b@x.com", "a%b@x.com"),
         ("Jo+Tag@x.local", "jo+tag@x.local", "Jo+Tag@x.local", "Jo+Tag@x.local"),
+        ("jo@mail.test", "jo@mail.test", "jo@mail.test", "jo@mail.test"),
     ],
 )
 def test_an_address_is_compared_shown_and_mailed_to_in_a_form_each(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from unicodedata import normalize
@@ -248,6 +249,14 @@ async def test_no_password_matches_a_hash_that_is_malformed_or_beyond_the_bounds
     verification = await renewed(hasher, password_hash, "password")
     assert not verification.matches
     assert verification.new_hash is None
+
+
+def test_a_hash_of_django_that_takes_the_most_memory_is_verified() -> None:
+    """More than OpenSSL allows unless it is told."""
+    cost = {"n": 32768, "r": 16, "p": 1, "maxmem": 2**27}
+    key = b64encode(hashlib.scrypt(b"password", salt=b"salt", **cost)).decode()  # type: ignore[arg-type]
+    assert verify_legacy(f"scrypt$32768$salt$16$1${key}", "password")
+    assert not verify_legacy(f"scrypt$32768$salt$16$1${key}", "another")
 
 
 @pytest.mark.parametrize("password_hash", MALFORMED)

@@ -21,6 +21,7 @@ from service.storage.database import Database
 from service.storage.programs.signing_keys import SIGNING_KEY_LOCK
 from tests.cli.running import run
 from tests.databases import fetch_value, held, wait_for_lock_waiters
+from tests.flows.conftest import command
 from tests.programs.verifying import (
     ACCESS_TOKENS,
     age_keys,
@@ -179,7 +180,7 @@ def test_the_end_of_a_restore_waits_for_a_change_of_the_keys(service: Service) -
     url = service.database_url
     with ThreadPoolExecutor(1) as thread:
         with held(url, LOCK):
-            done = thread.submit(run, "after-restore", "--yes", DATABASE_URL=url)
+            done = thread.submit(command, "after-restore", "--yes", DATABASE_URL=url)
             wait_for_lock_waiters(url)
         assert done.result().returncode == 0
 

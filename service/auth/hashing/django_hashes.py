@@ -54,10 +54,10 @@ class DjangoScryptHash(Struct, frozen=True, kw_only=True):
         if not (is_power_of_two and is_within):
             return None
         try:
-            salt, key = match["salt"].encode(), b64decode(match["key"], validate=True)
-        except (binascii.Error, UnicodeEncodeError):
+            salt = match["salt"].encode()
+        except UnicodeEncodeError:
             return None
-        return cls(n=n, r=r, p=p, salt=salt, key=key)
+        return cls(n=n, r=r, p=p, salt=salt, key=b64decode(match["key"]))
 
     @property
     def scheme(self) -> str:
