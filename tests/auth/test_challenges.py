@@ -443,6 +443,18 @@ async def test_a_code_whose_key_was_removed_is_void(database: Database) -> None:
         await later.check_code(holder.purpose, holder.made.token, holder.code)
 
 
+async def test_what_a_passkey_signs_is_of_the_key_that_the_challenge_was_made_with(
+    database: Database,
+) -> None:
+    made, old, new = uuid4(), RING, Keyring(SecretKeys((SecretKey("k2", bytes(32)),)))
+    both = Keyring(SecretKeys((SecretKey("k2", bytes(32)), SecretKey("k1", bytes(range(32))))))
+    signed = Challenges(database, old).passkey_challenge_of(made)
+    assert Challenges(database, both).passkey_challenge_of(made, "k1") == signed
+    assert Challenges(database, both).passkey_challenge_of(made) != signed
+    with pytest.raises(InvalidChallenge):
+        Challenges(database, new).passkey_challenge_of(made, "k1")
+
+
 async def test_a_challenge_that_was_made_before_a_rotation_is_answered_after_it(
     database: Database,
 ) -> None:

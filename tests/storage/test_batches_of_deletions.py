@@ -17,7 +17,7 @@ from service.storage.cleanup import delete_expired_rate_limits
 from service.storage.database import Database
 from service.storage.factors.totp import delete_old_failures
 from service.storage.mail import delete_dead_letters
-from tests.databases import execute, fetch_value
+from tests.databases import execute, fetch_value, held
 
 HOUR = 3600.0
 
@@ -98,6 +98,18 @@ async def test_a_batch_is_no_larger_than_its_maximum_and_has_what_expired(
     async with database.transaction() as connection:
         assert [await DELETE[table](connection, 3) for _ in range(3)] == [3, 2, 0]
     assert await count(database_url, table) == 5
+
+
+@pytest.mark.parametrize("table", ["challenge", "mail", "rate_limit"])
+async def test_rows_in_use_are_left_for_the_next_time(
+    database_url: str, database: Database, table: str
+) -> None:
+    await fill(database_url, table)
+    with held(database_url, f"SELECT FROM {table} FOR UPDATE"):
+        async with database.transaction() as connection:
+            assert await DELETE[table](connection, 10) == 0
+    async with database.transaction() as connection:
+        assert await DELETE[table](connection, 10) == 5
 
 
 @pytest.mark.parametrize("table", DELETE_ALL)
