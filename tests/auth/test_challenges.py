@@ -443,6 +443,16 @@ async def test_a_code_whose_key_was_removed_is_void(database: Database) -> None:
         await later.check_code(holder.purpose, holder.made.token, holder.code)
 
 
+@pytest.mark.parametrize("purpose", LINKS)
+async def test_a_link_whose_key_was_removed_is_void(database: Database, purpose: Purpose) -> None:
+    holder = await make(database, purpose)
+    token = link_token_of(RING, "k1", holder.made.id, purpose)
+    later = Challenges(database, Keyring(SecretKeys((SecretKey("k2", bytes(32)),))))
+    with pytest.raises(InvalidChallenge):
+        await later.check_link(purpose, token)
+    assert await holder.check_link()
+
+
 async def test_what_a_passkey_signs_is_of_the_key_that_the_challenge_was_made_with(
     database: Database,
 ) -> None:
