@@ -153,6 +153,28 @@ def test_of_many_cookies_the_first_eight_count(app: App) -> None:
     assert app.client.post(f"{LOG_IN}/callback", json=answer, headers=early).status_code == 200
 
 
+def test_other_cookies_of_the_browser_do_not_count(app: App) -> None:
+    app.sign_up()
+    answer = app.answer(app.begin())
+    ((name, secret),) = app.client.cookies.items()
+    app.client.cookies.clear()
+    others = "; ".join(f"other{number}={number}" for number in range(20))
+    broken = "; ".join(f"{FLOW_COOKIE}_{text}={text}" for text in ("", "x", "A" * 43 + "="))
+    cookies = {"Cookie": f"{others}; {broken}; {name}={secret}"}
+    assert app.client.post(f"{LOG_IN}/callback", json=answer, headers=cookies).status_code == 200
+
+
+@pytest.mark.parametrize("form", ['"{}"', " {} ", ' "{}" '])
+def test_a_cookie_may_be_in_quotes_and_have_spaces_around(app: App, form: str) -> None:
+    """RFC 6265, section 4.1.1, and what proxies make of it."""
+    app.sign_up()
+    answer = app.answer(app.begin())
+    ((name, secret),) = app.client.cookies.items()
+    app.client.cookies.clear()
+    cookies = {"Cookie": f"{name}={form.format(secret)}; x=y"}
+    assert app.client.post(f"{LOG_IN}/callback", json=answer, headers=cookies).status_code == 200
+
+
 def test_the_cookie_is_for_this_host_and_no_script(app: App) -> None:
     response = app.client.post(LOG_IN, json={"redirect_uri": CALLBACK})
     (cookie,) = SimpleCookie(response.headers["Set-Cookie"]).values()
