@@ -557,6 +557,7 @@ WRONG_KEYS: dict[str, Any] = {
     "beyond the field": {**POINT, -2: b"\xff" * 32},
     "short coordinate": {**POINT, -2: POINT[-2][1:]},
     "long coordinate": {**POINT, -2: b"\0" + POINT[-2]},
+    "long second coordinate": {**POINT, -3: b"\0" + POINT[-3]},
     "text for a coordinate": {**POINT, -2: "x" * 32},
     "sign of y": {**POINT, -3: True},
     "P-384 with numbers of P-256": {**POINT, -1: 2},
