@@ -19,7 +19,7 @@ from tests.oidc.conftest import (
     assert_unavailable,
     log_in,
 )
-from tests.oidc.stub_provider import CLIENT_SECRET, FORM, TOKEN, StubProvider
+from tests.oidc.stub_provider import CLIENT_SECRET, DISCOVERY, FORM, TOKEN, StubProvider
 from tests.oidc.stub_server import Answer
 
 BASIC, POST = "client_secret_basic", "client_secret_post"
@@ -133,8 +133,6 @@ async def test_a_refused_client_is_the_mistake_of_the_operator(
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(document={"error": "server_error"}, status=400),
-        Answer(document={"error": "temporarily_unavailable"}),
         Answer(document={}, status=500),
         Answer(document={"id_token": "a.b.c"}, status=500),
         Answer(document={"access_token": "a"}),
@@ -156,10 +154,41 @@ async def test_an_answer_without_an_id_token_is_the_fault_of_the_provider(
     await assert_unavailable(client.redeem("code", FLOW))
 
 
-async def test_an_error_may_be_a_form(stub: StubProvider, client: ProviderClient) -> None:
-    text, headers = "error=invalid_grant", {"Content-Type": f"{FORM}; charset=utf-8"}
-    stub.answers[TOKEN] = Answer(text=text, headers=headers)
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable", "slow_down"])
+async def test_a_failure_of_the_provider_is_no_mistake_of_the_operator(
+    stub: StubProvider, client: ProviderClient, events: Events, status: int, error: str
+) -> None:
+    stub.answers[TOKEN] = Answer(document={"error": error}, status=status)
+    await assert_unavailable(client.redeem("code", FLOW))
+    (event,) = events
+    assert (event["event"], event["log_level"]) == ("oidc_provider_failed", "warning")
+    assert error in event["reason"]
+
+
+@pytest.mark.parametrize("error", [None, "", 7, ["invalid_grant"]], ids=str)
+async def test_an_error_without_a_name_is_none(
+    stub: StubProvider, client: ProviderClient, error: object
+) -> None:
+    stub.answers[TOKEN] = Answer(document={"error": error, "id_token": stub.id_token(NONCE)})
+    assert (await client.redeem("code", FLOW)).subject == "7"
+
+
+@pytest.mark.parametrize("media_type", [FORM, FORM.upper(), f"{FORM} ; charset=utf-8"])
+async def test_an_error_may_be_a_form(
+    stub: StubProvider, client: ProviderClient, media_type: str
+) -> None:
+    headers = {"Content-Type": media_type}
+    stub.answers[TOKEN] = Answer(text="error=invalid_grant", headers=headers)
     await assert_refused(client.redeem("code", FLOW))
+
+
+async def test_the_log_tells_of_a_form_that_cannot_be_read(
+    stub: StubProvider, client: ProviderClient, events: Events
+) -> None:
+    stub.answers[TOKEN] = Answer(text=b"id_token=\xff", headers={"Content-Type": FORM})
+    await assert_unavailable(client.redeem("code", FLOW))
+    assert [each["reason"] for each in events] == ["the answer of the token endpoint is no form"]
 
 
 @pytest.mark.parametrize("code", ["a b&c=d", "a" * 10_000])
@@ -212,6 +241,13 @@ async def test_a_provider_of_which_the_settings_say_that_it_names_itself(
     await assert_not_from(client, None)
     await client.require_issuer(stub.issuer)
     assert stub.requests == []
+
+
+async def test_whether_an_answer_names_its_issuer_may_not_be_known(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    stub.answers[DISCOVERY] = Answer(status=500)
+    await assert_unavailable(client.require_issuer(None))
 
 
 async def assert_not_from(client: ProviderClient, iss: Any) -> None:

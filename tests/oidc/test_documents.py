@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from functools import partial
 from itertools import count
 from threading import Event
@@ -12,10 +13,11 @@ import msgspec
 import pytest
 
 from service.auth.errors import AccountNotProven, ProviderUnavailable
-from service.auth.oidc import cached, failures
+from service.auth.oidc import cached, failures, fetching
 from service.auth.oidc.cached import Cached
 from service.auth.oidc.client import ProviderClient
-from service.auth.oidc.fetching import MAX_CONNECTIONS, MAX_SIZE
+from service.auth.oidc.failures import FetchFailed
+from service.auth.oidc.fetching import MAX_CONNECTIONS, MAX_SIZE, Fetcher
 from tests.oidc.conftest import (
     FLOW,
     Connect,
@@ -27,7 +29,7 @@ from tests.oidc.conftest import (
 )
 from tests.oidc.stub_provider import DISCOVERY, KEYS, TOKEN, StubProvider, public, rsa_key
 from tests.oidc.stub_server import Answer
-from tests.services import PATIENCE, wait_for
+from tests.services import PATIENCE, UNUSED_TLS, wait_for
 
 
 async def test_nothing_is_fetched_before_somebody_logs_in(
@@ -141,6 +143,32 @@ async def test_a_provider_that_is_down_costs_nobody_any_time_and_comes_back(
     assert await client.authorization_url(FLOW)
 
 
+async def test_the_failure_of_a_document_that_another_needs_is_logged_once(
+    stub: StubProvider, client: ProviderClient, events: Events
+) -> None:
+    stub.answers[DISCOVERY] = Answer(status=503)
+    await assert_unavailable(client.read_id_token(stub.id_token(FLOW.nonce), FLOW.nonce))
+    assert [each["event"] for each in events] == ["oidc_provider_failed"]
+
+
+async def test_a_fetch_without_an_answer_in_time_is_logged_and_remembered(
+    events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = count()
+
+    async def fetch() -> None:
+        next(fetches)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(cached, "TIME_LIMIT", 0)
+    document = Cached("stub", fetch)
+    for _ in range(3):
+        with pytest.raises(FetchFailed, match="no answer in time"):
+            await document.get()
+    assert next(fetches) == 1
+    assert [each["reason"] for each in events] == ["no answer in time"]
+
+
 @pytest.mark.parametrize("path", [DISCOVERY, KEYS, TOKEN])
 @pytest.mark.parametrize(
     "answer",
@@ -150,9 +178,10 @@ async def test_a_provider_that_is_down_costs_nobody_any_time_and_comes_back(
         Answer(text="null"),
         Answer(text='{"a":' + "[" * 100_000),
         Answer(text=b"\xff"),
+        Answer(text=b'{"issuer":"\xff","keys":[{"kty":"\xff"}]}'),
         Answer(text=""),
     ],
-    ids=["302", "307", "null", "deep", "no UTF-8", "empty"],
+    ids=["302", "307", "null", "deep", "no UTF-8", "no UTF-8 in a text", "empty"],
 )
 async def test_an_answer_that_cannot_be_used(
     stub: StubProvider, client: ProviderClient, path: str, answer: Answer
@@ -170,10 +199,11 @@ async def test_an_answer_that_cannot_be_used(
         (Answer(), True),
         (Answer(text=" " * (MAX_SIZE // 2)), True),
         (Answer(text=" " * MAX_SIZE), False),
+        (Answer(headers={"Content-Encoding": "Identity"}), True),
         (Answer(headers={"Content-Encoding": "gzip"}), False),
         (Answer(status=404), False),
     ],
-    ids=["usual", "long", "too long", "compressed", "status"],
+    ids=["usual", "long", "too long", "not compressed", "compressed", "status"],
 )
 async def test_a_document_that_would_be_right(
     stub: StubProvider, client: ProviderClient, path: str, answer: Answer, *, is_usable: bool
@@ -301,17 +331,60 @@ async def test_nothing_is_kept_between_requests(
     assert {each.headers["connection"] for each in stub.requests} == {"close"}
 
 
-async def test_a_fetch_does_not_outlive_its_client(stub: StubProvider, connect: Connect) -> None:
-    stub.answers[DISCOVERY] = Answer(drips=True)
-    client = connect()
-    waiting = asyncio.create_task(client.authorization_url(FLOW))
-    await asyncio.to_thread(wait_for, lambda: stub.requests, "the request has come")
+@pytest.mark.parametrize("path", [DISCOVERY, KEYS])
+async def test_a_fetch_does_not_outlive_its_client(
+    stub: StubProvider, client: ProviderClient, path: str
+) -> None:
+    stub.answers[path] = Answer(drips=True)
+    waiting = asyncio.create_task(client.read_id_token(stub.id_token(FLOW.nonce), FLOW.nonce))
+    await asyncio.to_thread(wait_for, lambda: stub.count(path), "the request has come")
     waiting.cancel()
     with pytest.raises((asyncio.CancelledError, ProviderUnavailable)):
         await waiting
+    fetches = [each for each in asyncio.all_tasks() if "_fetch_once" in repr(each)]
     async with asyncio.timeout(PATIENCE / 2):
         await client.close()
-    assert [each for each in asyncio.all_tasks() if "_fetch_once" in repr(each)] == []
+    assert fetches
+    assert all(each.cancelled() for each in fetches)
+
+
+async def test_a_connection_does_not_outlive_its_client(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    stub.answers[TOKEN] = Answer(drips=True)
+    waiting = asyncio.create_task(client.redeem("code", FLOW))
+    await asyncio.to_thread(wait_for, lambda: stub.count(TOKEN), "the request has come")
+    await client.close()
+    async with asyncio.timeout(PATIENCE / 2):
+        await assert_unavailable(waiting)
+
+
+async def test_an_answer_that_is_not_read_gives_its_connection_back(
+    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch, pass_time: Pass
+) -> None:
+    monkeypatch.setattr(fetching, "MAX_CONNECTIONS", 1)
+    stub.answers[DISCOVERY] = Answer(headers={"Content-Encoding": "gzip"})
+    await assert_unavailable(client.authorization_url(FLOW))
+    del stub.answers[DISCOVERY]
+    pass_time(cached.FAILURE_LIFETIME)
+    async with asyncio.timeout(PATIENCE / 2):
+        assert await client.authorization_url(FLOW)
+
+
+async def test_authorities_are_loaded_once_for_requests_at_the_same_time(
+    stub: StubProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = count()
+
+    def load() -> ssl.SSLContext:
+        next(loads)
+        return UNUSED_TLS
+
+    monkeypatch.setattr("ssl.create_default_context", load)
+    fetcher = Fetcher()
+    await asyncio.gather(*(fetcher.get(stub.url + KEYS) for _ in range(2)))
+    await fetcher.close()
+    assert next(loads) == 1
 
 
 async def test_a_provider_that_hangs_has_a_number_of_connections_of_its_own(
@@ -331,7 +404,7 @@ async def test_a_provider_that_hangs_has_a_number_of_connections_of_its_own(
     assert {type(each) for each in results} == {ProviderUnavailable, AccountNotProven}
 
 
-@pytest.mark.parametrize("host", ["xn--", "xn--a", "xn--ls8h.example"])
+@pytest.mark.parametrize("host", ["xn--", "xn--a", "xn--ls8h.example", "1.2.3.999"])
 async def test_a_host_that_no_name_can_be_is_not_asked(
     stub: StubProvider, client: ProviderClient, host: str
 ) -> None:

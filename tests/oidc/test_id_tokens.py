@@ -54,6 +54,8 @@ async def test_an_id_token_proves_an_account(stub: StubProvider, client: Provide
         {"nonce": ""},
         {"nonce": NONCE.lower()},
         {"nonce": [NONCE]},
+        {"nbf": "1"},
+        {"nbf": -1},
     ],
     ids=str,
 )

@@ -45,6 +45,13 @@ async def test_googles_issuer_may_lack_its_scheme(stub: StubProvider, connect: C
     assert (await log_in(client, stub, iss=bare)).issuer == stub.issuer
 
 
+@pytest.mark.parametrize("issuer", ["https://other.example", "other.example", ""])
+async def test_another_issuer_is_not_google(
+    stub: StubProvider, connect: Connect, issuer: str
+) -> None:
+    await assert_refused(log_in(connect(preset="google"), stub, iss=issuer))
+
+
 @pytest.fixture
 def microsoft(stub: StubProvider) -> dict[str, str]:
     """Return the settings of a Microsoft, whose issuer has the tenant in it."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import warnings
 from base64 import urlsafe_b64encode
 from typing import Any
 
 import msgspec
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import (
     RSAPrivateNumbers,
@@ -24,6 +27,7 @@ from service.auth.oidc.client import ProviderClient
 from tests.oidc.conftest import (
     NONCE,
     Connect,
+    Events,
     Pass,
     assert_refused,
     assert_unavailable,
@@ -185,10 +189,20 @@ async def test_a_key_with_a_large_exponent_verifies_nothing(
     await assert_refused(log_in(client, stub))
 
 
+@pytest.mark.filterwarnings("ignore")
 async def test_a_short_key_verifies_nothing(stub: StubProvider, client: ProviderClient) -> None:
+    """Also where warnings are no errors, as they are in tests."""
     with pytest.warns(UserWarning, match="2048"):
         stub.rotate(RSAKey.generate_key(1024))
     await assert_refused(log_in(client, stub))
+
+
+async def test_what_becomes_of_warnings_elsewhere_stays_the_same(
+    stub: StubProvider, client: ProviderClient
+) -> None:
+    before = [*warnings.filters]
+    await log_in(client, stub)
+    assert warnings.filters == before
 
 
 async def test_keys_of_unknown_kinds_are_passed_over(
@@ -207,6 +221,19 @@ async def test_keys_of_unknown_kinds_are_passed_over(
         {"kty": "OKP", "crv": "Ed25519", "x": "é"},
         *stub.key_set,
     ]
+    assert (await log_in(client, stub)).subject == "7"
+
+
+async def test_a_key_that_openssl_does_not_support_is_passed_over(
+    stub: StubProvider, client: ProviderClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some builds of it have fewer curves than others."""
+
+    def refuse(_: bytes) -> None:
+        raise UnsupportedAlgorithm("Ed448")
+
+    stub.key_set = [public(OKPKey.generate_key("Ed448"), kid="a"), *stub.key_set]
+    monkeypatch.setattr(Ed448PublicKey, "from_public_bytes", refuse)
     assert (await log_in(client, stub)).subject == "7"
 
 
@@ -262,6 +289,7 @@ async def test_the_signature_is_verified(stub: StubProvider, client: ProviderCli
         {"typ": "at+jwt"},
         {"typ": "application/AT+JWT"},
         {"typ": "logout+jwt"},
+        {"typ": "secevent+jwt"},
         {"typ": 7},
         {"kid": 7},
     ],
@@ -295,11 +323,21 @@ async def test_an_unknown_header_parameter_is_ignored(
     [
         *("", ".", "..", "...", "a.b.c", "....", "e30.e30.", "bnVsbA.e30.", "W10.e30.e30"),
         *("ImFsZyI.e30.e30", "é.é.é", "\ud800..", "eyJhbGciOiJSUzI1NiJ9.é.é", "a" * 70_000),
+        "eyJhbGciOiJSUzI1NiJ9.\ud800.e30",
         *(f"{'W' * 8000}.e30.e30", encoded(b'{"alg":"RS256","a":' + b"[" * 40_000) + ".e30.e30"),
     ],
 )
 async def test_a_text_that_is_no_token_is_refused(client: ProviderClient, token: str) -> None:
     await assert_refused(client.read_id_token(token, NONCE))
+
+
+@pytest.mark.parametrize("rest", ["", ".e30", ".e30.e30.e30"])
+async def test_a_text_that_is_no_token_has_no_keys_fetched(
+    stub: StubProvider, client: ProviderClient, rest: str
+) -> None:
+    header = encoded(msgspec.json.encode(stub.header))
+    await assert_refused(client.read_id_token(header + rest, NONCE))
+    assert stub.requests == []
 
 
 @pytest.mark.parametrize(
@@ -363,6 +401,16 @@ async def test_old_keys_go_on_verifying_if_newer_ones_cannot_be_fetched(
     stub.header["kid"] = "unknown"
     await assert_unavailable(client.read_id_token(stub.id_token(NONCE), NONCE))
     assert (await client.read_id_token(known, NONCE)).subject == "7"
+
+
+async def test_newer_keys_that_cannot_be_fetched_are_logged_once(
+    stub: StubProvider, client: ProviderClient, events: Events
+) -> None:
+    await log_in(client, stub)
+    stub.answers[KEYS] = Answer(status=500)
+    stub.header["kid"] = "unknown"
+    await assert_unavailable(log_in(client, stub))
+    assert [each["event"] for each in events] == ["oidc_provider_failed"]
 
 
 @pytest.mark.parametrize(

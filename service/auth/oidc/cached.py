@@ -89,7 +89,6 @@ class Cached(Generic[_T]):
         except TimeoutError:
             self._fail("no answer in time")
         else:
-            self._failure = ""
             self._fresh_until = monotonic() + LIFETIME
 
     def _fail(self, reason: str, *, is_logged: bool = False) -> None:
