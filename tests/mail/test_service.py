@@ -97,6 +97,8 @@ def test_mails_are_listed_and_dead_letters_sent_again(database_url: str) -> None
     assert fetch_value(database_url, due) == 2
     execute(database_url, "UPDATE mail SET failed_at = now()")
     assert run("mail", "retry", DATABASE_URL=database_url).stdout.startswith("2 mails")
+    again = run("mail", "retry", DATABASE_URL=database_url)
+    assert (again.returncode, again.stdout[:7]) == (0, "0 mails")
 
 
 def test_production_without_mail_says_so_at_the_start(database_url: str) -> None:
