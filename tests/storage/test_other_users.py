@@ -1,0 +1,317 @@
+"""No statement about one user reads or changes anything of another."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+from msgspec import Struct
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from service import storage
+from service.auth.email_addresses import EmailAddress
+from service.auth.hashing.schemes import parse_password_hash
+from service.model.challenges import Purpose
+from service.model.sessions import Method
+from service.model.users import Provider
+from service.storage import (
+    challenges,
+    claimed_nonces,
+    devices,
+    emails,
+    identities,
+    keys,
+    session_endings,
+    sessions,
+    username_holds,
+    users,
+    ways_in,
+)
+from service.storage.admin import users as admin_users
+from service.storage.database import Database
+from service.storage.factors import existing, passkeys, recovery_codes, totp
+from tests.databases import execute, fetch
+
+NAMES = UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+RP_ID = "example.com"
+PASSWORD_HASH = parse_password_hash("$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$YWJjZGVmZ2hpamts")
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Person(Struct, frozen=True):
+    """A user, by whose name all that they have is named."""
+
+    name: str
+
+    def id(self, what: str = "user") -> UUID:
+        return uuid5(NAMES, f"{self.name} {what}")
+
+    def digest(self, what: str) -> bytes:
+        return sha256(f"{self.name} {what}".encode()).digest()
+
+
+ALICE, BOBBY = Person("alice"), Person("bobby")
+
+# What a person has: a statement, and its arguments after the user's id.
+HAS: list[tuple[str, Callable[[Person], tuple[object, ...]]]] = [
+    ('INSERT INTO "user" (id) VALUES ($1)', lambda _: ()),
+    (
+        (
+            "INSERT INTO key (user_id, provider, name, display_name, password_hash, password_scheme) "
+            "VALUES ($1, 'username', $2, $2, 'hash', 'argon2id')"
+        ),
+        lambda person: (person.name,),
+    ),
+    (
+        (
+            "INSERT INTO key (user_id, provider, name, display_name, verified_at) "
+            "VALUES ($1, 'email', $2, $2, now())"
+        ),
+        lambda person: (f"{person.name}@example.org",),
+    ),
+    *(
+        (
+            (
+                "INSERT INTO session (user_id, id, secret_hash, device_hash, methods, created_at, "
+                "active_expires_at, idle_expires_at, absolute_expires_at) VALUES ($1, $2, '', $3, "
+                """'{"totp": "2026-01-01T00:00:00Z", "oidc:gone": "2026-01-01T00:00:00Z"}', """
+                "now() - make_interval(hours => $4), now() + interval '1 hour', "
+                "now() + interval '1 hour', now() + interval '1 hour')"
+            ),
+            lambda person, n=number: (
+                person.id(f"session {n}"),
+                person.digest(f"device {n}"),
+                n,
+            ),
+        )
+        for number in range(3)
+    ),
+    *(
+        (
+            "INSERT INTO device (user_id, hash) VALUES ($1, $2)",
+            lambda person, n=number: (person.digest(f"device {n}"),),
+        )
+        for number in range(3)
+    ),
+    *(
+        (
+            (
+                "INSERT INTO challenge (user_id, id, purpose, expires_at) "
+                "VALUES ($1, $2, $3, now() + interval '1 hour')"
+            ),
+            lambda person, p=purpose: (person.id(p), p),
+        )
+        for purpose in (Purpose.UNDO, Purpose.PASSWORD_RESET)
+    ),
+    (
+        (
+            "INSERT INTO sealed_secret (user_id, id, purpose, key_id, ciphertext) "
+            "VALUES ($1, $2, 'totp', 'k', '')"
+        ),
+        lambda person: (person.id("secret"),),
+    ),
+    (
+        "INSERT INTO totp (user_id, secret_id) VALUES ($1, $2)",
+        lambda person: (person.id("secret"),),
+    ),
+    ("INSERT INTO totp_failure (user_id) VALUES ($1)", lambda _: ()),
+    (
+        "INSERT INTO recovery_code (user_id, hash) VALUES ($1, $2)",
+        lambda person: (person.digest("code"),),
+    ),
+    (
+        (
+            "INSERT INTO passkey (user_id, id, credential_id, public_key, sign_count, rp_id, name, "
+            "is_backup_eligible, is_backed_up) VALUES ($1, $2, $3, '', 0, 'example.com', 'x', true, "
+            "true)"
+        ),
+        lambda person: (person.id("passkey"), person.digest("credential")),
+    ),
+    (
+        (
+            "INSERT INTO identity (user_id, id, issuer, subject) "
+            "VALUES ($1, $2, 'https://provider.example', $3)"
+        ),
+        lambda person: (person.id("identity"), person.name),
+    ),
+    (
+        "INSERT INTO username_hold (user_id, name_hash) VALUES ($1, $2)",
+        lambda person: (person.digest("former name"),),
+    ),
+]
+CONFIRM_APPS = "UPDATE totp SET confirmed_at = now()"
+
+# All that a user has, in any table.
+OF_USER = " UNION ALL ".join(
+    f"SELECT to_jsonb(each)::text AS row FROM {table} AS each WHERE user_id = $1"
+    for table in (
+        *("key", "session", "device", "challenge", "sealed_secret", "totp", "totp_failure"),
+        *("recovery_code", "passkey", "identity", "username_hold"),
+    )
+)
+STATE = f'SELECT to_jsonb(each)::text AS row FROM "user" AS each WHERE id = $1 UNION ALL {OF_USER}'
+
+Call = Callable[[AsyncConnection, Person], Awaitable[object]]
+
+
+def about(function: Callable[..., Awaitable[object]], *more: Any, **options: Any) -> Call:
+    """Return the call of a function about a person."""
+    return lambda connection, person: function(connection, person.id(), *more, **options)
+
+
+async def secret_of(connection: AsyncConnection, person: Person) -> object:
+    """Return the secret of an app; the time that is found with it passes."""
+    found = await totp.find_totp(connection, person.id())
+    return None if found is None else (found.secret_id, found.confirmed_at is None)
+
+
+async def is_to_wait(connection: AsyncConnection, person: Person) -> bool:
+    """Return whether a user with one wrong code has to wait, where two are allowed."""
+    seconds = await totp.seconds_to_wait(connection, person.id(), None, failures=2, period=3600)
+    return seconds > 0
+
+
+READS: dict[str, Call] = {
+    "find_record": about(admin_users.find_record),
+    "has_several_devices": about(devices.has_several_devices),
+    "find_verified_address": about(emails.find_verified_address),
+    "user_has_factor": about(existing.user_has_factor),
+    "find_existing_factors": about(existing.find_existing_factors, RP_ID),
+    "list_passkeys": about(passkeys.list_passkeys),
+    "count_passkeys": about(passkeys.count_passkeys),
+    "find_handle": about(passkeys.find_handle),
+    "count_recovery_codes": about(recovery_codes.count_recovery_codes),
+    "find_totp": secret_of,
+    "known_device": about(totp.known_device, BOBBY.digest("device 0")),
+    "seconds_to_wait": is_to_wait,
+    "list_identities": about(identities.list_identities),
+    "find_password_key": about(keys.find_password_key),
+    "list_keys": about(keys.list_keys),
+    "has_name": about(keys.has_name),
+    "count_sessions": about(sessions.count_sessions),
+    "list_sessions": about(sessions.list_sessions, 100),
+    "find_user": about(users.find_user),
+    "lock_user": about(users.lock_user),
+    "lock_enabled_user": about(users.lock_enabled_user),
+    "lock_security_version": about(users.lock_security_version),
+    "find_ways_in": about(ways_in.find_ways_in, RP_ID),
+}
+
+WRITES: dict[str, Call] = {
+    "change_user": about(
+        admin_users.change_user,
+        roles=["x"],
+        metadata={"a": 1},
+        is_disabled=True,
+        disabled_reason="x",
+    ),
+    "delete_challenges_of": about(challenges.delete_challenges_of, [*Purpose]),
+    "end_later_undos": about(challenges.end_later_undos, LONG_AGO),
+    "claim_nonce": about(
+        claimed_nonces.claim_nonce,
+        b"n",
+        issued_at=LONG_AGO,
+        expires_at=LONG_AGO + timedelta(days=36500),
+    ),
+    "remove_addresses": about(emails.remove_addresses),
+    "rename_passkey": about(passkeys.rename_passkey, BOBBY.id("passkey"), "new"),
+    "remove_passkey": about(passkeys.remove_passkey, BOBBY.id("passkey")),
+    "remove_passkeys_since": about(passkeys.remove_passkeys_since, LONG_AGO),
+    "give_handle": about(passkeys.give_handle, b"h" * 64),
+    "delete_recovery_codes": about(recovery_codes.delete_recovery_codes),
+    "delete_recovery_codes since": about(recovery_codes.delete_recovery_codes, since=LONG_AGO),
+    "replace_recovery_codes": about(recovery_codes.replace_recovery_codes, [b"x" * 32]),
+    "claim_recovery_code": about(recovery_codes.claim_recovery_code, BOBBY.digest("code")),
+    "put_pending_totp": lambda c, p: totp.put_pending_totp(c, p.id(), p.id("secret")),
+    "use_step": about(totp.use_step, 2**40),
+    "confirm_totp": about(totp.confirm_totp),
+    "remove_totp": about(totp.remove_totp),
+    "remove_secrets": about(totp.remove_secrets, "totp"),
+    "add_failure": about(totp.add_failure, None),
+    "remove_identity": about(identities.remove_identity, BOBBY.id("identity")),
+    "remove_identities_since": about(identities.remove_identities_since, LONG_AGO),
+    "set_password_hash": about(keys.set_password_hash, PASSWORD_HASH),
+    "remove_password": about(keys.remove_password),
+    "end_session_of_user": lambda c, p: session_endings.end_session_of_user(
+        c, BOBBY.id("session 0"), p.id()
+    ),
+    "end_other_sessions": lambda c, p: session_endings.end_other_sessions(
+        c, p.id(), p.id("session 0")
+    ),
+    "end_sessions_proven_by": about(session_endings.end_sessions_proven_by, Method.TOTP, None),
+    "end_sessions_of_other_providers": lambda c, p: session_endings.end_sessions_of_other_providers(
+        c, p.id(), [], p.id("session 0")
+    ),
+    "end_all_sessions": about(session_endings.end_all_sessions),
+    "end_oldest_sessions": about(session_endings.end_oldest_sessions, 1),
+    "remove_method": about(sessions.remove_method, Method.TOTP),
+    "remove_key": about(keys.remove_key, Provider.USERNAME, "bobby"),
+    "replace_address": about(emails.replace_address, EmailAddress.parse("carol@example.org")),
+    "rename": about(keys.rename, "carol", "Carol"),
+    "hold_usernames": about(username_holds.hold_usernames),
+    "move_security_version": about(users.move_security_version),
+    "move_version": about(users.move_version),
+    "delete_user": about(users.delete_user),
+}
+
+# They insert a row with the id of the user that they are given.
+INSERTS = {"add_passkey", "add_identity", "add_key", "add_sealed_secret"}
+
+
+async def add(database_url: str, person: Person) -> None:
+    for statement, arguments in HAS:
+        await asyncio.to_thread(execute, database_url, statement, person.id(), *arguments(person))
+
+
+async def state_of(database_url: str, person: Person) -> list[str]:
+    rows = await asyncio.to_thread(fetch, database_url, STATE, person.id())
+    return sorted(row["row"] for row in rows)
+
+
+@pytest.mark.parametrize("apps_are_confirmed", [False, True])
+@pytest.mark.parametrize("name", WRITES)
+async def test_a_change_of_one_user_changes_nothing_of_another(
+    database_url: str, database: Database, name: str, *, apps_are_confirmed: bool
+) -> None:
+    for person in (ALICE, BOBBY):
+        await add(database_url, person)
+    if apps_are_confirmed:
+        await asyncio.to_thread(execute, database_url, CONFIRM_APPS)
+    before = await state_of(database_url, BOBBY)
+    assert len(before) == len(HAS)
+    async with database.transaction() as connection:
+        await WRITES[name](connection, ALICE)
+    assert await state_of(database_url, BOBBY) == before
+
+
+async def test_what_is_read_of_one_user_is_the_same_if_there_is_another(
+    database_url: str, database: Database
+) -> None:
+    async def read() -> dict[str, Any]:
+        async with database.transaction() as connection:
+            return {name: await call(connection, ALICE) for name, call in READS.items()}
+
+    await add(database_url, ALICE)
+    alone = await read()
+    await add(database_url, BOBBY)
+    await asyncio.to_thread(execute, database_url, f"{CONFIRM_APPS} WHERE user_id = '{BOBBY.id()}'")
+    assert await read() == alone
+
+
+def test_no_function_about_one_user_is_left_out() -> None:
+    found = {
+        each.name
+        for path in Path(storage.__file__).parent.rglob("*.py")
+        for each in ast.parse(path.read_text()).body
+        if isinstance(each, ast.AsyncFunctionDef)
+        and any(argument.arg == "user_id" for argument in (*each.args.args, *each.args.kwonlyargs))
+    }
+    called = {name.partition(" ")[0] for name in (*READS, *WRITES)}
+    assert found == called | INSERTS
