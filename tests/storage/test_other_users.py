@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -59,93 +60,50 @@ class Person(Struct, frozen=True):
 
 ALICE, BOBBY = Person("alice"), Person("bobby")
 
-# What a person has: a statement, and its arguments after the user's id.
-HAS: list[tuple[str, Callable[[Person], tuple[object, ...]]]] = [
-    ('INSERT INTO "user" (id) VALUES ($1)', lambda _: ()),
-    (
-        (
-            "INSERT INTO key (user_id, provider, name, display_name, password_hash, password_scheme) "
-            "VALUES ($1, 'username', $2, $2, 'hash', 'argon2id')"
-        ),
-        lambda person: (person.name,),
-    ),
-    (
-        (
-            "INSERT INTO key (user_id, provider, name, display_name, verified_at) "
-            "VALUES ($1, 'email', $2, $2, now())"
-        ),
-        lambda person: (f"{person.name}@example.org",),
-    ),
-    *(
-        (
-            (
-                "INSERT INTO session (user_id, id, secret_hash, device_hash, methods, created_at, "
-                "active_expires_at, idle_expires_at, absolute_expires_at) VALUES ($1, $2, '', $3, "
-                """'{"totp": "2026-01-01T00:00:00Z", "oidc:gone": "2026-01-01T00:00:00Z"}', """
-                "now() - make_interval(hours => $4), now() + interval '1 hour', "
-                "now() + interval '1 hour', now() + interval '1 hour')"
-            ),
-            lambda person, n=number: (
-                person.id(f"session {n}"),
-                person.digest(f"device {n}"),
-                n,
-            ),
-        )
-        for number in range(3)
-    ),
-    *(
-        (
-            "INSERT INTO device (user_id, hash) VALUES ($1, $2)",
-            lambda person, n=number: (person.digest(f"device {n}"),),
-        )
-        for number in range(3)
-    ),
-    *(
-        (
-            (
-                "INSERT INTO challenge (user_id, id, purpose, expires_at) "
-                "VALUES ($1, $2, $3, now() + interval '1 hour')"
-            ),
-            lambda person, p=purpose: (person.id(p), p),
-        )
-        for purpose in (Purpose.UNDO, Purpose.PASSWORD_RESET)
-    ),
-    (
-        (
-            "INSERT INTO sealed_secret (user_id, id, purpose, key_id, ciphertext) "
-            "VALUES ($1, $2, 'totp', 'k', '')"
-        ),
-        lambda person: (person.id("secret"),),
-    ),
-    (
-        "INSERT INTO totp (user_id, secret_id) VALUES ($1, $2)",
-        lambda person: (person.id("secret"),),
-    ),
-    ("INSERT INTO totp_failure (user_id) VALUES ($1)", lambda _: ()),
-    (
-        "INSERT INTO recovery_code (user_id, hash) VALUES ($1, $2)",
-        lambda person: (person.digest("code"),),
-    ),
-    (
-        (
-            "INSERT INTO passkey (user_id, id, credential_id, public_key, sign_count, rp_id, name, "
-            "is_backup_eligible, is_backed_up) VALUES ($1, $2, $3, '', 0, 'example.com', 'x', true, "
-            "true)"
-        ),
-        lambda person: (person.id("passkey"), person.digest("credential")),
-    ),
-    (
-        (
-            "INSERT INTO identity (user_id, id, issuer, subject) "
-            "VALUES ($1, $2, 'https://provider.example', $3)"
-        ),
-        lambda person: (person.id("identity"), person.name),
-    ),
-    (
-        "INSERT INTO username_hold (user_id, name_hash) VALUES ($1, $2)",
-        lambda person: (person.digest("former name"),),
-    ),
-]
+
+def belongings(person: Person) -> list[tuple[str, dict[str, Any]]]:
+    """Return what a person has: the tables, and the columns of a row beside the user."""
+    now = datetime.now(UTC)
+    later = now + timedelta(hours=1)
+    address = f"{person.name}@example.org"
+    proofs = json.dumps({method: now.isoformat() for method in ("totp", "oidc:gone")})
+    named = {"name": person.name, "display_name": person.name}
+    found: list[tuple[str, dict[str, Any]]] = [
+        ("key", named | {"provider": "username", "password_hash": "x", "password_scheme": "y"}),
+        ("key", {**named, "provider": "email", "name": address, "verified_at": now}),
+        ("sealed_secret", {"id": person.id("secret"), "purpose": "totp", **SEALED}),
+        ("totp", {"secret_id": person.id("secret")}),
+        ("totp_failure", {}),
+        ("recovery_code", {"hash": person.digest("code")}),
+        ("passkey", {"id": person.id("passkey"), "credential_id": person.digest("id"), **PASSKEY}),
+        ("identity", {"id": person.id("identity"), "issuer": "i", "subject": person.name}),
+        ("username_hold", {"name_hash": person.digest("former name")}),
+    ]
+    for number in range(3):
+        device = person.digest(f"device {number}")
+        ends = dict.fromkeys(SESSION_ENDS, later)
+        opened = {"id": person.id(f"session {number}"), "secret_hash": b"", "methods": proofs}
+        found += [
+            ("device", {"hash": device}),
+            ("session", {**opened, **ends, "device_hash": device, "created_at": now}),
+        ]
+    for purpose in (Purpose.UNDO, Purpose.PASSWORD_RESET):
+        made = {"id": person.id(purpose), "purpose": purpose, "expires_at": later}
+        found.append(("challenge", made))
+    return found
+
+
+SEALED = {"key_id": "k", "ciphertext": b""}
+PASSKEY = {
+    "public_key": b"",
+    "sign_count": 0,
+    "rp_id": RP_ID,
+    "name": "x",
+    "is_backup_eligible": True,
+    "is_backed_up": True,
+}
+SESSION_ENDS = ("active_expires_at", "idle_expires_at", "absolute_expires_at")
+
 CONFIRM_APPS = "UPDATE totp SET confirmed_at = now()"
 
 # All that a user has, in any table.
@@ -266,8 +224,15 @@ INSERTS = {"add_passkey", "add_identity", "add_key", "add_sealed_secret"}
 
 
 async def add(database_url: str, person: Person) -> None:
-    for statement, arguments in HAS:
-        await asyncio.to_thread(execute, database_url, statement, person.id(), *arguments(person))
+    """Add a user who has one or more of everything."""
+    await asyncio.to_thread(
+        execute, database_url, 'INSERT INTO "user" (id) VALUES ($1)', person.id()
+    )
+    for table, columns in belongings(person):
+        values = {"user_id": person.id(), **columns}
+        places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+        statement = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({places})"
+        await asyncio.to_thread(execute, database_url, statement, *values.values())
 
 
 async def state_of(database_url: str, person: Person) -> list[str]:
@@ -285,7 +250,7 @@ async def test_a_change_of_one_user_changes_nothing_of_another(
     if apps_are_confirmed:
         await asyncio.to_thread(execute, database_url, CONFIRM_APPS)
     before = await state_of(database_url, BOBBY)
-    assert len(before) == len(HAS)
+    assert len(before) == 1 + len(belongings(BOBBY))
     async with database.transaction() as connection:
         await WRITES[name](connection, ALICE)
     assert await state_of(database_url, BOBBY) == before
