@@ -1,8 +1,8 @@
 """What challenges have in common that are stored nowhere: those of passkeys, and states of flows.
 
-Such a challenge has a random nonce and the time of issue in it, and an HMAC-SHA256 of these and of
-all that it is for. Whoever reads one has still to check, by the database's clock, that it has not
-expired, and to claim its nonce.
+Such a challenge contains a random nonce, its time of issue, and an HMAC-SHA256 of both and of what
+the challenge is bound to. Reading one does not make it valid: the caller checks its expiry against
+the clock of the database, and claims its nonce.
 """
 
 from __future__ import annotations

@@ -252,7 +252,7 @@ async def test_no_password_matches_a_hash_that_is_malformed_or_beyond_the_bounds
 
 
 def test_a_hash_of_django_that_takes_the_most_memory_is_verified() -> None:
-    """More than OpenSSL allows unless it is told."""
+    """Its memory exceeds the default limit of OpenSSL (``maxmem``, 32 MiB)."""
     cost = {"n": 32768, "r": 16, "p": 1, "maxmem": 2**27}
     key = b64encode(hashlib.scrypt(b"password", salt=b"salt", **cost)).decode()
     assert verify_legacy(f"scrypt$32768$salt$16$1${key}", "password")

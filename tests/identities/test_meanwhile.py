@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from time import time
-from typing import Protocol
+from typing import Any, Protocol
 
 import httpx
 import pytest
@@ -81,6 +81,22 @@ def post(app: App, provider: StubProvider) -> Meanwhile:
     return send
 
 
+def post_beside(
+    app: App,
+    service: Service,
+    change: str,
+    answer: dict[str, Any],
+    path: str = LOG_IN,
+    session: Session | None = None,
+) -> httpx.Response:
+    """Post an answer, which has to wait for a change of the database that is under way."""
+    with ThreadPoolExecutor(1) as pool:
+        with uncommitted(service.database_url, change):
+            posted = pool.submit(app.post, answer, path, session)
+            wait_for_lock_waiters(service.database_url)
+        return posted.result()
+
+
 def log_out(app: App, session: Session) -> None:
     assert app.client.post("/logout", headers=session).status_code == 204
 
@@ -120,11 +136,8 @@ def test_an_account_that_was_unlinked_opens_no_session(
 def test_an_account_that_is_being_unlinked_is_waited_for(app: App, service: Service) -> None:
     app.sign_up()
     answer = app.answer(app.begin())
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, UNLINK):
-            posted = pool.submit(app.post, answer)
-            wait_for_lock_waiters(service.database_url)
-        assert problem(posted.result()) == CREDENTIALS
+    response = post_beside(app, service, UNLINK, answer)
+    assert problem(response) == CREDENTIALS
     assert fetch_value(service.database_url, COUNT_SESSIONS) == 1
 
 
@@ -140,11 +153,8 @@ def test_an_account_that_another_user_links_meanwhile_opens_no_session_of_the_fo
         UPDATE identity SET id = gen_random_uuid(), user_id = '{other}'
     """
     answer = app.answer(app.begin())
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, move):
-            posted = pool.submit(app.post, answer)
-            wait_for_lock_waiters(service.database_url)
-        assert problem(posted.result()) == CREDENTIALS
+    response = post_beside(app, service, move, answer)
+    assert problem(response) == CREDENTIALS
 
 
 def test_a_new_proof_waits_for_an_account_that_is_being_unlinked(
@@ -152,11 +162,8 @@ def test_a_new_proof_waits_for_an_account_that_is_being_unlinked(
 ) -> None:
     session = session_of(app.sign_up())
     answer = app.answer(app.begin(REAUTHENTICATE, session), auth_time=int(time()))
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, UNLINK):
-            posted = pool.submit(app.post, answer, REAUTHENTICATE, session)
-            wait_for_lock_waiters(service.database_url)
-        assert problem(posted.result()) == CREDENTIALS
+    response = post_beside(app, service, UNLINK, answer, REAUTHENTICATE, session)
+    assert problem(response) == CREDENTIALS
 
 
 def test_another_log_in_with_the_account_does_not_refuse_this_one(
@@ -164,11 +171,8 @@ def test_another_log_in_with_the_account_does_not_refuse_this_one(
 ) -> None:
     app.sign_up()
     answer = app.answer(app.begin())
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, USE_IDENTITY):
-            posted = pool.submit(app.post, answer)
-            wait_for_lock_waiters(service.database_url)
-        assert methods_of(posted.result()) == ["oidc:stub"]
+    response = post_beside(app, service, USE_IDENTITY, answer)
+    assert methods_of(response) == ["oidc:stub"]
 
 
 def test_no_connection_to_the_database_is_held_meanwhile(
