@@ -76,6 +76,14 @@ def test_the_device_of_a_sign_up_or_log_in_is_known_afterwards(app: App, service
     assert is_known(other)
 
 
+def test_a_device_that_is_presented_keeps_its_token(app: App) -> None:
+    device = app.sign_up("1").json()["session"]["device_token"]
+    other = app.sign_up("2", device_token=device).json()["session"]
+    assert other["device_token"] == device
+    answer = app.answer(app.begin(), "1") | {"device_token": device}
+    assert app.post(answer).json()["session"]["device_token"] == device
+
+
 def test_a_known_device_is_known_after_the_second_factor(
     app: App, service: Service, session: Session
 ) -> None:
