@@ -14,6 +14,7 @@ import argon2
 import msgspec
 import psutil
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from service.auth.errors import Overloaded
@@ -337,6 +338,28 @@ async def test_a_dead_process_is_replaced(hasher: Hasher) -> None:
     process.kill()
     await working
     assert process_of(hasher).pid != process.pid
+
+
+def test_a_process_whose_death_shows_in_its_input_first_is_replaced() -> None:
+    """With the loop of the service: a write to a closed pipe is an error there."""
+
+    async def hash_beside_a_dying_process() -> None:
+        hasher = Hasher(CHEAP, PATIENT, processes=1)
+        await hasher.hash(RIGHT)
+        dying, process = process_of(hasher), hasher._pool._all[0]._process
+        assert process is not None
+        assert process.stdin is not None
+        dying.suspend()
+        process.stdin.close()
+        await process.stdin.wait_closed()
+        hashing = asyncio.create_task(hasher.hash(RIGHT))
+        for _ in range(100):  # More turns of the loop than the first try needs.
+            await asyncio.sleep(0)
+        dying.kill()
+        assert (await hashing).text
+        await hasher.close()
+
+    uvloop.run(hash_beside_a_dying_process())
 
 
 async def test_hash_processes_give_way_to_requests_and_do_not_starve(hasher: Hasher) -> None:

@@ -77,9 +77,12 @@ class HashProcess:
         if process.stdin is None or process.stdout is None:
             raise AssertionError("a process without pipes")
         line = b""
-        with suppress(ConnectionError):
-            process.stdin.write(msgspec.json.encode(job) + b"\n")
-            line = await process.stdout.readline()
+        # Closed: the process has died, and its end was not reported yet. uvloop, unlike asyncio,
+        # raises `RuntimeError` for a write then.
+        if not process.stdin.is_closing():
+            with suppress(ConnectionError):
+                process.stdin.write(msgspec.json.encode(job) + b"\n")
+                line = await process.stdout.readline()
         if not line:
             await process.wait()
             raise HashProcessDied("a process ended during a job")
