@@ -39,7 +39,7 @@ import pytest
 from tests.databases import TestServer, searchable_directory
 from tests.mutation.notes import CURRENT_TEST, NOTES
 from tests.mutation.operators import Mutant, mutants_of
-from tests.mutation.report import Outcome, write
+from tests.mutation.report import Outcome, explanations, write
 
 REPOSITORY = Path(__file__).parents[2]
 SCOPE = tomllib.loads(Path(__file__).with_name("scope.toml").read_text())
@@ -437,8 +437,10 @@ def try_all(pool: Executor, mutants: Sequence[Mutant], tests: Tests, at_once: in
     earlier = found_so_far()
     kills: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     left = [mutant for mutant in mutants if _key(mutant) not in earlier]
-    # Removals first: a missing guard is worse than a changed number.
-    left.sort(key=lambda mutant: not mutant.is_removal)
+    explained = explanations()
+    # Removals first: a missing guard is worse than a changed number. Last what is known to survive:
+    # it takes all its tests.
+    left.sort(key=lambda m: (not m.is_removal, (m.module, m.place, str(m)) in explained))
     begun = time.monotonic()
     running: dict[Future[str], Mutant] = {}
     with RESULTS.open("a", buffering=1) as results:
