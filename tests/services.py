@@ -30,12 +30,14 @@ PATIENCE = 60
 # A key of tests, of 32 zero bytes.
 SECRET_KEYS = f"tests:{'A' * 43}="
 
-# One worker with one hash process, the cheapest hashes, and no time limit that a busy machine could
-# exceed.
+# One worker with one hash process and the cheapest hashes; no time limit that a busy machine could
+# exceed, and no queue that the threads of a test could fill.
 FRUGAL = {
     "OSTIARY_SECRET_KEYS": SECRET_KEYS,
     "OSTIARY_WORKERS": "1",
     "OSTIARY_HASH_PROCESSES": "1",
+    "OSTIARY_HASH_QUEUE_LENGTH": "100",
+    "OSTIARY_HASH_KNOWN_QUEUE_LENGTH": "100",
     # Mails of other processes only: the service sends its own at once.
     "OSTIARY_MAIL_POLL_INTERVAL": "1h",
     "OSTIARY_ARGON2_TIME_COST": "1",
