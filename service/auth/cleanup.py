@@ -32,8 +32,8 @@ INVITATIONS_PER_BATCH = 10_000
 
 async def clean_up(
     database: Database, device_lifetime: float, username_hold: float, code_failure_period: float
-) -> None:
-    """Delete whatever has expired; a background task.
+) -> int:
+    """Delete whatever has expired. Returns how many sessions were deleted.
 
     Raises `DatabaseUnavailable`.
     """
@@ -49,6 +49,7 @@ async def clean_up(
     await delete_expired_nonces(database)
     await delete_old_code_failures(database, code_failure_period)
     await delete_expired_invitations(database)
+    return deleted
 
 
 async def delete_expired_sessions(database: Database) -> int:

@@ -12,6 +12,7 @@ from service.auth.cleanup import (
 )
 from service.storage.cleanup import CLEANUP_LOCK
 from service.storage.database import Database
+from tests.cli.running import run as command
 from tests.databases import execute, fetch_value, held, wait_until
 from tests.invitations import EXPIRE, invite
 from tests.services import running
@@ -112,6 +113,20 @@ async def test_cleanup_deletes_expired_invitations(database_url: str, database: 
     await run(invite, database_url)
     await clean_up(database, 1, 1, 1)
     assert await run(fetch_value, database_url, "SELECT count(*) FROM invitation") == 1
+
+
+def test_the_command_deletes_what_the_service_does(database_url: str) -> None:
+    invite(database_url)
+    execute(database_url, EXPIRE)
+    execute(database_url, INSERT_SESSIONS, 30, 3)
+    execute(database_url, INSERT_DEVICES)
+    execute(database_url, "UPDATE device SET last_seen = now() - interval '10 years'")
+    execute(database_url, INSERT_RATE_LIMITS, 30)
+    assert command("cleanup", DATABASE_URL=database_url).returncode == 0
+    left = f"({COUNT_DEAD}) + ({COUNT_DEVICES}) + ({COUNT_RESTORED})"
+    assert fetch_value(database_url, f"SELECT {left}") == 0
+    assert fetch_value(database_url, "SELECT count(*) FROM invitation") == 0
+    assert fetch_value(database_url, COUNT) == 10
 
 
 def test_the_service_cleans_up_at_start_and_periodically(database_url: str, tmp_path: Path) -> None:
