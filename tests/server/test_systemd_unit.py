@@ -12,9 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from service.settings.variables import read_settings
 from tests.cli.running import OSTIARY, REPOSITORY, environment
 from tests.factories import log_in, sign_up
-from tests.services import PATIENCE, UNUSED_TLS, reserved_port
+from tests.services import PATIENCE, SECRET_KEYS, UNUSED_TLS, reserved_port
 
 UNIT = REPOSITORY / "examples" / "systemd" / "ostiary.service"
 INSTALLED = "/opt/ostiary/bin/ostiary"
@@ -64,6 +65,22 @@ def test_systemd_understands_all_of_the_unit(unit: Path) -> None:
 @needs_systemd
 def test_systemd_finds_the_unit_well_confined(unit: Path) -> None:
     analyse("security", "--offline=true", f"--threshold={EXPOSURE}", unit)
+
+
+def test_the_unit_sets_all_that_production_requires(tmp_path: Path) -> None:
+    """With an empty file of other settings."""
+    lines = UNIT.read_text(encoding="utf-8").splitlines()
+    loaded = [line.split("=", 1)[1] for line in lines if line.startswith("LoadCredential=")]
+    contents = {
+        "database_url": "postgresql://ostiary_service@db/ostiary",
+        "secret_keys": SECRET_KEYS,
+    }
+    for name, _, source in (each.partition(":") for each in loaded):
+        assert any(f"/dev/stdin {source}" in line for line in lines if line.startswith("#"))
+        (tmp_path / name).write_text(contents[name])
+    set_there = [line.split("=", 1)[1] for line in lines if line.startswith("Environment=")]
+    variables = dict(each.replace("%d", str(tmp_path)).split("=", 1) for each in set_there)
+    assert read_settings(variables).is_production
 
 
 def test_the_service_makes_no_memory_executable(database_url: str, tmp_path: Path) -> None:
