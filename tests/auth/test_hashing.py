@@ -362,6 +362,25 @@ def test_a_process_whose_death_shows_in_its_input_first_is_replaced() -> None:
     uvloop.run(hash_beside_a_dying_process())
 
 
+@pytest.mark.parametrize("noise", ["echo a line of some library", "printf '%070000d\\n' 0"])
+async def test_what_a_process_writes_beside_its_results_leads_to_no_wrong_result(
+    hasher: Hasher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, noise: str
+) -> None:
+    """The result of one job would be read as that of the next: a wrong password would match."""
+    password_hash = await hasher.hash(RIGHT)
+    noisy = tmp_path / "noisy"
+    noisy.write_text(f'#!/bin/sh\n{noise}\nexec {sys.executable} "$@"\n')
+    noisy.chmod(0o700)
+    process_of(hasher).kill()
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(sys, "executable", str(noisy))
+        with pytest.raises(Overloaded):
+            await hasher.verify(password_hash, RIGHT)
+    assert [each["reason"] for each in logs] == ["a process wrote what is no result"]
+    assert not (await hasher.verify(password_hash, WRONG)).matches
+    assert (await hasher.verify(password_hash, RIGHT)).matches
+
+
 async def test_hash_processes_give_way_to_requests_and_do_not_starve(hasher: Hasher) -> None:
     await hasher.hash(RIGHT)
     process = process_of(hasher)

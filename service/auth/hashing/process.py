@@ -18,7 +18,7 @@ STOP_TIMEOUT = 1.0
 
 
 class HashProcessDied(Exception):
-    """A process could not be started, ended during a job, or was killed since the job took long."""
+    """A process could not be started, ended during a job, or was killed since the job failed."""
 
 
 class HashProcess:
@@ -39,8 +39,8 @@ class HashProcess:
     async def execute(self, job: Job) -> Result:
         """Return the result of a job. If the process dies, tries once more with a new one.
 
-        A job that takes longer than the time limit is ended: its process is killed, and replaced
-        for the next job. Raises `HashProcessDied`.
+        A job that takes longer than the time limit is ended, and so is one that fails in any other
+        way: its process is killed, and replaced for the next job. Raises `HashProcessDied`.
         """
         has_failed = True
         try:
@@ -48,9 +48,13 @@ class HashProcess:
                 result = await self._execute(job)
             has_failed = False
         except TimeoutError as error:
-            await self._kill()
             raise HashProcessDied("a job exceeded its time limit") from error
+        except (msgspec.DecodeError, ValueError) as error:
+            raise HashProcessDied("a process wrote what is no result") from error
         finally:
+            if has_failed:
+                # The next job would take for its result what this one is still to write.
+                await self._kill()
             self.has_failed = has_failed
         return result
 
