@@ -99,8 +99,10 @@ class Fetcher:
                 body = await _body(response)
             finally:
                 await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, OSError) as error:
             # `UnicodeError`: of a host that looks like an A-label and is none (encode/httpx, 0.28).
+            # `OSError`: of TLS after the handshake, as from a server of TLS 1.3 that wants a
+            # certificate (encode/httpcore, 1.0.9).
             raise FetchFailed(f"{url}: {type(error).__name__} {error}") from None
         media_type, _, _ = response.headers.get("content-type", "").partition(";")
         return Answer(status=response.status_code, media_type=media_type.strip().lower(), body=body)
