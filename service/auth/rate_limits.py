@@ -252,9 +252,9 @@ class RateLimiter:
             await self._settle(attempt.charges)
             raise
         except Exception:
-            await self._refund(attempt)
+            await self._refund(attempt.refunds)
             raise
-        await self._settle(attempt.refunds)
+        await self._refund(attempt.refunds)
 
     @asynccontextmanager
     async def sign_up_attempt(self, context: RequestContext) -> AsyncIterator[None]:
@@ -279,7 +279,7 @@ class RateLimiter:
         except InvalidInvitation:
             raise
         except Exception:
-            await self._refund(attempt)
+            await self._refund(attempt.refunds)
             raise
 
     async def admit_mail_request(
@@ -374,14 +374,14 @@ class RateLimiter:
                 await self._settle_failure(attempt.charges, failures)
             raise
         except (SecondFactorRequired, AccountDisabled):
-            await self._settle(attempt.success)
+            await self._refund(attempt.success)
             raise
         except Exception:
             # Told nothing about the password.
-            await self._refund(attempt)
+            await self._refund(attempt.refunds)
             raise
         if not attempt.is_settled:
-            await self._settle(attempt.success)
+            await self._refund(attempt.success)
 
     async def _admit(self, attempt: Attempt, consume: Consume) -> None:
         """Consume an attempt; wait if there is no room but what attempts in flight have reserved.
@@ -400,7 +400,7 @@ class RateLimiter:
                 attempt.delay = self._delay(consumed)
                 return
             if consumed.charges:
-                await self._refund(Attempt(charges=consumed.charges))
+                await self._refund(Attempt(charges=consumed.charges).refunds)
             if not consumed.blocked_by_reservations:
                 raise RateLimited(max(1, math.ceil(consumed.blocked_for)))
             await self._wait_for_others(pause, until)
@@ -432,9 +432,12 @@ class RateLimiter:
         async with self._database.direct() as connection:
             await storage.settle(connection, charges)
 
-    async def _refund(self, attempt: Attempt) -> None:
-        """Give an attempt back, after the deadline too, for which the answer does not wait."""
-        refund = asyncio.get_running_loop().create_task(self._refund_in_time(attempt))
+    async def _refund(self, charges: Sequence[Charge]) -> None:
+        """Settle charges that are given back, after the deadline too: no answer waits that long.
+
+        Without a database they expire. What the attempt was for is done, or has its own error.
+        """
+        refund = asyncio.get_running_loop().create_task(self._refund_in_time(charges))
         self._refunds.add(refund)
         refund.add_done_callback(self._refunds.discard)
         left = deadline() - monotonic()
@@ -442,10 +445,10 @@ class RateLimiter:
         if refund.done():
             refund.result()
 
-    async def _refund_in_time(self, attempt: Attempt) -> None:
+    async def _refund_in_time(self, charges: Sequence[Charge]) -> None:
         """Give an attempt back; without a database it expires."""
         with suppress(DatabaseUnavailable), at_least(REFUND_TIME):
-            await self._settle(attempt.refunds)
+            await self._settle(charges)
 
     async def _settle_failure(self, charges: Sequence[Charge], failures: Bucket) -> None:
         async with self._database.direct() as connection:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from datetime import UTC, datetime
 from hashlib import sha256
 from ipaddress import ip_address
 from uuid import UUID
@@ -13,7 +14,7 @@ import pytest
 
 from service.auth import rate_limits
 from service.auth.devices import DeviceToken
-from service.auth.errors import InvalidCredentials, Overloaded, RateLimited
+from service.auth.errors import InvalidCredentials, Overloaded, RateLimited, SecondFactorRequired
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.rate_limits import (
@@ -337,6 +338,40 @@ async def test_an_attempt_that_cannot_be_given_back_ends_with_its_own_error(
             locks.enter_context(locked(database_url, "rate_limit"))
             start_deadline(0)
             raise Overloaded
+
+
+@pytest.mark.parametrize("kind", ["log-in", "passkey", "provider"])
+async def test_what_has_succeeded_does_not_fail_when_its_attempt_cannot_be_settled(
+    limiter: RateLimiter, database_url: str, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The session is open by then, and its token would be lost."""
+    monkeypatch.setattr(rate_limits, "REFUND_TIME", 0.01)
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    alice = Identifier.parse("alice")
+    attempts: dict[str, AbstractAsyncContextManager[object]] = {
+        "log-in": limiter.login_attempt(alice, context, device=None),
+        "passkey": limiter.passkey_attempt(context),
+        "provider": limiter.provider_attempt(context),
+    }
+    with ExitStack() as locks:
+        async with attempts[kind]:
+            locks.enter_context(locked(database_url, "rate_limit"))
+            start_deadline(0)
+
+
+async def test_the_question_for_a_second_factor_is_asked_if_its_attempt_cannot_be_settled(
+    limiter: RateLimiter, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "REFUND_TIME", 0.01)
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    question = SecondFactorRequired(
+        challenge_token="", methods=["totp"], passkey_options=None, expires_at=datetime.now(UTC)
+    )
+    with ExitStack() as locks, pytest.raises(SecondFactorRequired):
+        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
+            locks.enter_context(locked(database_url, "rate_limit"))
+            start_deadline(0)
+            raise question
 
 
 async def test_a_defect_of_a_refund_is_not_hidden(limiter: RateLimiter, database_url: str) -> None:
