@@ -32,6 +32,7 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._to_clients: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._gates: set[asyncio.Event] = set()
         self._is_silent = False
@@ -39,6 +40,9 @@ class Proxy:
         self.connections = 0
         # How often bytes were held back.
         self.held = 0
+        # Whether a connection that PostgreSQL ends is left open, and how many were ended.
+        self.keeps_ended = False
+        self.ended = 0
         self.port = 0
         self._tls = tls
 
@@ -110,6 +114,7 @@ class Proxy:
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         self.connections += 1
         self._writers.add(to_client)
+        self._to_clients.add(to_client)
         if self._refusals > 0:
             self._refusals -= 1
             to_client.transport.abort()
@@ -136,7 +141,12 @@ class Proxy:
                 self.held += not gate.is_set()
                 await gate.wait()
                 target.write(data)
-        target.close()
+        if target not in self._to_clients:
+            target.close()
+            return
+        self.ended += 1
+        if not self.keeps_ended:
+            target.close()
 
 
 async def begin_tls(

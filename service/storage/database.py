@@ -21,7 +21,12 @@ from service.model.deadline import time_limit
 from service.settings.database import DatabaseOptions
 from service.storage.connection import CLOSE_TIMEOUT, Connection, connect
 from service.storage.direct import AnyConnection
-from service.storage.errors import READ_ONLY, DatabaseUnavailable, translating_errors
+from service.storage.errors import (
+    READ_ONLY,
+    DatabaseUnavailable,
+    driver_error,
+    translating_errors,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -69,7 +74,7 @@ def create_engine(url: str, options: DatabaseOptions, **engine_options: Any) -> 
 
 def _discard_unusable(context: ExceptionContext) -> None:
     """Decide whether a connection that had an error is used again."""
-    error = context.original_exception
+    error = driver_error(context.original_exception)
     if getattr(error, "sqlstate", None) == READ_ONLY:
         # The server became a standby: all connections to it are to be opened again.
         context.is_disconnect = True

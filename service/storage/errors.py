@@ -78,14 +78,17 @@ def translating_errors() -> Iterator[None]:
         raise _translated(error.orig).with_traceback(error.__traceback__) from None
     except asyncpg.PostgresError as error:
         raise _translated(error).with_traceback(error.__traceback__) from None
-    except (asyncpg.InterfaceError, ConnectionError) as error:
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError) as error:
+        # `InternalClientError`: the server has told that it ends the connection, and has not yet.
         raise DatabaseUnavailable(reason_of(error), connection_was_stale=True) from error
-    except (OSError, TimeoutError, NoFreeConnection, asyncpg.InternalClientError) as error:
+    except (OSError, TimeoutError, NoFreeConnection) as error:
         raise DatabaseUnavailable(reason_of(error)) from error
 
 
 def _translated(error: BaseException | None, statement: str | None = None) -> Exception:
     sqlstate, reason = sqlstate_of(error), reason_of(error)
+    if isinstance(driver_error(error), asyncpg.InternalClientError):
+        return DatabaseUnavailable(reason, connection_was_stale=True)
     if sqlstate in SCHEMA_SQLSTATES:
         return SchemaBehind(reason)
     if sqlstate.startswith(TRANSIENT_SQLSTATES) or sqlstate in (
@@ -95,6 +98,11 @@ def _translated(error: BaseException | None, statement: str | None = None) -> Ex
         is_stale = sqlstate.startswith(STALE_SQLSTATES)
         return DatabaseUnavailable(reason, sqlstate=sqlstate, connection_was_stale=is_stale)
     return StatementRefused(reason, statement)
+
+
+def driver_error(error: BaseException | None) -> BaseException | None:
+    """Return the error of asyncpg that one of SQLAlchemy's adapter stands for; or the same."""
+    return error.orig if isinstance(error, EmulatedDBAPIException) else error
 
 
 def sqlstate_of(error: BaseException | None) -> str:
