@@ -127,7 +127,10 @@ class Lookups(Generic[T]):
         lookup, self._idle = self._idle, None
         try:
             with translating_errors():
-                if lookup is None or lookup.connection.is_closed():
+                if lookup is not None and lookup.connection.is_closed():
+                    self._open.discard(lookup.connection)
+                    lookup = None
+                if lookup is None:
                     lookup = await self._connect(until - monotonic())
                 sent = monotonic()
                 seconds = min(self._options.statement_timeout, until - sent)

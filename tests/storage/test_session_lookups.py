@@ -13,6 +13,7 @@ from service.settings.values import Duration
 from service.storage.errors import DatabaseUnavailable
 from service.storage.session_lookups import SessionLookups
 from tests.databases import (
+    TERMINATE_ALL_OTHERS,
     TestServer,
     execute,
     fetch_value,
@@ -20,7 +21,7 @@ from tests.databases import (
     wait_for_lock_waiters,
     wait_until,
 )
-from tests.services import PATIENCE
+from tests.services import PATIENCE, wait_for
 
 ADD = """
 WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
@@ -170,4 +171,17 @@ async def test_a_look_up_that_is_cancelled_leaves_no_connection(
             await look_up
     assert await lookups.find(uuid4()) is None
     await asyncio.to_thread(wait_until, database_url, f"({CONNECTIONS}) = 1")
+    await lookups.close()
+
+
+async def test_nothing_is_kept_of_a_connection_that_the_server_has_closed(
+    database_url: str,
+) -> None:
+    lookups = SessionLookups(database_url, DatabaseOptions())
+    await lookups.find(uuid4())
+    (idle,) = lookups._open
+    await asyncio.to_thread(execute, database_url, TERMINATE_ALL_OTHERS)
+    await asyncio.to_thread(wait_for, idle.is_closed, "the service knows that it is closed")
+    assert await lookups.find(uuid4()) is None
+    assert len(lookups._open - {idle}) == len(lookups._open) == 1
     await lookups.close()
