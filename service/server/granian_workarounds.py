@@ -25,6 +25,11 @@ STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 # Granian runs the loop of a worker for the start of the application, then for requests.
 RUN_FOR_REQUESTS = 2
 
+# How many threads of libuv a worker has. Half of them resolve names (libuv, "Thread pool work
+# scheduling"); by default four threads. Names of mail servers or providers whose name servers do
+# not answer would take both, and the database could not be connected to.
+UV_THREADS = 32
+
 
 class EventLoop(uvloop.Loop):
     """A uvloop that loses no signal to stop, and delivers only the first one.
@@ -86,6 +91,7 @@ def new_event_loop() -> EventLoop:
         signal.signal(each, signal.SIG_IGN)
     # It wakes the supervisor.
     signal.set_wakeup_fd(-1)
+    os.environ.setdefault("UV_THREADPOOL_SIZE", str(UV_THREADS))
     loop = EventLoop()
     asyncio.set_event_loop(loop)
     return loop

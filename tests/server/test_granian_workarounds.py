@@ -156,6 +156,23 @@ def test_granian_still_hangs_after_a_second_signal() -> None:
     assert twice == -signal.SIGALRM, "EventLoop.add_signal_handler can go"
 
 
+RESOLVE = """
+import os
+from service.server.granian_workarounds import new_event_loop
+loop = new_event_loop()
+loop.run_until_complete(loop.getaddrinfo("localhost", 80))
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+def test_names_that_are_not_resolved_do_not_keep_others_from_it() -> None:
+    """Each takes a thread until its name server has answered, and half of the threads resolve."""
+    resolved = subprocess.run(
+        [sys.executable, "-c", RESOLVE], capture_output=True, text=True, check=True
+    )
+    assert int(resolved.stdout) > 30
+
+
 S = TypeVar("S", bound=MPServer)
 
 
