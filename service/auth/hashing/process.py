@@ -42,10 +42,11 @@ class HashProcess:
         A job that takes longer than the time limit is ended, and so is one that fails in any other
         way: its process is killed, and replaced for the next job. Raises `HashProcessDied`.
         """
+        line = msgspec.json.encode(job) + b"\n"
         has_failed = True
         try:
             async with asyncio.timeout(self._time_limit):
-                result = await self._execute(job)
+                result = await self._execute(line)
             has_failed = False
         except TimeoutError as error:
             raise HashProcessDied("a job exceeded its time limit") from error
@@ -70,13 +71,13 @@ class HashProcess:
         except TimeoutError:
             await self._kill()
 
-    async def _execute(self, job: Job) -> Result:
+    async def _execute(self, job: bytes) -> Result:
         try:
             return await self._try(job)
         except HashProcessDied:
             return await self._try(job)
 
-    async def _try(self, job: Job) -> Result:
+    async def _try(self, job: bytes) -> Result:
         process = await self._started()
         if process.stdin is None or process.stdout is None:
             raise AssertionError("a process without pipes")
@@ -85,7 +86,7 @@ class HashProcess:
         # raises `RuntimeError` for a write then.
         if not process.stdin.is_closing():
             with suppress(ConnectionError):
-                process.stdin.write(msgspec.json.encode(job) + b"\n")
+                process.stdin.write(job)
                 line = await process.stdout.readline()
         if not line:
             await process.wait()
