@@ -18,7 +18,7 @@ from tests.factories import log_in, sign_up
 from tests.services import PATIENCE, SECRET_KEYS, UNUSED_TLS, reserved_port
 
 UNIT = REPOSITORY / "examples" / "systemd" / "ostiary.service"
-INSTALLED = "/opt/ostiary/bin/ostiary"
+INSTALLED = "ExecStart=/opt/ostiary/bin/ostiary"
 
 # How exposed the service is at most, in tenths, of 100, as systemd reckons.
 EXPOSURE = "20"
@@ -43,7 +43,7 @@ def unit(tmp_path: Path) -> Path:
     copy = tmp_path / UNIT.name
     text = UNIT.read_text(encoding="utf-8")
     assert text.count(INSTALLED) == 1
-    copy.write_text(text.replace(INSTALLED, sys.executable), encoding="utf-8")
+    copy.write_text(text.replace(INSTALLED, f"ExecStart={sys.executable}"), encoding="utf-8")
     return copy
 
 
