@@ -15,6 +15,7 @@ from service.api.http.problem_types import field_codes_table, problems_table
 from service.api.openapi import openapi_document
 from service.auth.errors import FieldCode
 from service.settings import Settings
+from service.storage import tables
 from tests.services import PATIENCE, Service
 
 ROOT = Path(__file__).parent.parent
@@ -101,3 +102,24 @@ def test_every_file_that_a_document_links_to_exists(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_heading_that_a_document_links_to_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", text):
+        if not target.startswith("http"):
+            linked = document.parent / target if target else document
+            assert anchor in anchors_of(linked), f"{target}#{anchor}"
+
+
+def anchors_of(document: Path) -> set[str]:
+    """Return the anchors of headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_document_says_how_long_every_table_is_kept() -> None:
+    operations = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    _, _, kept = operations.partition("## Data, and how long it is kept")
+    assert [name for name in tables.metadata.tables if f"`{name}`" not in kept] == []

@@ -143,6 +143,7 @@ class EmailController(Controller):
     async def remove_email(self, request: AuthenticatedRequest, context: ProvidedContext) -> None:
         """Remove the address of the user, and mail a notice to it.
 
-        The user must have a user name to log in with. Needs step-up.
+        Another way to log in must be left: a user name with a password, a passkey or a linked
+        account. Needs step-up.
         """
         await state_of(request).services.emails.remove(request.auth.live, context)

@@ -71,8 +71,8 @@ class MeController(Controller):
     ) -> ReauthenticationOptions:
         """Return how the user of the session can reauthenticate.
 
-        For a user with a passkey there are options for it. One without a factor and a password is
-        mailed a code, to the verified address.
+        For a user with a passkey there are options for it. If `email_code` is the method, a code
+        was mailed to the verified address.
         """
         options = await state_of(request).services.reauthentication.options(
             request.auth.live, context

@@ -368,8 +368,10 @@ class ReauthenticationOptions(Struct, frozen=True, kw_only=True):
         list[str],
         Meta(
             description="The methods of which one is enough: `totp`, `passkey` and "
-            "`recovery_code` for a user with a factor, else `password`, else `email_code`; empty "
-            "if there is none. Later versions may know further methods."
+            "`recovery_code` for a user with a factor, else `password`, else `oidc:NAME` for a "
+            "linked provider that tells when the user logged in there, else `email_code`, else "
+            "`oidc:NAME` for any other; empty if there is none. Later versions may know "
+            "further methods."
         ),
     ]
     challenge_token: Annotated[

@@ -37,9 +37,10 @@ class UndoController(Controller):
         dto=StrictJSON[UndoRequest],
         return_dto=None,
         operation_id="undo",
-        summary="Take back a change of the e-mail address",
-        response_description="The user has the former address again, all sessions have ended, and "
-        "a link to reset the password was mailed.",
+        summary="Take back a change of the address, a new factor or a newly linked account",
+        response_description="The user has the former address again, and no factor or linked "
+        "account that is later than the link; all sessions have ended, and a link to reset the "
+        "password was mailed.",
         responses=problem_responses(
             *BODY_PROBLEMS, INVALID_CHALLENGE, EMAIL_TAKEN, NOT_FOUND, DATABASE_UNAVAILABLE
         ),
@@ -52,6 +53,7 @@ class UndoController(Controller):
     ) -> None:
         """Give the user the address back to which the link was mailed.
 
-        The present password is void: a link to set a new one is mailed.
+        Factors and linked accounts that are later than the link are removed. The present password
+        is void: a link to set a new one is mailed.
         """
         await state_of(request).services.undo.undo(data.token, context)

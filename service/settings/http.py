@@ -67,7 +67,7 @@ class HTTPSettings(Struct, frozen=True, kw_only=True):
         HeaderNames,
         Meta(
             description="Request headers that pages of allowed origins may send. The service reads "
-            "`Authorization` and `Content-Type` only; others are ignored."
+            "`Authorization`, `Content-Type` and, for its log, `traceparent`; others are ignored."
         ),
     ] = COMMON_HEADERS
     hsts: Annotated[

@@ -17,9 +17,10 @@ class UsernameSettings(Struct, frozen=True, kw_only=True):
     reserved_usernames: Annotated[
         Words,
         Meta(
-            description="User names that only `ostiary user create` gives, and not sign-up; nor "
-            "does it give names that look like them (`4dm1n`, `ad.min`). Existing users are not "
-            "affected. The list replaces the default; `-` reserves none."
+            description="User names that only operators and programs give (`ostiary user create`, "
+            "the admin API), and not sign-up; nor does it give names that look like them (`4dm1n`, "
+            "`ad.min`). Existing users are not affected. The list replaces the default; `-` "
+            "reserves none."
         ),
     ] = Words.parse(
         "abuse,account,accounts,admin,administrator,administrators,admins,anonymous,billing,"
@@ -33,7 +34,7 @@ class UsernameSettings(Struct, frozen=True, kw_only=True):
         Meta(
             description="How long a user name stays reserved after it was given up, by a change of "
             "the name or by deletion: applications may know a user by name. Until then only its "
-            "former owner, unless deleted, can take it back. `ostiary user create` and an import "
+            "former owner, unless deleted, can take it back. Operators, programs and imports "
             "ignore the reservation."
         ),
     ] = Duration.parse("30d")

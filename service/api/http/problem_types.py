@@ -368,8 +368,8 @@ UNSUPPORTED_MEDIA_TYPE = ProblemType(
     status=415,
     title="Unsupported media type",
     detail="The body must be application/json, without a content coding.",
-    when="the body is neither `application/json` nor, where that is accepted, a form; or it is "
-    "compressed",
+    when="the body is neither `application/json` nor, where that is accepted, a merge patch or a "
+    "form; or it is compressed",
 )
 RATE_LIMITED = ProblemType(
     code=errors.RateLimited.code,

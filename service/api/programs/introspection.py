@@ -55,7 +55,8 @@ class Introspection(Struct, frozen=True, kw_only=True):
         list[str] | UnsetType,
         Meta(
             description="How the user was proven (RFC 8176): `pwd`, `otp`, `pop` for a passkey, "
-            "`email`; `mfa` as well for a passkey, or a password and `otp`."
+            "`email`, `oidc:NAME` for a provider; `mfa` as well for a passkey, or a password or a "
+            "provider, and `otp`."
         ),
     ] = UNSET
     auth_time: Annotated[
