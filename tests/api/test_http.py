@@ -221,7 +221,14 @@ def test_an_invalid_cookie_is_401(service: Service, value: bytes) -> None:
     assert me_with(service, b"Cookie: auth_session=" + value + b"\r\n") == 401
 
 
-@pytest.mark.parametrize("method", [b"TRACE", b"CONNECT", b"FOO", b"PRI", b"get", b"\xe9"])
+def test_trace_is_not_allowed(service: Service) -> None:
+    (status,) = statuses(
+        send(service, b"TRACE /me HTTP/1.1\r\nHost: localhost\r\n" + CLOSE + b"\r\n")
+    )
+    assert status == 405
+
+
+@pytest.mark.parametrize("method", [b"CONNECT", b"FOO", b"PRI", b"get", b"\xe9"])
 def test_unsupported_methods_are_refused(service: Service, method: bytes) -> None:
     (status,) = statuses(
         send(service, method + b" /me HTTP/1.1\r\nHost: localhost\r\n" + CLOSE + b"\r\n")

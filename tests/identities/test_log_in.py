@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.storage import tables
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 from tests.factories import COOKIE, moment, sign_up
 from tests.identities.conftest import (
@@ -26,7 +27,7 @@ from tests.identities.conftest import (
     session_of,
     url_of,
 )
-from tests.oidc.stub_provider import CLIENT_SECRET, StubProvider, running_stub
+from tests.oidc.stub_provider import ACCESS_TOKEN, CLIENT_SECRET, StubProvider, running_stub
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
 
@@ -248,6 +249,26 @@ def test_neither_codes_nor_tokens_are_logged(app: App, service: Service) -> None
     logged = service.logged()
     for secret in (answer["code"], begun["state"], begun["nonce"], CLIENT_SECRET):
         assert secret not in logged
+
+
+def test_neither_codes_nor_tokens_of_a_provider_are_kept_or_passed_on(
+    app: App, service: Service
+) -> None:
+    signed_up = app.sign_up()
+    responses = [signed_up, app.link(session_of(signed_up), "8")]
+    answer = app.answer(app.begin())
+    responses.append(app.post(answer))
+    shown = "".join(each.text + repr(each.headers) for each in responses)
+    kept = "".join(
+        fetch_value(service.database_url, f'SELECT json_agg(t)::text FROM "{name}" AS t') or ""
+        for name in tables.metadata.tables
+    )
+    assert app.provider.issuer in kept
+    # "eyJ" begins every ID token.
+    for secret in (answer["code"], ACCESS_TOKEN, "eyJ", CLIENT_SECRET):
+        assert secret not in shown
+        assert secret not in kept
+        assert secret.encode().hex() not in kept
 
 
 def test_a_native_app_logs_in_by_its_flow_secret(client: httpx.Client, app: App) -> None:

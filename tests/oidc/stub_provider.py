@@ -33,6 +33,7 @@ GITHUB_USER = "/api/v3/user"
 
 CLIENT_ID = "web"
 CLIENT_SECRET = "a secret of the client"
+ACCESS_TOKEN = "an-access-token"
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -165,7 +166,8 @@ class StubProvider:
         if grant is None:
             return Answer(status=400, document={"error": "invalid_grant"})
         token = self.id_token(**grant.claims)
-        return Answer(document={"access_token": "a", "token_type": "Bearer", "id_token": token})
+        granted = {"access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": token}
+        return Answer(document=granted)
 
     def _github_tokens(self, request: Request) -> Answer:
         grant = self._redeemed(request)

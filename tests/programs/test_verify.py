@@ -175,7 +175,7 @@ def test_a_name_that_changed_hands_names_another_user(
     "value",
     [
         *("", "x", "x" * 7000, "A" * 64, "!" * 64, '"', '""', "\u00e9" * 32, "null"),
-        *("{token}x", "{token};x", " {token} y", "{other_secret}", "{other_id}", "{upper}"),
+        *("{changed}", "{token};x", " {token} y", "{other_secret}", "{other_id}", "{upper}"),
     ],
 )
 @pytest.mark.parametrize("transport", ["cookie", "bearer"])
@@ -185,6 +185,7 @@ def test_what_is_no_token_of_a_live_session_is_401(
     token = session_cookie(client).partition("=")[2]
     text = value.format(
         token=token[:-1],
+        changed=token[:-1] + ("x" if token[-1] != "x" else "y"),
         other_secret=with_other_secret(token),
         other_id=with_other_id(token),
         upper=token.upper(),
