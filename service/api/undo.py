@@ -24,7 +24,7 @@ from service.api.security.mail import require_mail
 
 
 class UndoController(Controller):
-    """Taking back a change of the address."""
+    """Taking back a change of the address, a new factor or a newly linked account."""
 
     path = "/undo"
     tags = ("Account",)

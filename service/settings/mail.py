@@ -64,8 +64,8 @@ class MailSettings(Struct, frozen=True, kw_only=True):
         Rate,
         Meta(
             description="Mails of one kind that an address gets at the request of others, such as "
-            "codes. Beyond that none is sent, and the response is the same; that to a program "
-            "which invites is 429. Notices have no limit. `0`: no limit."
+            "codes. Beyond that none is sent, and the response is the same; only an invitation is "
+            "refused, with 429. Notices have no limit. `0`: no limit."
         ),
     ] = Rate.parse("5/1h")
     reset_url: Annotated[
@@ -79,8 +79,8 @@ class MailSettings(Struct, frozen=True, kw_only=True):
     undo_url: Annotated[
         LinkURL | None,
         Meta(
-            description="The page of your application on which a change is taken back: of the "
-            "address, a new factor, a newly linked account; with `{token}` in it as above: "
+            description="The page of your application on which a change of the address, a new "
+            "factor or a newly linked account is taken back, with `{token}` in it as above: "
             "`https://app.example.com/undo#token={token}`. Required with `OSTIARY_SMTP_URL`."
         ),
     ] = None

@@ -17,10 +17,9 @@ class UsernameSettings(Struct, frozen=True, kw_only=True):
     reserved_usernames: Annotated[
         Words,
         Meta(
-            description="User names that only operators and programs give (`ostiary user create`, "
-            "the admin API), and not sign-up; nor does it give names that look like them (`4dm1n`, "
-            "`ad.min`). Existing users are not affected. The list replaces the default; `-` "
-            "reserves none."
+            description="User names that only `ostiary user create` and the admin API give; users "
+            "cannot choose them, nor names that look like them (`4dm1n`, `ad.min`). Existing users "
+            "are not affected. The list replaces the default; `-` reserves none."
         ),
     ] = Words.parse(
         "abuse,account,accounts,admin,administrator,administrators,admins,anonymous,billing,"

@@ -55,8 +55,8 @@ class Introspection(Struct, frozen=True, kw_only=True):
         list[str] | UnsetType,
         Meta(
             description="How the user was proven (RFC 8176): `pwd`, `otp`, `pop` for a passkey, "
-            "`email`, `oidc:NAME` for a provider; `mfa` as well for a passkey, or a password or a "
-            "provider, and `otp`."
+            "`email`, `oidc:NAME` for a provider; `mfa` is added for `pop`, and for `otp` with "
+            "`pwd` or `oidc:NAME`."
         ),
     ] = UNSET
     auth_time: Annotated[
