@@ -13,11 +13,12 @@ from hypothesis import settings as hypothesis_settings
 
 from service.embedded_postgres import EmbeddedPostgres
 from service.settings.database import DatabaseOptions
+from service.settings.values import Duration
 from service.storage.database import Database
 from tests.databases import TestServer, searchable_directory, servers_in
 from tests.oidc.stub_provider import StubProvider, running_stub
 from tests.service_pool import IdleServices, ServicePool
-from tests.services import Service, running
+from tests.services import PATIENCE, Service, running
 from tests.smtp_server import SMTPServer, serving
 
 # No test measures time: none fails on a busy machine.
@@ -98,7 +99,12 @@ def database_url(postgresql: TestServer) -> Iterator[str]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    database = Database(database_url, DatabaseOptions())
+    # As in the services of tests, no time limit that a busy machine could exceed.
+    patience = Duration(PATIENCE)
+    options = DatabaseOptions(
+        pool_timeout=patience, connect_timeout=patience, statement_timeout=patience
+    )
+    database = Database(database_url, options)
     yield database
     await database.close()
 
