@@ -19,6 +19,7 @@ import httpx
 import psutil
 
 from service.app import create_app
+from service.auth.hashing.program import end_with
 from service.auth.passwords import common_passwords
 from service.server import supervisor
 from service.settings import Settings
@@ -146,7 +147,8 @@ def running(
         )
         announcements, announcer = multiprocessing.Pipe(duplex=False)
         process = multiprocessing.get_context("fork").Process(
-            target=_serve, args=(settings, database_url, log, lambda: announcer.send("listening"))
+            target=_serve,
+            args=(os.getpid(), settings, database_url, log, lambda: announcer.send("listening")),
         )
         process.start()
         announcer.close()
@@ -189,8 +191,10 @@ def family_of(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _serve(
-    settings: Settings, database_url: str, log: Path, on_listening: Callable[[], None]
+    parent: int, settings: Settings, database_url: str, log: Path, on_listening: Callable[[], None]
 ) -> None:
+    # xdist kills the processes of an interrupted run that take long to end.
+    end_with(parent)
     gc.set_threshold(*USUAL_THRESHOLD)
     with log.open("a", buffering=1) as output:
         os.dup2(output.fileno(), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from service.api.http.problem_types import INTERNAL_ERROR, PROBLEM_TYPES
 from service.auth.audit import Event
+from service.cli.openapi import DOCUMENT
 from service.settings.oidc_variable_names import (
     provider_names,
     provider_secret_names,
@@ -80,6 +82,19 @@ def test_every_use_of_cryptography_is_listed() -> None:
 def test_the_service_calls_no_others_but_the_smtp_server_and_openid_providers() -> None:
     found = [path for path, names in imports() if names & CLIENTS]
     assert found == ["auth/oidc/fetching.py", "mail/transports.py"]
+
+
+def test_no_operation_redirects() -> None:
+    """The document is what the service does: `tests/api/test_contract.py`."""
+    operations = [
+        operation
+        for path in json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"].values()
+        for operation in path.values()
+    ]
+    responses = [each for operation in operations for each in operation["responses"].items()]
+    assert {status for status, _ in responses if status.startswith("3")} == {"304"}
+    with_location = {status for status, each in responses if "Location" in each.get("headers", {})}
+    assert with_location == {"201"}
 
 
 def imports() -> Iterator[tuple[str, set[str]]]:

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from tests.databases import fetch_value, locked, wait_for_lock_waiters
-from tests.factories import log_in, sign_up
+from tests.factories import bearer, log_in, service_token, sign_up
 from tests.services import NO_LIMITS, running
 
 SIZE = 2
@@ -43,3 +43,17 @@ def test_a_worker_opens_its_pool_and_a_connection_each_for_look_ups_and_readines
             assert {each.result().status_code for each in refused} == {503}
             assert client.get("/readyz").status_code == 200
             assert fetch_value(database_url, CONNECTIONS) == SIZE + 2
+
+
+def test_programs_make_a_worker_open_one_more_for_look_ups_of_their_tokens(
+    database_url: str, tmp_path: Path
+) -> None:
+    with running(database_url, tmp_path / "service.log") as service, service.client() as client:
+        sign_up(client)
+        client.get("/me")
+        before = fetch_value(database_url, CONNECTIONS)
+        # Without the scope there is nothing to look for but the token.
+        headers = bearer(service_token(database_url, "introspect"))
+        for _ in range(3):
+            assert client.get("/admin/users", headers=headers).status_code == 403
+        assert fetch_value(database_url, CONNECTIONS) == before + 1

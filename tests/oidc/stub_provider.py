@@ -34,6 +34,7 @@ GITHUB_USER = "/api/v3/user"
 CLIENT_ID = "web"
 CLIENT_SECRET = "a secret of the client"
 ACCESS_TOKEN = "an-access-token"
+REFRESH_TOKEN = "a-refresh-token"
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -167,7 +168,8 @@ class StubProvider:
             return Answer(status=400, document={"error": "invalid_grant"})
         token = self.id_token(**grant.claims)
         granted = {"access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": token}
-        return Answer(document=granted)
+        # Some give one that nobody has asked for.
+        return Answer(document=granted | {"refresh_token": REFRESH_TOKEN})
 
     def _github_tokens(self, request: Request) -> Answer:
         grant = self._redeemed(request)
