@@ -21,9 +21,8 @@ def test_the_package_has_the_service_only(tmp_path: Path) -> None:
     tests = [
         name
         for name, text in texts.items()
-        if "test" in name
-        or "conftest" in name
-        or (name.endswith(".py") and b"import pytest" in text)
+        if any(part.startswith(("test", "conftest")) for part in name.split("/"))
+        or b"import pytest" in text
     ]
     assert tests == []
 

@@ -268,7 +268,7 @@ def test_neither_codes_nor_tokens_of_a_provider_are_kept_or_passed_on(
 
     client.event_hooks["response"].append(look)
     signed_up = app.sign_up()
-    assert app.link(session_of(signed_up), "8").status_code == 201
+    assert app.link(session_of(signed_up), "8").status_code == 200
     assert app.log_in("8").status_code == 200
     native = App(client=client, provider=app.provider, is_native=True)
     body = id_token_body(native, native.begin())
