@@ -17,9 +17,9 @@ class UsernameSettings(Struct, frozen=True, kw_only=True):
     reserved_usernames: Annotated[
         Words,
         Meta(
-            description="User names that only `ostiary user create` and the admin API give; users "
-            "cannot choose them, nor names that look like them (`4dm1n`, `ad.min`). Existing users "
-            "are not affected. The list replaces the default; `-` reserves none."
+            description="Reserved user names: users cannot choose these, or names that look like "
+            "them (`4dm1n`, `ad.min`); `ostiary user create` and the admin API can assign them. "
+            "Existing users keep theirs. The list replaces the default; `-` reserves none."
         ),
     ] = Words.parse(
         "abuse,account,accounts,admin,administrator,administrators,admins,anonymous,billing,"

@@ -128,7 +128,7 @@ class Lookups(Generic[T]):
         try:
             with translating_errors():
                 if lookup is not None and lookup.connection.is_closed():
-                    self._open.discard(lookup.connection)
+                    self._discard(lookup.connection)
                     lookup = None
                 if lookup is None:
                     lookup = await self._connect(until - monotonic())

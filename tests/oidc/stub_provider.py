@@ -168,7 +168,7 @@ class StubProvider:
             return Answer(status=400, document={"error": "invalid_grant"})
         token = self.id_token(**grant.claims)
         granted = {"access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": token}
-        # Some give one that nobody has asked for.
+        # Some providers issue a refresh token that was not requested.
         return Answer(document=granted | {"refresh_token": REFRESH_TOKEN})
 
     def _github_tokens(self, request: Request) -> Answer:
