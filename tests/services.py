@@ -93,11 +93,8 @@ class Service:
         self._log_offset = 0
 
     def is_running(self) -> bool:
-        """Return whether the service runs; a zombie has ended."""
-        try:
-            return self.process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
+        """Return whether the service runs."""
+        return is_running(self.process.pid)
 
     def client(self, **options: object) -> httpx.Client:
         """Return a client that sends its requests to the service."""
@@ -180,6 +177,14 @@ def wait_until_measured(service: Service) -> None:
     """Wait until a service has measured its verify times. It must log at debug level."""
     measured = "verify_times_measured"
     wait_for(lambda: measured in service.log.read_text(), f"{measured} in {service.log}")
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process runs; a zombie has ended."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def family_of(process: psutil.Process) -> list[psutil.Process]:

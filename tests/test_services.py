@@ -6,10 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
-
 from tests.cli.running import REPOSITORY
-from tests.services import PATIENCE, wait_for
+from tests.services import PATIENCE, is_running, wait_for
 
 RUN_AND_BE_KILLED = """
 import os, signal, sys
@@ -33,7 +31,3 @@ def test_a_service_ends_with_the_tests_that_started_it(database_url: str, tmp_pa
     family = [int(pid) for pid in tests.stdout.split()]
     assert len(family) > 1
     wait_for(lambda: not any(map(is_running, family)), "no process is left")
-
-
-def is_running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

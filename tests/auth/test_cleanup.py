@@ -80,6 +80,7 @@ INSERT INTO device (hash, user_id, last_seen)
 SELECT sha256(int4send(n)), id, now() - n * interval '1 hour' FROM u, generate_series(1, 10) AS n
 """
 COUNT_DEVICES = "SELECT count(*) FROM device"
+IS_CLEAN = f"({COUNT_DEAD}) + ({COUNT_DEVICES}) + ({COUNT_RESTORED}) = 0"
 
 
 async def test_cleanup_deletes_devices_without_a_log_in_for_their_lifetime(
@@ -115,32 +116,28 @@ async def test_cleanup_deletes_expired_invitations(database_url: str, database: 
     assert await run(fetch_value, database_url, "SELECT count(*) FROM invitation") == 1
 
 
-def test_the_command_deletes_what_the_service_does(database_url: str) -> None:
-    invite(database_url)
-    execute(database_url, EXPIRE)
+def insert_expired_rows(database_url: str) -> None:
     execute(database_url, INSERT_SESSIONS, 30, 3)
     execute(database_url, INSERT_DEVICES)
     execute(database_url, "UPDATE device SET last_seen = now() - interval '10 years'")
     execute(database_url, INSERT_RATE_LIMITS, 30)
+
+
+def test_the_command_deletes_what_the_service_does(database_url: str) -> None:
+    invite(database_url)
+    execute(database_url, EXPIRE)
+    insert_expired_rows(database_url)
     assert command("cleanup", DATABASE_URL=database_url).returncode == 0
-    left = f"({COUNT_DEAD}) + ({COUNT_DEVICES}) + ({COUNT_RESTORED})"
-    assert fetch_value(database_url, f"SELECT {left}") == 0
+    assert fetch_value(database_url, f"SELECT {IS_CLEAN}")
     assert fetch_value(database_url, "SELECT count(*) FROM invitation") == 0
     assert fetch_value(database_url, COUNT) == 10
 
 
 def test_the_service_cleans_up_at_start_and_periodically(database_url: str, tmp_path: Path) -> None:
-    def insert_expired_rows() -> None:
-        execute(database_url, INSERT_SESSIONS, 30, 3)
-        execute(database_url, INSERT_DEVICES)
-        execute(database_url, "UPDATE device SET last_seen = now() - interval '10 years'")
-        execute(database_url, INSERT_RATE_LIMITS, 30)
-
-    is_clean = f"({COUNT_DEAD}) + ({COUNT_DEVICES}) + ({COUNT_RESTORED}) = 0"
-    insert_expired_rows()
+    insert_expired_rows(database_url)
     with running(database_url, tmp_path / "service.log", {"OSTIARY_CLEANUP_INTERVAL": "1s"}):
-        wait_until(database_url, is_clean)
-        insert_expired_rows()
-        wait_until(database_url, is_clean)
+        wait_until(database_url, IS_CLEAN)
+        insert_expired_rows(database_url)
+        wait_until(database_url, IS_CLEAN)
     assert fetch_value(database_url, COUNT) == 20
     assert fetch_value(database_url, COUNT_RATE_LIMITS) == 15

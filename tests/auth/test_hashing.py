@@ -29,7 +29,7 @@ from service.auth.hashing.program import NICENESS, argon2_hasher, execute
 from service.auth.passwords import NewPassword, Password, PasswordPolicy
 from service.settings.passwords import Argon2Cost, HashingSettings
 from service.settings.values import Duration
-from tests.services import PATIENCE, wait_for
+from tests.services import PATIENCE, is_running, wait_for
 
 CHEAP = Argon2Cost(time_cost=1, memory_kib=64)
 PATIENT = HashingSettings(
@@ -657,7 +657,7 @@ def test_a_hash_process_ends_with_its_parent_amid_a_job() -> None:
         timeout=PATIENCE,
     )
     hashing = int(parent.stdout.split()[-1])
-    wait_for(lambda: not psutil.pid_exists(hashing) or is_zombie(hashing), "the process has ended")
+    wait_for(lambda: not is_running(hashing), "the process has ended")
     assert "Traceback" not in parent.stderr
 
 
@@ -783,13 +783,6 @@ def limit_time_of_jobs(hasher: Hasher, seconds: float) -> None:
 
 def limit_queues(hasher: Hasher, length: int) -> None:
     hasher._pool._queue = SharedQueue(length=length, known_length=length)
-
-
-def is_zombie(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_the_default_cost_is_the_minimum_that_owasp_recommends() -> None:
