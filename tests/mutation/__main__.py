@@ -53,6 +53,9 @@ NOTES_FILE = ".notes"
 # The interval at which the end of tests is polled, in seconds.
 POLL_INTERVAL = 0.02
 
+# How long the tests of other files may take that enter the function of a mutant, in seconds.
+OTHERS_LIMIT = 20
+
 # How many test files a mutant is tried on before all others that are about it.
 FIRST_FILES = 2
 
@@ -72,6 +75,11 @@ class Tests:
         self._entered = {place: set(tests) for place, tests in measured["entered"].items()}
 
     def of(self, mutant: Mutant, kills: Counter[str]) -> list[str]:
+        """Return the tests that can kill a mutant, most likely first.
+
+        To those that are about its module come some of the others that enter its function, each
+        with one of its sets of parameters.
+        """
         files = tests_of(mutant.module)
         relevant = [test for test in self.seconds if test.split("::")[0] in files]
         places = _places_of(mutant, (REPOSITORY / mutant.module).read_text())
@@ -80,12 +88,26 @@ class Tests:
             entering |= self._entered.get(f"{mutant.module}:{place}", set())
         if places and "-" not in entering:
             relevant = [test for test in relevant if test in entering]
+            relevant += self._some_of(entering - set(relevant))
         rank = {file: number for number, file in enumerate(files)}
 
         def key(test: str) -> tuple[int, int, float]:
-            return -kills[test], rank[test.partition("::")[0]], self.seconds[test]
+            return -kills[test], rank.get(test.partition("::")[0], len(rank)), self.seconds[test]
 
         return sorted(relevant, key=key)
+
+    def _some_of(self, tests: set[str]) -> Iterable[str]:
+        """Return the shortest tests, one of each function, that take `OTHERS_LIMIT` together."""
+        chosen: dict[str, str] = {}
+        spent = 0.0
+        for test in sorted(self.seconds.keys() & tests, key=self.seconds.__getitem__):
+            function = test.partition("[")[0]
+            if function not in chosen:
+                chosen[function] = test
+                spent += self.seconds[test]
+            if spent > OTHERS_LIMIT:
+                break
+        return chosen.values()
 
 
 @cache
@@ -321,8 +343,9 @@ def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> No
 
 
 def changed_since(known: Mapping[str, str], modules: Sequence[str]) -> dict[str, str]:
-    """Return the digests of the test files of modules that differ from those that are known."""
-    digests = {file: _digest(file) for module in modules for file in tests_of(module)}
+    """Return the digests of the test files that differ from those that are known."""
+    about = {file for module in modules for file in tests_of(module)}
+    digests = {file: _digest(file) for file in about.union(SCOPE["elsewhere"])}
     return {file: digest for file, digest in digests.items() if known.get(file) != digest}
 
 

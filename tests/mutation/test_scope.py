@@ -35,7 +35,7 @@ def test_the_rules_the_guards_and_their_statements_are_in_the_scope() -> None:
 
 def test_the_scope_has_paths_that_exist() -> None:
     modules: dict[str, list[str]] = SCOPE["modules"]
-    named = {*modules, *(test for tests in modules.values() for test in tests)}
+    named = {*modules, *SCOPE["elsewhere"], *(test for tests in modules.values() for test in tests)}
     assert [path for path in named if not (REPOSITORY / path).exists()] == []
     assert [module for module in modules if not files_about(module)] == []
 
@@ -43,6 +43,7 @@ def test_the_scope_has_paths_that_exist() -> None:
 def test_a_test_file_is_measured_again_only_if_it_or_its_module_has_changed() -> None:
     modules = ["service/auth/tokens.py"]
     measured = changed_since({}, modules)
+    assert "tests/storage/test_other_users.py" in measured
     assert "tests/auth/test_tokens.py" in measured
     assert changed_since(measured, modules) == {}
     before = {**measured, "tests/auth/test_tokens.py": "of what it was"}
