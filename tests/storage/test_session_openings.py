@@ -21,7 +21,7 @@ from service.settings.sessions import SessionSettings
 from service.storage.database import Database
 from service.storage.direct import AnyConnection
 from service.storage.rate_limits import Bucket, Charge, consume
-from service.storage.session_openings import open_session
+from service.storage.session_openings import is_refused_as_disabled, open_session
 from service.storage.sessions import prove_again
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 
@@ -62,6 +62,33 @@ async def log_in(
     settles: Sequence[Charge] = (),
 ) -> InsertedSession | None:
     """Open a session for Alice."""
+    return await open_session(
+        connection,
+        session_id=UUID(int=3),
+        secret_hash=SecretHash(b"secret"),
+        proof=proof(
+            password_hash if by_password else None,
+            security_version=security_version,
+            method=method,
+            proven_at=proven_at,
+        ),
+        device=Device(),
+        settings=SessionSettings(),
+        presented_device=None,
+        new_device=DeviceHash(b"device"),
+        max_counted=max_counted,
+        settles=settles,
+    )
+
+
+def proof(
+    password_hash: PasswordHash | None = CURRENT,
+    *,
+    security_version: int = 0,
+    method: Method = Method.PASSWORD,
+    proven_at: datetime | None = None,
+) -> Proof:
+    """Return a proof of Alice, by her key if there is a hash."""
     user = User(
         id=ALICE,
         username="Alice",
@@ -77,23 +104,12 @@ async def log_in(
         has_factor=False,
         password_hash=password_hash,
     )
-    return await open_session(
-        connection,
-        session_id=UUID(int=3),
-        secret_hash=SecretHash(b"secret"),
-        proof=Proof(
-            user=user,
-            security_version=security_version,
-            method=method,
-            key=key if by_password else None,
-            proven_at=proven_at,
-        ),
-        device=Device(),
-        settings=SessionSettings(),
-        presented_device=None,
-        new_device=DeviceHash(b"device"),
-        max_counted=max_counted,
-        settles=settles,
+    return Proof(
+        user=user,
+        security_version=security_version,
+        method=method,
+        key=None if password_hash is None else key,
+        proven_at=proven_at,
     )
 
 
@@ -251,6 +267,29 @@ async def test_a_proof_counts_from_its_time(database: Database) -> None:
         proven = await prove_again(connection, session_id, secret, Method.TOTP, earlier)
         assert proven is not None
         assert proven[0].authenticated_at == earlier
+
+
+DISABLE = 'UPDATE "user" SET disabled_at = now() WHERE id = $1'
+
+
+@pytest.mark.parametrize("disabled", [ALICE, BOBBY])
+async def test_only_the_user_who_is_disabled_is_refused_as_that(
+    database: Database, database_url: str, disabled: UUID
+) -> None:
+    execute(database_url, DISABLE, disabled)
+    async with database.direct() as connection:
+        assert await is_refused_as_disabled(connection, proof()) is (disabled == ALICE)
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+async def test_whoever_has_not_given_a_factor_does_not_learn_that_the_user_is_disabled(
+    database: Database, database_url: str, factor: str
+) -> None:
+    execute(database_url, DISABLE, ALICE)
+    execute(database_url, FACTORS[factor], ALICE)
+    async with database.direct() as connection:
+        assert not await is_refused_as_disabled(connection, proof())
+        assert await is_refused_as_disabled(connection, proof(method=Method.TOTP))
 
 
 def test_one_statement_opens_sessions() -> None:

@@ -1,12 +1,16 @@
-"""Lists of sessions, as far as only the database shows them."""
+"""Sessions, as far as only the database shows them."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
+import pytest
+
+from service.model.sessions import Method
 from service.storage.database import Database
-from service.storage.sessions import list_sessions
-from tests.databases import execute
+from service.storage.sessions import add_factor_method, list_sessions, lock_session
+from tests.databases import execute, fetch_value
 
 ADD_SESSIONS = """
 WITH u AS (INSERT INTO "user" (id) VALUES ($1) RETURNING id)
@@ -36,3 +40,15 @@ async def test_a_page_begins_after_the_last_session_of_the_page_before(
         last = everything[2]
         rest = await list_sessions(connection, user_id, 5, (last.created_at, last.id))
     assert [each.session for each in rest] == everything[3:]
+
+
+@pytest.mark.parametrize(("hours", "is_live"), [(1, True), (0, False)])
+async def test_only_a_session_that_is_live_is_locked_or_gets_a_factor(
+    database: Database, database_url: str, hours: int, is_live: bool
+) -> None:
+    execute(database_url, ADD_SESSIONS, UUID(int=1))
+    execute(database_url, "UPDATE session SET idle_expires_at = now() + $1", timedelta(hours=hours))
+    session_id = fetch_value(database_url, "SELECT id FROM session LIMIT 1")
+    async with database.transaction() as connection:
+        assert (await lock_session(connection, session_id) is not None) is is_live
+        assert await add_factor_method(connection, session_id, Method.TOTP) is is_live
