@@ -18,6 +18,8 @@ from service.auth.oidc.cached import Cached
 from service.auth.oidc.client import ProviderClient
 from service.auth.oidc.failures import FetchFailed
 from service.auth.oidc.fetching import MAX_CONNECTIONS, MAX_SIZE, Fetcher
+from service.auth.oidc.providers import Providers
+from service.settings.variables import read_settings
 from tests.oidc.conftest import (
     FLOW,
     Connect,
@@ -27,7 +29,15 @@ from tests.oidc.conftest import (
     assert_unavailable,
     log_in,
 )
-from tests.oidc.stub_provider import DISCOVERY, KEYS, TOKEN, StubProvider, public, rsa_key
+from tests.oidc.stub_provider import (
+    DISCOVERY,
+    GITHUB_TOKEN,
+    KEYS,
+    TOKEN,
+    StubProvider,
+    public,
+    rsa_key,
+)
 from tests.oidc.stub_server import Answer
 from tests.services import PATIENCE, UNUSED_TLS, wait_for
 
@@ -357,6 +367,22 @@ async def test_a_connection_does_not_outlive_its_client(
     await client.close()
     async with asyncio.timeout(PATIENCE / 2):
         await assert_unavailable(waiting)
+
+
+async def test_the_connections_to_all_providers_end_with_the_service(stub: StubProvider) -> None:
+    second = stub.environment("SECOND", preset="github", redirect_uris="https://app.example/second")
+    settings = read_settings(stub.environment() | second)
+    providers = Providers(settings.oidc, is_production=False)
+    stub.answers = {path: Answer(drips=True) for path in (TOKEN, GITHUB_TOKEN)}
+    waiting = [
+        asyncio.create_task(providers.get(name).redeem("code", FLOW)) for name in providers.names
+    ]
+    for path in stub.answers:
+        await asyncio.to_thread(wait_for, partial(stub.count, path), "the request has come")
+    await providers.close()
+    async with asyncio.timeout(PATIENCE / 2):
+        for each in waiting:
+            await assert_unavailable(each)
 
 
 async def test_an_answer_that_is_not_read_gives_its_connection_back(

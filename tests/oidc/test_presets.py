@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 from joserfc import jwt
 
 from service.auth.errors import InvalidChallenge
-from service.auth.oidc import client_authentication
+from service.auth.oidc import client_authentication, fetching
 from service.auth.oidc.client import ProviderClient
 from tests.oidc.conftest import (
     FLOW,
@@ -21,6 +23,7 @@ from tests.oidc.conftest import (
     log_in,
 )
 from tests.oidc.stub_provider import (
+    ACCESS_TOKEN,
     DISCOVERY,
     FORM,
     GITHUB_TOKEN,
@@ -246,6 +249,39 @@ async def test_a_user_of_github_is_known_by_a_number(
     assert namesake.subject == "99"
 
 
+async def test_of_a_user_of_github_the_name_is_suggested_before_the_login(
+    stub: StubProvider, github: ProviderClient
+) -> None:
+    account = {"id": 12, "login": "octocat", "name": "The Octocat"}
+    identity = await github.redeem(stub.code_for_account(**account), FLOW)
+    assert identity.name == "The Octocat"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "url"),
+    [
+        ("https://github.com", "https://api.github.com/user"),
+        ("https://octocorp.ghe.com", "https://api.octocorp.ghe.com/user"),
+        ("https://github.example.com", "https://github.example.com/api/v3/user"),
+        ("https://code.example.com/", "https://code.example.com/api/v3/user"),
+    ],
+)
+async def test_each_kind_of_github_tells_of_its_user_at_a_host_of_its_own(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, issuer: str, url: str
+) -> None:
+    asked = []
+    body = msgspec.json.encode({"access_token": ACCESS_TOKEN, "id": 12})
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return httpx.Response(200, stream=httpx.ByteStream(body))
+
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr(fetching, "_client", lambda _: httpx.AsyncClient(transport=transport))
+    await connect(preset="github", issuer=issuer).redeem("code", FLOW)
+    assert asked == [f"{issuer.removesuffix('/')}/login/oauth/access_token", url]
+
+
 async def test_github_needs_no_configuration_and_no_scope(
     stub: StubProvider, github: ProviderClient
 ) -> None:
@@ -323,5 +359,12 @@ async def test_github_may_name_itself(stub: StubProvider, connect: Connect) -> N
     for other in ("", "https://other.example", f"{stub.issuer}/"):
         with pytest.raises(InvalidChallenge):
             await client.require_issuer(other)
+
+
+async def test_a_github_of_which_the_settings_say_that_it_names_itself(
+    stub: StubProvider, connect: Connect
+) -> None:
+    client = connect(preset="github", sends_iss="true")
     with pytest.raises(InvalidChallenge):
-        await connect(preset="github", sends_iss="true").require_issuer(None)
+        await client.require_issuer(None)
+    await client.require_issuer(stub.issuer)
