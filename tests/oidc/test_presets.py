@@ -347,6 +347,18 @@ async def test_github_may_not_tell_who_it_is(
     await assert_unavailable(github.redeem(stub.code_for_account(id=12), FLOW))
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["<html>", "[]", b'{"id":12,"name":"\xff"}', '{"id":12,"name":' + "[" * 100_000],
+    ids=["no JSON", "no object", "no UTF-8", "deep"],
+)
+async def test_an_account_that_cannot_be_read_is_the_fault_of_github(
+    stub: StubProvider, github: ProviderClient, text: str | bytes
+) -> None:
+    stub.answers[GITHUB_USER] = Answer(text=text)
+    await assert_unavailable(github.redeem(stub.code_for_account(id=12), FLOW))
+
+
 async def test_github_has_no_id_tokens(stub: StubProvider, github: ProviderClient) -> None:
     await assert_refused(github.read_id_token(stub.id_token(NONCE), NONCE))
     assert not github.provider.has_id_tokens

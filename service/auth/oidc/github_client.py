@@ -102,8 +102,8 @@ class GitHubClient:
         if not answer.is_ok:
             raise FetchFailed(f"the user of the access token has status {answer.status}")
         try:
-            return msgspec.json.decode(answer.body, type=Account)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return msgspec.convert(answer.read(dict[str, Any]), Account)
+        except msgspec.ValidationError:
             raise ProofRefused("the account has no id that is a whole number") from None
 
 
