@@ -74,4 +74,4 @@ def _apple_secret(key: AppleKey, provider: OIDCProvider) -> str:
         "sub": provider.client_id,
     }
     header = {"alg": "ES256", "kid": key.key_id}
-    return jwt.encode(header, claims, ECKey.import_key(key.private_key), algorithms=["ES256"])
+    return jwt.encode(header, claims, ECKey.import_key(key.private_key))
