@@ -79,6 +79,14 @@ def test_names_of_one_domain_in_unicode_and_in_ascii_are_one_address(
     assert log_in(client, "bob@fass.de").status_code == 401
 
 
+def test_an_address_outside_ascii_logs_in_whether_it_can_be_mailed_to_or_not(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up_with_address(client, service, name="zoë@example.com", shown="Zoë@example.com")
+    client.cookies.clear()
+    assert log_in(client, "Zoë@EXAMPLE.com").status_code == 200
+
+
 def test_an_imported_user_name_with_an_at_sign_logs_in(
     service: Service, client: httpx.Client
 ) -> None:

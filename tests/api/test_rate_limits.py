@@ -147,6 +147,18 @@ def test_all_spellings_of_a_name_are_one_name(start: Start) -> None:
     assert [guess(service, HOME, spelling) for spelling in spellings] == [401, 401, 401, 429]
 
 
+def test_all_spellings_of_an_address_are_one_name(start: Start) -> None:
+    service = start(log_in_failures_per_name="3/15m")
+    spellings = ["bob@faß.de", "BOB@FAß.de", "bob@xn--fa-hia.de", "bob@faß.de"]
+    assert [guess(service, HOME, spelling) for spelling in spellings] == [401, 401, 401, 429]
+
+
+def test_failures_for_one_name_use_up_no_attempts_for_another(start: Start) -> None:
+    service = start(log_in_failures_per_name="1/15m")
+    names = ["Alice", "Alice", "Bobby"]
+    assert [guess(service, HOME, name) for name in names] == [401, 429, 401]
+
+
 def test_an_ipv6_network_of_64_bits_is_one_address(start: Start) -> None:
     service = start(log_in_failures_per_address="2/15m")
     addresses = ["2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:0:3::", "2001:db8:0:1::1"]

@@ -49,6 +49,12 @@ def test_the_name_of_a_deleted_user_is_taken_in_every_spelling(
     assert log_in(client, spelling).status_code == 401
 
 
+def test_a_name_that_is_given_up_holds_no_other_one(client: httpx.Client) -> None:
+    sign_up(client)
+    delete_me(client)
+    assert sign_up(client, "Bobby").status_code == 201
+
+
 def test_the_name_is_free_once_its_time_is_over(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     delete_me(client)

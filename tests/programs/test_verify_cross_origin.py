@@ -294,14 +294,19 @@ def test_a_refused_request_renews_nothing(service: Service, client: httpx.Client
     assert fetch_value(service.database_url, idle) is True
 
 
+@pytest.mark.parametrize(
+    ("sent", "logged"),
+    [(CROSS_SITE, f'"{FOREIGN}"'), ({"Sec-Fetch-Site": "cross-site"}, "null")],
+    ids=["with an origin", "without"],
+)
 def test_a_refused_request_is_logged_with_its_origin(
-    services: ServicePool, directory: Path
+    services: ServicePool, directory: Path, sent: dict[str, str], logged: str
 ) -> None:
     service = with_policies(services, directory, OSTIARY_LOG_FORMAT="json")
     with service.client() as client:
-        headers = {**forwarded("POST", Cookie=session_cookie(client)), **CROSS_SITE}
+        headers = {**forwarded("POST", Cookie=session_cookie(client)), **sent}
         assert refusal(verify(client, headers=headers)) == REJECTED
-    wait_for(lambda: f'"origin": "{FOREIGN}"' in service.logged(), "the refusal is logged")
+    wait_for(lambda: f'"origin": {logged}' in service.logged(), "the refusal is logged")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -17,6 +18,8 @@ from service.storage.cleanup import delete_expired_rate_limits
 from service.storage.database import Database
 from service.storage.factors.totp import delete_old_failures
 from service.storage.mail import delete_dead_letters
+from service.storage.restores import delete_older
+from service.storage.tables import invitation
 from tests.databases import execute, fetch_value, held
 
 HOUR = 3600.0
@@ -110,6 +113,16 @@ async def test_rows_in_use_are_left_for_the_next_time(
             assert await DELETE[table](connection, 10) == 0
     async with database.transaction() as connection:
         assert await DELETE[table](connection, 10) == 5
+
+
+async def test_a_batch_of_what_a_backup_revived_is_no_larger_than_its_maximum(
+    database_url: str, database: Database
+) -> None:
+    await fill(database_url, "invitation")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    async with database.transaction() as connection:
+        deleted = [await delete_older(connection, invitation, later, 4) for _ in range(4)]
+    assert deleted == [4, 4, 2, 0]
 
 
 @pytest.mark.parametrize("table", DELETE_ALL)

@@ -84,6 +84,16 @@ async def test_what_undoes_later_changes_of_one_user_is_deleted(
     assert await challenges.left() == kept
 
 
+async def test_a_wrong_answer_to_an_expired_challenge_is_not_counted(
+    challenges: Challenges, database: Database
+) -> None:
+    expired = challenges.add(challenges.alice, Purpose.EMAIL, -HOUR)
+    async with database.transaction() as connection:
+        assert await storage.count_failure(connection, expired) == 0
+    failures = "SELECT failures FROM challenge"
+    assert await asyncio.to_thread(fetch_value, challenges.url, failures) == 0
+
+
 async def test_the_latest_expiry_of_each_key_is_that_of_its_live_challenges(
     challenges: Challenges, database: Database
 ) -> None:
