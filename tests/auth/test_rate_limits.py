@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -14,7 +13,13 @@ import pytest
 
 from service.auth import rate_limits
 from service.auth.devices import DeviceToken
-from service.auth.errors import InvalidCredentials, Overloaded, RateLimited, SecondFactorRequired
+from service.auth.errors import (
+    AccountDisabled,
+    InvalidCredentials,
+    Overloaded,
+    RateLimited,
+    SecondFactorRequired,
+)
 from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.rate_limits import (
@@ -27,17 +32,19 @@ from service.auth.rate_limits import (
 from service.model.deadline import start_deadline
 from service.model.request_context import Device, RequestContext
 from service.settings.database import DatabaseOptions
-from service.settings.passwords import Argon2Cost, HashingSettings
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Duration, Rate
 from service.storage.database import Database
 from service.storage.errors import StatementRefused
+from tests.attack_patterns import session
 from tests.databases import (
     TERMINATE_ALL_OTHERS,
+    TestServer,
     execute,
     fetch_value,
     held,
     locked,
+    name_of,
     wait_for_lock_waiters,
     wait_until,
 )
@@ -51,13 +58,6 @@ LIMITS = RateLimitSettings(
     log_in_failures_total=Rate.parse("10/10m"),
     log_in_max_delay=Duration.parse("8s"),
 )
-
-
-@pytest.fixture
-async def hasher() -> AsyncIterator[Hasher]:
-    hasher = Hasher(Argon2Cost(time_cost=1, memory_kib=64), HashingSettings(), processes=1)
-    yield hasher
-    await hasher.close()
 
 
 @pytest.fixture
@@ -340,6 +340,11 @@ async def test_an_attempt_that_cannot_be_given_back_ends_with_its_own_error(
             raise Overloaded
 
 
+QUESTION = SecondFactorRequired(
+    challenge_token="", methods=["totp"], passkey_options=None, expires_at=datetime.now(UTC)
+)
+
+
 @pytest.mark.parametrize("kind", ["log-in", "passkey", "provider"])
 async def test_what_has_succeeded_does_not_fail_when_its_attempt_cannot_be_settled(
     limiter: RateLimiter, database_url: str, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -364,14 +369,55 @@ async def test_the_question_for_a_second_factor_is_asked_if_its_attempt_cannot_b
 ) -> None:
     monkeypatch.setattr(rate_limits, "REFUND_TIME", 0.01)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
-    question = SecondFactorRequired(
-        challenge_token="", methods=["totp"], passkey_options=None, expires_at=datetime.now(UTC)
-    )
     with ExitStack() as locks, pytest.raises(SecondFactorRequired):
         async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
             locks.enter_context(locked(database_url, "rate_limit"))
             start_deadline(0)
-            raise question
+            raise QUESTION
+
+
+@pytest.mark.parametrize("error", [QUESTION, AccountDisabled()])
+async def test_a_right_password_counts_as_a_log_in_whatever_else_is_missing(
+    database: Database, hasher: Hasher, error: Exception
+) -> None:
+    """It is no failure, but whoever knows it could have any number of hashes made."""
+    twice = RateLimitSettings(log_ins_per_name_and_address=Rate.parse("2/1h"))
+    limiter = RateLimiter(database, hasher, twice, timeout=PATIENCE, device_lifetime=3600)
+
+    async def log_in() -> None:
+        context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
+            raise error
+
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            await log_in()
+    with pytest.raises(RateLimited):
+        await log_in()
+
+
+async def test_a_right_password_in_a_session_does_not_count(
+    database: Database, hasher: Hasher
+) -> None:
+    once = RateLimitSettings(log_in_failures_per_device=Rate.parse("1/1h"))
+    limiter = RateLimiter(database, hasher, once, timeout=PATIENCE, device_lifetime=3600)
+    for _ in range(3):
+        async with limiter.password_check(session(1), RequestContext(device=Device())):
+            pass
+
+
+async def test_an_attempt_ends_with_its_own_error_when_the_database_is_gone(
+    limiter: RateLimiter, postgresql: TestServer, database_url: str
+) -> None:
+    server_url, name = postgresql.embedded.url(), name_of(database_url)
+    terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    with pytest.raises(Overloaded):
+        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
+            execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            execute(server_url, terminate, name)
+            raise Overloaded
+    execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 async def test_a_defect_of_a_refund_is_not_hidden(limiter: RateLimiter, database_url: str) -> None:
