@@ -29,7 +29,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_complet
 from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
-from itertools import count
+from itertools import chain, count
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,9 @@ POLL_INTERVAL = 0.02
 
 # How long the tests of other files may take that enter the function of a mutant, in seconds.
 OTHERS_LIMIT = 20
+
+# Any function of a module.
+ANYWHERE = ""
 
 # How many test files a mutant is tried on before all others that are about it.
 FIRST_FILES = 2
@@ -357,17 +360,20 @@ def _digest(file: str) -> str:
 
 
 def in_turns(tests: Iterable[str]) -> Iterable[list[str]]:
-    """Return the tests of the first files, which kill most mutants, and then all others.
+    """Return the tests of the first files, which kill most mutants, then all others.
 
-    To collect many files takes longer than most tests.
+    To collect many files takes longer than most tests. Each function has one of its sets of
+    parameters first; the others, which rarely kill what that does not, come last.
     """
-    by_file: dict[str, list[str]] = defaultdict(list)
+    by_file: dict[str, dict[str, str]] = defaultdict(dict)
+    others = []
     for test in tests:
-        by_file[test.split("::")[0]].append(test)
-    parts = list(by_file.values())
-    for some in (parts[:FIRST_FILES], parts[FIRST_FILES:]):
-        if some:
-            yield [test for part in some for test in part]
+        of_file = by_file[test.partition("::")[0]]
+        if of_file.setdefault(test.partition("[")[0], test) != test:
+            others.append(test)
+    parts = [list(each.values()) for each in by_file.values()]
+    first, second = parts[:FIRST_FILES], parts[FIRST_FILES:]
+    yield from filter(None, ([*chain(*first)], [*chain(*second)], others))
 
 
 def try_mutant(mutant: Mutant, order: Mapping[str, float]) -> str:
@@ -459,6 +465,14 @@ def try_all(pool: Executor, mutants: Sequence[Mutant], tests: Tests, at_once: in
     """Test the mutants that no earlier run has tested."""
     earlier = found_so_far()
     kills: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+
+    def note(mutant: Mutant | Outcome, killer: str) -> None:
+        # It is likely to kill others of the function, and more so than others of the module.
+        kills[mutant.module, mutant.place][killer] += len(mutants)
+        kills[mutant.module, ANYWHERE][killer] += 1
+
+    for outcome in earlier.values():
+        note(outcome, outcome.killer)
     left = [mutant for mutant in mutants if _key(mutant) not in earlier]
     explained = explanations()
     # Removals first: a missing guard is worse than a changed number. Last what is known to survive:
@@ -470,12 +484,13 @@ def try_all(pool: Executor, mutants: Sequence[Mutant], tests: Tests, at_once: in
         while left or running:
             while left and len(running) < at_once:
                 mutant = left.pop(0)
-                order = tests.of(mutant, kills[mutant.module, mutant.place])
+                module, place = mutant.module, mutant.place
+                order = tests.of(mutant, kills[module, place] + kills[module, ANYWHERE])
                 seconds = {test: tests.seconds[test] for test in order}
                 running[pool.submit(try_mutant, mutant, seconds)] = mutant
             done = next(as_completed(running))
             mutant, killer = running.pop(done), done.result()
-            kills[mutant.module, mutant.place][killer] += 1
+            note(mutant, killer)
             outcome = Outcome(
                 mutant.module, mutant.line, mutant.place, mutant.start, str(mutant), killer
             )
