@@ -39,12 +39,10 @@ from service.storage.errors import StatementRefused
 from tests.attack_patterns import session
 from tests.databases import (
     TERMINATE_ALL_OTHERS,
-    TestServer,
     execute,
     fetch_value,
     held,
     locked,
-    name_of,
     wait_for_lock_waiters,
     wait_until,
 )
@@ -404,20 +402,6 @@ async def test_a_right_password_in_a_session_does_not_count(
     for _ in range(3):
         async with limiter.password_check(session(1), RequestContext(device=Device())):
             pass
-
-
-async def test_an_attempt_ends_with_its_own_error_when_the_database_is_gone(
-    limiter: RateLimiter, postgresql: TestServer, database_url: str
-) -> None:
-    server_url, name = postgresql.embedded.url(), name_of(database_url)
-    terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
-    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
-    with pytest.raises(Overloaded):
-        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
-            execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-            execute(server_url, terminate, name)
-            raise Overloaded
-    execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 async def test_a_defect_of_a_refund_is_not_hidden(limiter: RateLimiter, database_url: str) -> None:
