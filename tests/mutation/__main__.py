@@ -2,21 +2,18 @@
 
 ``python -m tests.mutation [--resume] [module ...]``. Each mutant is written into a copy of the tree
 and tested by a process forked off one that has loaded every library. The tests of all mutants share
-one PostgreSQL. A first run of the unchanged code, in which each function records the test that
-enters it, shows which tests can kill a mutant; those that killed others in the same function run
-first.
+one PostgreSQL. A first run of the unchanged code, in which each block records the test that enters
+it, shows which tests can kill a mutant; those that killed others like it run first.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
 import gc
 import importlib
 import json
 import os
-import re
 import shutil
 import signal
 import sys
@@ -37,6 +34,8 @@ from typing import Any
 import pytest
 
 from tests.databases import TestServer, searchable_directory
+from tests.mutation.blocks import blocks_of, instrumented
+from tests.mutation.likelihood import Kills
 from tests.mutation.notes import CURRENT_TEST, NOTES
 from tests.mutation.operators import Mutant, mutants_of
 from tests.mutation.report import Outcome, explanations, write
@@ -53,11 +52,8 @@ NOTES_FILE = ".notes"
 # The interval at which the end of tests is polled, in seconds.
 POLL_INTERVAL = 0.02
 
-# How long the tests of other files may take that enter the function of a mutant, in seconds.
+# How long the tests of other files may take that enter the block of a mutant, in seconds.
 OTHERS_LIMIT = 20
-
-# Any function of a module.
-ANYWHERE = ""
 
 # How many test files a mutant is tried on before all others that are about it.
 FIRST_FILES = 2
@@ -71,31 +67,36 @@ ARGUMENTS = [
 
 
 class Tests:
-    """The tests that enter each function, and their durations, by a run of the unchanged code."""
+    """The tests that enter each block, and their durations, by a run of the unchanged code."""
 
     def __init__(self, measured: dict[str, Any]) -> None:
         self.seconds: dict[str, float] = measured["seconds"]
         self._entered = {place: set(tests) for place, tests in measured["entered"].items()}
 
-    def of(self, mutant: Mutant, kills: Counter[str]) -> list[str]:
+    def of(self, mutant: Mutant, likelihoods: Counter[str]) -> list[str]:
         """Return the tests that can kill a mutant, most likely first.
 
-        To those that are about its module come some of the others that enter its function, each
+        To those that are about its module come some of the others that enter its block, each
         with one of its sets of parameters.
         """
         files = tests_of(mutant.module)
         relevant = [test for test in self.seconds if test.split("::")[0] in files]
-        places = _places_of(mutant, (REPOSITORY / mutant.module).read_text())
+        source = (REPOSITORY / mutant.module).read_text()
+        blocks = blocks_of(mutant, source, _others(mutant.module))
         entering: set[str] = set()
-        for place in places:
-            entering |= self._entered.get(f"{mutant.module}:{place}", set())
-        if places and "-" not in entering:
+        for block in blocks:
+            entering |= self._entered.get(f"{mutant.module}:{block}", set())
+        if blocks and "-" not in entering:
             relevant = [test for test in relevant if test in entering]
             relevant += self._some_of(entering - set(relevant))
         rank = {file: number for number, file in enumerate(files)}
 
-        def key(test: str) -> tuple[int, int, float]:
-            return -kills[test], rank.get(test.partition("::")[0], len(rank)), self.seconds[test]
+        def key(test: str) -> tuple[float, int, float]:
+            return (
+                -likelihoods[test],
+                rank.get(test.partition("::")[0], len(rank)),
+                self.seconds[test],
+            )
 
         return sorted(relevant, key=key)
 
@@ -123,65 +124,10 @@ def tests_of(module: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _functions(tree: ast.AST, place: str = "") -> Iterable[tuple[str, Any]]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            inside = f"{place}.{node.name}".lstrip(".")
-            if not isinstance(node, ast.ClassDef):
-                yield inside, node
-            yield from _functions(node, inside)
-        else:
-            yield from _functions(node, place)
-
-
-def _places_of(mutant: Mutant, source: str) -> set[str]:
-    """Return the functions whose tests can kill a mutant: its own, or the users of its constant."""
-    tree = ast.parse(source)
-    functions = dict(_functions(tree))
-    if mutant.place in functions:
-        return {mutant.place}
-    names, grew = {mutant.place}, True
-    while grew:
-        uses = {
-            node.targets[0].id
-            for node in tree.body
-            if isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and names & _names(node)
-        }
-        grew = not uses <= names
-        names |= uses
-    if any(re.search(rf"\b{name}\b", text) for name in names for text in _others(mutant.module)):
-        return set()
-    return {place for place, function in functions.items() if names & _names(function)}
-
-
-def _names(node: ast.AST) -> set[str]:
-    return {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
-
-
+@cache
 def _others(module: str) -> list[str]:
     paths = sorted((REPOSITORY / "service").rglob("*.py"))
     return [path.read_text() for path in paths if path != REPOSITORY / module]
-
-
-def instrumented(source: str, module: str) -> str:
-    """Return the source with functions that record the test that enters them, cached or not."""
-    lines = source.splitlines(keepends=True)
-    for place, function in sorted(_functions(ast.parse(source)), key=lambda f: -f[1].lineno):
-        for decorator in function.decorator_list:
-            if isinstance(decorator, ast.Name) and decorator.id == "cache":
-                lines[decorator.lineno - 1] = "\n"
-        first = function.body[0]
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-            if len(function.body) == 1:
-                continue
-            first = function.body[1]
-        if first.lineno == function.lineno:
-            continue
-        note = f'__import__("tests.mutation.notes").mutation.notes.note({f"{module}:{place}"!r})\n'
-        lines.insert(first.lineno - 1, " " * first.col_offset + note)
-    return "".join(lines)
 
 
 class Recorder:
@@ -464,15 +410,9 @@ def run(mutants: Sequence[Mutant], modules: Sequence[str], workers: int) -> None
 def try_all(pool: Executor, mutants: Sequence[Mutant], tests: Tests, at_once: int) -> None:
     """Test the mutants that no earlier run has tested."""
     earlier = found_so_far()
-    kills: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-
-    def note(mutant: Mutant | Outcome, killer: str) -> None:
-        # It is likely to kill others of the function, and more so than others of the module.
-        kills[mutant.module, mutant.place][killer] += len(mutants)
-        kills[mutant.module, ANYWHERE][killer] += 1
-
+    kills = Kills()
     for outcome in earlier.values():
-        note(outcome, outcome.killer)
+        kills.note(outcome)
     left = [mutant for mutant in mutants if _key(mutant) not in earlier]
     explained = explanations()
     # Removals first: a missing guard is worse than a changed number. Last what is known to survive:
@@ -484,16 +424,15 @@ def try_all(pool: Executor, mutants: Sequence[Mutant], tests: Tests, at_once: in
         while left or running:
             while left and len(running) < at_once:
                 mutant = left.pop(0)
-                module, place = mutant.module, mutant.place
-                order = tests.of(mutant, kills[module, place] + kills[module, ANYWHERE])
+                order = tests.of(mutant, kills.likelihoods(mutant))
                 seconds = {test: tests.seconds[test] for test in order}
                 running[pool.submit(try_mutant, mutant, seconds)] = mutant
             done = next(as_completed(running))
             mutant, killer = running.pop(done), done.result()
-            note(mutant, killer)
             outcome = Outcome(
                 mutant.module, mutant.line, mutant.place, mutant.start, str(mutant), killer
             )
+            kills.note(outcome)
             results.write(json.dumps(asdict(outcome)) + "\n")
             sys.stderr.write(
                 f"{len(mutants) - len(left):5}/{len(mutants)} {time.monotonic() - begun:6.0f} s  "

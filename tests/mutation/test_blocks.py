@@ -1,0 +1,95 @@
+"""Which tests can kill a mutant is known by the blocks that they enter."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from tests.mutation.__main__ import REPOSITORY, SCOPE
+from tests.mutation.blocks import blocks_of, instrumented
+from tests.mutation.likelihood import Kills
+from tests.mutation.operators import Mutant, mutants_of
+from tests.mutation.report import Outcome
+
+SOURCE = '''
+LIMIT = 3
+TWICE = 2 * LIMIT
+
+def f(x):
+    """Return a number."""
+    if x > TWICE:
+        raise ValueError
+    elif x < 0:
+        for n in range(x):
+            g(n)
+    else:
+        try:
+            g(x)
+        except KeyError:
+            pass
+        finally:
+            h(x)
+    return x
+
+class A:
+    def m(self):
+        def inner():
+            return LIMIT
+        return inner()
+'''
+
+
+def mutant(text: str) -> Mutant:
+    """Return the first mutant whose description has a text."""
+    found = mutants_of("service/a.py", SOURCE.encode())
+    return next(each for each in found if text in str(each))
+
+
+@pytest.mark.parametrize(
+    ("text", "blocks"),
+    [
+        ("`raise ValueError` → `pass`", {"f#1"}),
+        ("`g(n)` → `pass`", {"f#3"}),
+        ("`g(x)` → `pass`", {"f#5"}),
+        ("`h(x)` → `pass`", {"f#6"}),
+        ("`<` → `<=`", {"f#0"}),
+        ("`3` → `(3 + 1)`", {"f#0", "A.m#0", "A.m.inner#0"}),
+        ("`2` → `(2 + 1)`", {"f#0"}),
+    ],
+)
+def test_a_mutant_is_in_a_block_or_in_those_that_use_its_constant(
+    text: str, blocks: set[str]
+) -> None:
+    assert blocks_of(mutant(text), SOURCE, []) == blocks
+
+
+def test_a_constant_that_other_modules_use_has_no_blocks() -> None:
+    assert blocks_of(mutant("`3` → `(3 + 1)`"), SOURCE, ["from service.a import TWICE"]) == set()
+
+
+def test_each_block_that_is_entered_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[str] = []
+    notes = SimpleNamespace(note=lambda block: entered.append(block.partition(":")[2]))
+    monkeypatch.setitem(sys.modules, "tests.mutation.notes", notes)
+    monkeypatch.setattr("tests.mutation.notes", notes, raising=False)
+    module: dict[str, object] = {"g": lambda n: {}[n], "h": print}
+    exec(instrumented(SOURCE, "service/a.py"), module)  # noqa: S102
+    eval("f(4), A().m()", module)  # noqa: S307
+    assert entered == ["f#0", "f#4", "f#5", "f#7", "f#6", "A.m#0", "A.m.inner#0"]
+
+
+def test_every_module_in_the_scope_can_be_instrumented() -> None:
+    for module in SCOPE["modules"]:
+        ast.parse(instrumented((REPOSITORY / module).read_text(), module))
+
+
+def test_what_killed_others_like_a_mutant_is_likely_to_kill_it() -> None:
+    kills = Kills()
+    for place, words, killer in (("f", "g", "t::same"), ("h", "x", "t::module"), ("h", "y", "")):
+        kills.note(Outcome("service/a.py", 1, place, 1, words * 3, killer))
+    kills.note(Outcome("service/b.py", 1, "f", 1, "ValueError", "t::word"))
+    found = kills.likelihoods(mutant("`raise ValueError`"))
+    assert found["t::same"] > found["t::word"] > found["t::module"] > found["t::other"]
