@@ -177,6 +177,18 @@ def test_password_changes_and_account_deletions_are_recorded(
     assert matches(last_event(service, response), Event.USER_DELETED, **mine)
 
 
+def test_what_a_recent_proof_allows_is_recorded(service: Service, client: httpx.Client) -> None:
+    mine = ids(sign_up(client))
+    response = client.post("/me/reauthenticate", json={"method": "password", "password": PASSWORD})
+    assert matches(last_event(service, response), Event.REAUTHENTICATED, **mine)
+    response = client.put("/me/username", json={"username": "Alicia"})
+    assert matches(last_event(service, response), Event.USERNAME_CHANGED, **mine)
+    response = client.get("/me/export")
+    assert matches(last_event(service, response), Event.ACCOUNT_EXPORTED, **mine)
+    response = client.delete("/me")
+    assert matches(last_event(service, response), Event.USER_DELETED, **mine)
+
+
 def test_reading_is_not_recorded(service: Service, client: httpx.Client) -> None:
     sign_up(client)
     before = trail(service)

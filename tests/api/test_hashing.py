@@ -147,10 +147,13 @@ def test_a_password_without_a_place_is_refused_before_the_database_is_asked(
     "send",
     [
         log_in,
+        lambda alice: alice.post(
+            "/me/reauthenticate", json={"method": "password", "password": PASSWORD}
+        ),
         lambda alice: alice.put("/me/password", json={**CURRENT, "new_password": ANOTHER}),
         lambda alice: alice.request("DELETE", "/me", json={"password": PASSWORD}),
     ],
-    ids=["log-in", "change", "deletion"],
+    ids=["log-in", "reauthentication", "change", "deletion"],
 )
 def test_a_known_device_or_session_has_a_place_though_strangers_have_filled_the_queue(
     database_url: str, tmp_path: Path, send: Callable[[httpx.Client], httpx.Response]

@@ -166,12 +166,3 @@ def test_the_export_holds_nothing_that_opens_the_account(
     password_hash = fetch_value(service.database_url, "SELECT password_hash FROM key")
     for secret in (session["token"], session["device_token"], password_hash, PASSWORD):
         assert secret not in text
-
-
-def test_change_of_name_and_export_are_in_the_audit_trail(
-    service: Service, client: httpx.Client, alice: dict[str, str]
-) -> None:
-    rename(client, alice, "Alicia")
-    client.get("/me/export", headers=alice)
-    for event in ("username_changed", "account_exported"):
-        assert event in service.logged()

@@ -486,6 +486,16 @@ async def test_a_name_and_an_address_give_no_more_guesses_than_one_of_them(
     assert await guess(bob, "192.0.2.3", BOB[first]) == "in vain"
 
 
+async def test_each_site_of_ipv6_has_guesses_of_its_own_for_a_user(
+    bob: RateLimiter,
+) -> None:
+    """A /56 has two, when those for the user from everywhere are used up."""
+    for number in range(3):
+        assert await guess(bob, f"192.0.2.{number}", "Bobby") == "compared"
+    found = [await guess(bob, f"2001:db8:0:10{number}::1", "Bobby") for number in range(3)]
+    assert found == ["compared", "compared", "refused"]
+
+
 async def test_no_refusal_tells_whose_address_it_is(bob: RateLimiter) -> None:
     """A name and an address of one user are refused as often as those of two, or of nobody."""
 

@@ -61,13 +61,19 @@ async def consume_one(connection: AsyncConnection, each: Bucket) -> Consumption:
     return await consume(connection, [each], reserved_for=HOUR)
 
 
-async def log_in(connection: AsyncConnection, buckets: LoginBuckets) -> Consumption:
-    """Consume an attempt from an unknown device."""
+async def log_in(
+    connection: AsyncConnection,
+    buckets: LoginBuckets,
+    *,
+    username: str | None = "unknown",
+    address: str | None = None,
+) -> Consumption:
+    """Consume an attempt of an unknown user, from an unknown device."""
     consumption, key = await attempt_log_in(
         connection,
         buckets,
-        username="unknown",
-        address=None,
+        username=username,
+        address=address,
         device_hash=None,
         device_lifetime=1,
         reserved_for=HOUR,
@@ -260,6 +266,17 @@ async def test_only_consumed_buckets_are_charged(database: Database) -> None:
         for _ in range(3):
             assert (await log_in(connection, buckets)).is_allowed
         assert not (await log_in(connection, buckets)).is_allowed
+
+
+async def test_each_unknown_name_and_address_has_buckets_of_its_own(database: Database) -> None:
+    """Strangers would wait for one another's rows."""
+    async with database.connect() as connection:
+        found = [
+            await log_in(connection, login_buckets(), username=username, address=address)
+            for username, address in (("a", None), ("b", None), (None, "a@b.c"), (None, "b@b.c"))
+        ]
+    of_users = [{each.bucket for each in consumption.charges[-2:]} for consumption in found]
+    assert len(set.union(*of_users)) == 2 * len(found)
 
 
 async def test_an_attempt_blocked_by_attempts_in_flight_only_may_wait(database: Database) -> None:
