@@ -323,12 +323,8 @@ async def add_user(
 
 
 async def set_username(connection: AsyncConnection, user_id: UUID, username: Username) -> None:
-    """Change a user's name, or give them a first one, in a transaction. Raises `KeyExists`."""
+    """Change the name of a user who is locked, or give them a first one. Raises `KeyExists`."""
     name, display_name = username.name, username.display_name
-    if await key_storage.rename(connection, user_id, name, display_name):
-        return
-    # Of two first names at once, the second one replaces the first.
-    await storage.lock_user(connection, user_id)
     if await key_storage.rename(connection, user_id, name, display_name):
         return
     password_key = await key_storage.find_password_key(connection, user_id)

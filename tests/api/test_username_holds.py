@@ -49,6 +49,15 @@ def test_the_name_of_a_deleted_user_is_taken_in_every_spelling(
     assert log_in(client, spelling).status_code == 401
 
 
+def test_nobody_is_renamed_to_a_name_that_another_user_gave_up(client: httpx.Client) -> None:
+    sign_up(client)
+    delete_me(client)
+    sign_up(client, "Bobby")
+    refused = client.put("/me/username", json={"username": "Alice"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "username_taken")
+    assert client.get("/me").json()["user"]["username"] == "Bobby"
+
+
 def test_a_name_that_is_given_up_holds_no_other_one(client: httpx.Client) -> None:
     sign_up(client)
     delete_me(client)
