@@ -288,6 +288,7 @@ async def open_services(
     finally:
         await providers.close()
         await hasher.close()
+        await rate_limiter.close()
         await lookups.close()
         await service_token_lookups.close()
         await database.close()

@@ -139,6 +139,11 @@ class RateLimiter:
         self._waiting = 0
         self._refunds: set[asyncio.Task[None]] = set()
 
+    async def close(self) -> None:
+        """Wait for what is given back after its request: each has `REFUND_TIME` at the most."""
+        if self._refunds:
+            await asyncio.wait(self._refunds)
+
     @asynccontextmanager
     async def login_attempt(
         self,

@@ -77,6 +77,13 @@ def close_in_background(connection: Connection) -> None:
     task.add_done_callback(_closing.discard)
 
 
+async def wait_for_closing() -> None:
+    """Wait until those are closed that are being closed: each has `CLOSE_TIMEOUT` at the most."""
+    # Of this event loop: the tests have several.
+    if closing := _closing & asyncio.all_tasks():
+        await asyncio.wait(closing)
+
+
 async def _close(connection: Connection) -> None:
     with suppress(*FAILURES):
         await connection.close()

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from service.metrics import POOL_WAIT_SECONDS
 from service.model.deadline import time_limit
 from service.settings.database import DatabaseOptions
-from service.storage.connection import CLOSE_TIMEOUT, Connection, connect
+from service.storage.connection import CLOSE_TIMEOUT, Connection, connect, wait_for_closing
 from service.storage.direct import AnyConnection
 from service.storage.errors import (
     READ_ONLY,
@@ -181,6 +181,7 @@ class Database:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._engine.dispose()
+                await wait_for_closing()
 
 
 async def _with_retry(

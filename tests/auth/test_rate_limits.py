@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -29,24 +31,28 @@ from service.auth.rate_limits import (
     RateLimiter,
     time_to_next_look,
 )
+from service.bootstrap import open_services
 from service.model.deadline import start_deadline
 from service.model.request_context import Device, RequestContext
 from service.settings.database import DatabaseOptions
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Duration, Rate
+from service.settings.variables import read_settings
 from service.storage.database import Database
 from service.storage.errors import StatementRefused
 from tests.attack_patterns import session
 from tests.databases import (
     TERMINATE_ALL_OTHERS,
+    TestServer,
     execute,
     fetch_value,
     held,
     locked,
+    name_of,
     wait_for_lock_waiters,
     wait_until,
 )
-from tests.services import PATIENCE
+from tests.services import FRUGAL, PATIENCE
 
 ALICE = UUID(int=1)
 TOKEN = DeviceToken.issue()
@@ -59,8 +65,10 @@ LIMITS = RateLimitSettings(
 
 
 @pytest.fixture
-def limiter(database: Database, hasher: Hasher) -> RateLimiter:
-    return RateLimiter(database, hasher, LIMITS, timeout=PATIENCE, device_lifetime=3600)
+async def limiter(database: Database, hasher: Hasher) -> AsyncIterator[RateLimiter]:
+    limiter = RateLimiter(database, hasher, LIMITS, timeout=PATIENCE, device_lifetime=3600)
+    yield limiter
+    await limiter.close()
 
 
 @pytest.fixture
@@ -402,6 +410,48 @@ async def test_a_right_password_in_a_session_does_not_count(
     for _ in range(3):
         async with limiter.password_check(session(1), RequestContext(device=Device())):
             pass
+
+
+async def test_an_attempt_ends_with_its_own_error_when_the_database_is_gone(
+    limiter: RateLimiter, postgresql: TestServer, database_url: str
+) -> None:
+    server_url, name = postgresql.embedded.url(), name_of(database_url)
+    # Not the connection that the tests keep.
+    terminate = """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = $1 AND application_name = 'ostiary'
+    """
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    with pytest.raises(Overloaded):
+        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
+            execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            execute(server_url, terminate, name)
+            raise Overloaded
+    execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+async def test_a_service_that_stops_waits_for_what_is_given_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "REFUND_TIME", PATIENCE)
+    settings = read_settings({**FRUGAL, "DATABASE_URL": database_url})
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+    with ThreadPoolExecutor(1) as threads, ExitStack() as locks:
+        async with open_services(settings, database_url) as services:
+            limiter = services.accounts._rate_limiter
+            with pytest.raises(Overloaded):
+                async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
+                    locks.enter_context(locked(database_url, "rate_limit"))
+                    start_deadline(0)
+                    raise Overloaded
+            threads.submit(release_once_waited_for, database_url, locks.pop_all())
+    used = "SELECT count(*) FROM rate_limit WHERE tat > clock_timestamp() + interval '1 s'"
+    assert await asyncio.to_thread(fetch_value, database_url, used) == 0
+
+
+def release_once_waited_for(database_url: str, locks: ExitStack) -> None:
+    with locks:
+        wait_for_lock_waiters(database_url)
 
 
 async def test_a_defect_of_a_refund_is_not_hidden(limiter: RateLimiter, database_url: str) -> None:

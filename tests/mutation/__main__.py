@@ -272,23 +272,27 @@ def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> No
             source = (REPOSITORY / module).read_text()
             (tree / module).write_text(instrumented(source, module))
     taken = {test: spent for test, spent in before.get("seconds", {}).items() if is_kept(test)}
-    for seconds in pool.map(run_unchanged, sorted(changed)):
-        taken |= seconds
     entered: dict[str, set[str]] = defaultdict(set)
-    for place, tests in before.get("entered", {}).items():
-        entered[place] |= set(filter(is_kept, tests))
-    for tree in trees:
-        # A tree in which no tests ran has none.
-        (tree / NOTES_FILE).touch()
-        for line in (tree / NOTES_FILE).read_text().splitlines():
-            place, _, test = line.partition("\t")
-            entered[place].add(test)
-        for module in modules:
-            shutil.copy2(REPOSITORY / module, tree / module)
-    notes = {place: sorted(tests) for place, tests in entered.items()}
-    MEASURED.write_text(
-        json.dumps({"digests": known | changed, "seconds": taken, "entered": notes})
-    )
+    for block, tests in before.get("entered", {}).items():
+        entered[block] |= set(filter(is_kept, tests))
+    digests = {file: digest for file, digest in known.items() if file not in changed}
+    files = sorted(changed)
+    try:
+        for file, seconds in zip(files, pool.map(run_unchanged, files), strict=True):
+            taken |= seconds
+            digests[file] = changed[file]
+    finally:
+        # What is known by then is kept: all of it takes ten minutes.
+        for tree in trees:
+            # A tree in which no tests ran has none.
+            (tree / NOTES_FILE).touch()
+            for line in (tree / NOTES_FILE).read_text().splitlines():
+                block, _, test = line.partition("\t")
+                entered[block].add(test)
+            for module in modules:
+                shutil.copy2(REPOSITORY / module, tree / module)
+        notes = {block: sorted(tests) for block, tests in entered.items()}
+        MEASURED.write_text(json.dumps({"digests": digests, "seconds": taken, "entered": notes}))
 
 
 def changed_since(known: Mapping[str, str], modules: Sequence[str]) -> dict[str, str]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from service.embedded_postgres import EmbeddedPostgres
 from service.settings.database import DatabaseOptions
 from service.settings.values import Duration
+from service.storage import connection
 from service.storage.connection import connect, host_urls, may_be_intercepted, wait_for_server
+from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
-from tests.databases import TestServer, name_of
+from tests.databases import TestServer, locked, name_of, wait_for_lock_waiters
 from tests.proxy import Proxy
 from tests.services import PATIENCE, running
 
@@ -152,3 +155,23 @@ def test_connections_to_other_machines_need_verified_tls(
 ) -> None:
     monkeypatch.delenv("PGSSLMODE", raising=False)
     assert may_be_intercepted(url) is expected
+
+
+async def test_a_pool_is_closed_once_the_connections_that_it_discarded_are(
+    database_url: str,
+) -> None:
+    database = Database(database_url, DatabaseOptions())
+
+    async def read() -> None:
+        async with database.connect() as connecting:
+            await connecting.execute(text("SELECT FROM rate_limit"))
+
+    with locked(database_url, "rate_limit"):
+        reading = asyncio.create_task(read())
+        await asyncio.to_thread(wait_for_lock_waiters, database_url)
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+        assert connection._closing & asyncio.all_tasks()
+        await database.close()
+        assert not connection._closing & asyncio.all_tasks()
