@@ -352,8 +352,8 @@ async def lock_user_of(connection: AsyncConnection, live: LiveSession) -> None:
     The session may have ended since its request was let in: while the body was on its way, or
     another change of the user was under way. What ends it together with others locks the user.
     """
-    is_there = await lock_user(connection, live.user.id)
-    if not is_there or not await storage.is_live(connection, live.session.id):
+    await lock_user(connection, live.user.id)
+    if not await storage.is_live(connection, live.session.id):
         raise NotAuthenticated
 
 

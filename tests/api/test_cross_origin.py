@@ -10,7 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.api.security.cross_origin import is_trusted_origin, reject_cross_origin
+from service.api.security.cross_origin import (
+    is_trusted_forwarded_origin,
+    is_trusted_origin,
+    reject_cross_origin,
+)
 from service.app import create_app
 from service.settings import Settings
 from tests.factories import PASSWORD, sign_up
@@ -101,6 +105,20 @@ def test_repeated_headers_are_not_trusted() -> None:
     assert not is_trusted([], ["same-origin", "same-origin"])
 
 
+@pytest.mark.parametrize("name", [b"origin", b"sec-fetch-site"])
+def test_repeated_headers_of_forwarded_requests_are_not_trusted(name: bytes) -> None:
+    headers = {b"origin": LISTED.encode(), b"sec-fetch-site": b"same-origin"}
+    once = list(headers.items())
+    assert is_trusted_forwarded_origin(once, frozenset({LISTED}), None)
+    twice = [*once, (name, headers[name])]
+    assert not is_trusted_forwarded_origin(twice, frozenset({LISTED}), None)
+
+
+@pytest.mark.parametrize("sites", [[], ["same-origin"], ["none"]])
+def test_an_origin_without_a_host_is_none(sites: list[str]) -> None:
+    assert not is_trusted(["https://"], sites, "")
+
+
 def test_no_origin_is_trusted_with_two_host_headers() -> None:
     headers = [(b"host", HOST.encode()), (b"host", b"evil.example")]
     for host in (HOST, "evil.example"):
@@ -183,12 +201,21 @@ def test_every_unsafe_route_has_the_origin_guard() -> None:
     assert {(method, ids.sub(str(UUID(int=0)), path)) for method, path in unsafe} == tried
 
 
+# Of refusals of a kind few are logged in a minute.
 @pytest.mark.own_service
-def test_a_refused_origin_is_logged(service: Service, client: httpx.Client) -> None:
-    response = client.post("/logout", headers={"Origin": FOREIGN})
-    (line,) = [line for line in service.logged().splitlines() if "origin_rejected" in line]
-    assert response.headers["x-request-id"] in line
-    assert FOREIGN in line
+@pytest.mark.parametrize(
+    ("headers", "logged"),
+    [({"Origin": FOREIGN}, f"origin={FOREIGN}"), ({"Sec-Fetch-Site": "cross-site"}, "origin=None")],
+    ids=["with an origin", "without"],
+)
+def test_a_refused_origin_is_logged(
+    service: Service, client: httpx.Client, headers: dict[str, str], logged: str
+) -> None:
+    response = client.post("/logout", headers=headers)
+    lines = service.logged().splitlines()
+    (line,) = [line for line in lines if response.headers["x-request-id"] in line]
+    assert "origin_rejected" in line
+    assert logged in line
 
 
 @pytest.mark.parametrize(("method", "path", "body"), UNSAFE)
