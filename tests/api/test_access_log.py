@@ -35,13 +35,14 @@ def requests_logged(service: Service, number: int) -> list[dict[str, Any]]:
     return lines()
 
 
+@pytest.mark.parametrize(("path", "status"), [("/me", 200), ("/verify", 204)])
 def test_a_request_is_logged_with_its_route_status_duration_and_user(
-    service: Service, client: httpx.Client
+    service: Service, client: httpx.Client, path: str, status: int
 ) -> None:
     opened = sign_up(client, transport="bearer").json()
-    response = client.get("/me", headers=bearer(opened["session"]["token"]))
+    response = client.get(path, headers=bearer(opened["session"]["token"]))
     _, line = requests_logged(service, 2)
-    assert (line["method"], line["route"], line["status"]) == ("GET", "/me", 200)
+    assert (line["method"], line["route"], line["status"]) == ("GET", path, status)
     assert line["user_id"] == opened["user"]["id"]
     assert line["request_id"] == response.headers["x-request-id"]
     assert 0 < line["duration"] < 60

@@ -85,7 +85,7 @@ class Tests:
         blocks = blocks_of(mutant, source, _others(mutant.module))
         entering: set[str] = set()
         for block in blocks:
-            entering |= self._entered.get(f"{mutant.module}:{block}", set())
+            entering |= self._entering(f"{mutant.module}:{block}")
         if blocks and "-" not in entering:
             relevant = [test for test in relevant if test in entering]
             relevant += self._some_of(entering - set(relevant))
@@ -99,6 +99,18 @@ class Tests:
             )
 
         return sorted(relevant, key=key)
+
+    def _entering(self, block: str) -> set[str]:
+        """Return the tests that enter a block; for one of a constructor, any of its class.
+
+        The first test that needs a service constructs what all tests of a module use.
+        """
+        owner = block.rpartition("__init__#")[0]
+        if not owner.endswith("."):
+            return self._entered.get(block, set())
+        return set[str]().union(
+            *(self._entered[each] for each in self._entered if each.startswith(owner))
+        )
 
     def _some_of(self, tests: set[str]) -> Iterable[str]:
         """Return the shortest tests, one of each function, that take `OTHERS_LIMIT` together."""

@@ -249,6 +249,16 @@ def test_an_idle_session_is_renewed_and_its_cookie_set_once(
     assert "set-cookie" not in verify(client, path, forwarded(Cookie=cookie)).headers
 
 
+def test_a_session_that_a_bearer_token_opens_is_renewed_without_a_cookie(
+    service: Service, client: httpx.Client
+) -> None:
+    token = sign_up(client, transport="bearer").json()["session"]["token"]
+    age_sessions(service.database_url, days=2)
+    answer = verify(client, headers=bearer(token))
+    assert answer.status_code == 204
+    assert "set-cookie" not in answer.headers
+
+
 @pytest.mark.parametrize("path", ["/verify/admin", "/verify/proven", "/verify/recent"])
 def test_a_refusal_sets_no_cookie(service: Service, client: httpx.Client, path: str) -> None:
     cookie = session_cookie(client)
@@ -273,6 +283,7 @@ def test_a_refusal_sets_no_cookie(service: Service, client: httpx.Client, path: 
         ),
         (["{own}; auth_session; =x; plain"], "=x; plain"),
         (["a=1", "{own}", "b=2"], "a=1; b=2"),
+        (["a=1", "{own}; b=2"], "a=1; b=2"),
         (['a="1; {own}; b=2"'], 'a="1; b=2"'),
         (["{own};auth_session=x;auth_session=y"], ""),
     ],
