@@ -50,7 +50,7 @@ class HashProcess:
             has_failed = False
         except TimeoutError as error:
             raise HashProcessDied("a job exceeded its time limit") from error
-        except (msgspec.DecodeError, ValueError) as error:
+        except ValueError as error:
             raise HashProcessDied("a process wrote what is no result") from error
         finally:
             if has_failed:
