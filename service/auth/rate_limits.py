@@ -140,9 +140,9 @@ class RateLimiter:
         self._refunds: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        """Wait for what is given back after its request: each has `REFUND_TIME` at the most."""
+        """Wait for what is still being given back, for `REFUND_TIME` at the most."""
         if self._refunds:
-            await asyncio.wait(self._refunds)
+            await asyncio.wait(self._refunds, timeout=REFUND_TIME)
 
     @asynccontextmanager
     async def login_attempt(

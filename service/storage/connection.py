@@ -78,7 +78,10 @@ def close_in_background(connection: Connection) -> None:
 
 
 async def wait_for_closing() -> None:
-    """Wait until those are closed that are being closed: each has `CLOSE_TIMEOUT` at the most."""
+    """Wait for connections of all pools that are being closed in the background.
+
+    Each has `CLOSE_TIMEOUT` at the most.
+    """
     # Of this event loop: the tests have several.
     if closing := _closing & asyncio.all_tasks():
         await asyncio.wait(closing)

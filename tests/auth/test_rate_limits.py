@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from ipaddress import ip_address
@@ -418,7 +417,7 @@ async def test_an_attempt_ends_with_its_own_error_when_the_database_is_gone(
     server_url, name = postgresql.embedded.url(), name_of(database_url)
     # Not the connection that the tests keep.
     terminate = """
-        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
         WHERE datname = $1 AND application_name = 'ostiary'
     """
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
@@ -436,22 +435,42 @@ async def test_a_service_that_stops_waits_for_what_is_given_back(
     monkeypatch.setattr(rate_limits, "REFUND_TIME", PATIENCE)
     settings = read_settings({**FRUGAL, "DATABASE_URL": database_url})
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
-    with ThreadPoolExecutor(1) as threads, ExitStack() as locks:
-        async with open_services(settings, database_url) as services:
-            limiter = services.accounts._rate_limiter
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(open_services(settings, database_url))
+        limiter = services.accounts._rate_limiter
+        with ExitStack() as locks:
             with pytest.raises(Overloaded):
                 async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
                     locks.enter_context(locked(database_url, "rate_limit"))
                     start_deadline(0)
                     raise Overloaded
-            threads.submit(release_once_waited_for, database_url, locks.pop_all())
-    used = "SELECT count(*) FROM rate_limit WHERE tat > clock_timestamp() + interval '1 s'"
-    assert await asyncio.to_thread(fetch_value, database_url, used) == 0
+            stopping = asyncio.create_task(stack.pop_all().aclose())
+            await asyncio.to_thread(wait_for_lock_waiters, database_url)
+            assert limiter._refunds
+        await stopping
+    assert limiter._refunds == set()
 
 
-def release_once_waited_for(database_url: str, locks: ExitStack) -> None:
-    with locks:
-        wait_for_lock_waiters(database_url)
+async def test_a_service_that_stops_does_not_wait_longer_than_a_refund_may_take(
+    limiter: RateLimiter, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that is cancelled leaves its refund the time that it had itself."""
+    context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
+
+    async def fail_without_a_database(locks: ExitStack) -> None:
+        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
+            locks.enter_context(locked(database_url, "rate_limit"))
+            start_deadline(PATIENCE)
+            raise Overloaded
+
+    with ExitStack() as locks:
+        failing = asyncio.create_task(fail_without_a_database(locks))
+        await asyncio.to_thread(wait_for_lock_waiters, database_url)
+        failing.cancel()
+        with monkeypatch.context() as patch:
+            patch.setattr(rate_limits, "REFUND_TIME", 0)
+            await limiter.close()
+        assert limiter._refunds
 
 
 async def test_a_defect_of_a_refund_is_not_hidden(limiter: RateLimiter, database_url: str) -> None:

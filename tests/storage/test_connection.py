@@ -16,6 +16,7 @@ from service.embedded_postgres import EmbeddedPostgres
 from service.settings.database import DatabaseOptions
 from service.settings.values import Duration
 from service.storage import connection
+from service.storage import database as database_module
 from service.storage.connection import connect, host_urls, may_be_intercepted, wait_for_server
 from service.storage.database import Database
 from service.storage.errors import DatabaseUnavailable
@@ -158,9 +159,10 @@ def test_connections_to_other_machines_need_verified_tls(
 
 
 async def test_a_pool_is_closed_once_the_connections_that_it_discarded_are(
-    database_url: str,
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = Database(database_url, DatabaseOptions())
+    for module in (connection, database_module):
+        monkeypatch.setattr(module, "CLOSE_TIMEOUT", PATIENCE)
 
     async def read() -> None:
         async with database.connect() as connecting:
