@@ -101,7 +101,7 @@ def _without_docstring(statements: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _first_line(statement: ast.stmt) -> int:
-    decorators = getattr(statement, "decorator_list", [])
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
     return min(each.lineno for each in (statement, *decorators))
 
 
