@@ -102,7 +102,7 @@ def _without_docstring(statements: list[ast.stmt]) -> list[ast.stmt]:
 
 def _first_line(statement: ast.stmt) -> int:
     decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
-    return min(each.lineno for each in (statement, *decorators))
+    return min([statement.lineno, *(each.lineno for each in decorators)])
 
 
 def _constants_made_of(name: str, tree: ast.Module) -> set[str]:
