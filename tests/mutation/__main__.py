@@ -20,13 +20,13 @@ import sys
 import time
 import tomllib
 import traceback
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
-from itertools import chain, count
+from itertools import accumulate, chain, count
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,13 @@ class Tests:
 
     def __init__(self, measured: dict[str, Any]) -> None:
         self.seconds: dict[str, float] = measured["seconds"]
-        self._entered = {place: set(tests) for place, tests in measured["entered"].items()}
+        self._entered = {block: set(tests) for block, tests in measured["entered"].items()}
 
-    def of(self, mutant: Mutant, likelihoods: Counter[str]) -> list[str]:
+    def of(self, mutant: Mutant, likelihoods: Mapping[str, float]) -> list[str]:
         """Return the tests that can kill a mutant, most likely first.
 
-        To those that are about its module come some of the others that enter its block, each
-        with one of its sets of parameters.
+        Besides those about its module, these are some others that enter its block, with one set of
+        parameters each.
         """
         files = tests_of(mutant.module)
         relevant = [test for test in self.seconds if test.split("::")[0] in files]
@@ -93,7 +93,7 @@ class Tests:
 
         def key(test: str) -> tuple[float, int, float]:
             return (
-                -likelihoods[test],
+                -likelihoods.get(test, 0.0),
                 rank.get(test.partition("::")[0], len(rank)),
                 self.seconds[test],
             )
@@ -113,17 +113,13 @@ class Tests:
         )
 
     def _some_of(self, tests: set[str]) -> Iterable[str]:
-        """Return the shortest tests, one of each function, that take `OTHERS_LIMIT` together."""
-        chosen: dict[str, str] = {}
-        spent = 0.0
+        """Return the shortest tests, one of each function, for `OTHERS_LIMIT` together."""
+        shortest: dict[str, str] = {}
         for test in sorted(self.seconds.keys() & tests, key=self.seconds.__getitem__):
-            function = test.partition("[")[0]
-            if function not in chosen:
-                chosen[function] = test
-                spent += self.seconds[test]
-            if spent > OTHERS_LIMIT:
-                break
-        return chosen.values()
+            shortest.setdefault(test.partition("[")[0], test)
+        spent = accumulate(self.seconds[test] for test in shortest.values())
+        together = zip(shortest.values(), spent, strict=True)
+        return [test for test, seconds in together if seconds <= OTHERS_LIMIT]
 
 
 @cache
@@ -268,25 +264,23 @@ def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> No
     """Run the tests on the unchanged code, and store what they enter and their durations.
 
     Those that were measured before are left out, unless they or what they are about has changed:
-    a test that is not known cannot kill.
+    a test that is not known cannot kill. What tests enter in a module is known while that module
+    stays the same, for its blocks are numbered.
     """
     before = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
-    known = before.get("digests", {})
+    sources = {module: (REPOSITORY / module).read_text() for module in SCOPE["modules"]}
+    contents = {module: sha256(source.encode()).hexdigest() for module, source in sources.items()}
+    earlier: dict[str, str] = before.get("modules", {})
+    # An earlier version of this program stored no modules, and knew no blocks.
+    known = before["digests"] if earlier else {}
     changed = changed_since(known, modules)
     if not changed:
         return
-
-    def is_kept(test: str) -> bool:
-        return test.partition("::")[0] not in changed
-
     for tree in trees:
-        for module in modules:
-            source = (REPOSITORY / module).read_text()
+        for module, source in sources.items():
             (tree / module).write_text(instrumented(source, module))
-    taken = {test: spent for test, spent in before.get("seconds", {}).items() if is_kept(test)}
-    entered: dict[str, set[str]] = defaultdict(set)
-    for block, tests in before.get("entered", {}).items():
-        entered[block] |= set(filter(is_kept, tests))
+    same = {module for module in contents if earlier.get(module) == contents[module]}
+    taken, entered = still_known(before, changed, same)
     digests = {file: digest for file, digest in known.items() if file not in changed}
     files = sorted(changed)
     try:
@@ -296,15 +290,41 @@ def measure(pool: Executor, trees: Sequence[Path], modules: Sequence[str]) -> No
     finally:
         # What is known by then is kept: all of it takes ten minutes.
         for tree in trees:
-            # A tree in which no tests ran has none.
-            (tree / NOTES_FILE).touch()
-            for line in (tree / NOTES_FILE).read_text().splitlines():
-                block, _, test = line.partition("\t")
+            for block, test in notes_in(tree):
                 entered[block].add(test)
-            for module in modules:
+            for module in sources:
                 shutil.copy2(REPOSITORY / module, tree / module)
         notes = {block: sorted(tests) for block, tests in entered.items()}
-        MEASURED.write_text(json.dumps({"digests": digests, "seconds": taken, "entered": notes}))
+        measured = {"digests": digests, "modules": contents, "seconds": taken, "entered": notes}
+        MEASURED.write_text(json.dumps(measured))
+
+
+def still_known(
+    before: Mapping[str, Any], changed: Container[str], same: Container[str]
+) -> tuple[dict[str, float], dict[str, set[str]]]:
+    """Return the durations of tests, and those that enter each block, as measured before.
+
+    Those of ``changed`` files are left out, and blocks of modules that are not the ``same``.
+    """
+
+    def is_kept(test: str) -> bool:
+        return test.partition("::")[0] not in changed
+
+    taken = {test: spent for test, spent in before.get("seconds", {}).items() if is_kept(test)}
+    entered: dict[str, set[str]] = defaultdict(set)
+    for block, tests in before.get("entered", {}).items():
+        if block.partition(":")[0] in same:
+            entered[block] |= set(filter(is_kept, tests))
+    return taken, entered
+
+
+def notes_in(tree: Path) -> Iterable[tuple[str, str]]:
+    """Iterate over the blocks that were entered in a tree, and the tests that entered them."""
+    # A tree in which no tests ran has none.
+    (tree / NOTES_FILE).touch()
+    for line in (tree / NOTES_FILE).read_text().splitlines():
+        block, _, test = line.partition("\t")
+        yield block, test
 
 
 def changed_since(known: Mapping[str, str], modules: Sequence[str]) -> dict[str, str]:
@@ -315,17 +335,18 @@ def changed_since(known: Mapping[str, str], modules: Sequence[str]) -> dict[str,
 
 
 def _digest(file: str) -> str:
-    """Return the SHA-256 of a test file and of the modules that it is about."""
-    modules = [module for module in SCOPE["modules"] if file in tests_of(module)]
+    """Return the SHA-256 of a test file and of the modules that it is about, or of all modules."""
+    is_about_all = file in SCOPE["elsewhere"]
+    modules = [each for each in SCOPE["modules"] if is_about_all or file in tests_of(each)]
     contents = b"".join((REPOSITORY / path).read_bytes() for path in (file, *modules))
     return sha256(contents).hexdigest()
 
 
 def in_turns(tests: Iterable[str]) -> Iterable[list[str]]:
-    """Return the tests of the first files, which kill most mutants, then all others.
+    """Yield the tests in up to three turns: those of the first files, of the others, and the rest.
 
-    To collect many files takes longer than most tests. Each function has one of its sets of
-    parameters first; the others, which rarely kill what that does not, come last.
+    The first files kill most mutants, and to collect many files takes longer than most tests. The
+    rest are further sets of parameters, which rarely kill what the first set of a test does not.
     """
     by_file: dict[str, dict[str, str]] = defaultdict(dict)
     others = []

@@ -1,4 +1,4 @@
-"""The blocks of functions: runs of statements, of which a test executes all, or none."""
+"""The blocks of functions: runs of statements that are entered together."""
 
 from __future__ import annotations
 
@@ -96,8 +96,12 @@ def _block_at(place: str, function: Function, line: int) -> str:
 
 def _without_docstring(statements: list[ast.stmt]) -> list[ast.stmt]:
     first = statements[0]
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    return statements[1:] if is_text else statements
+    is_docstring = (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    )
+    return statements[1:] if is_docstring else statements
 
 
 def _first_line(statement: ast.stmt) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 
 from tests.mutation.operators import Mutant
 from tests.mutation.report import Outcome
@@ -20,16 +21,20 @@ class Kills:
         for trait in _traits(outcome.module, outcome.place, outcome.mutation):
             self._killers[trait][outcome.killer] += 1
 
-    def likelihoods(self, mutant: Mutant) -> Counter[str]:
-        """Return the sum of the shares that each test has killed of those with a common trait."""
-        found: Counter[str] = Counter()
+    def likelihoods(self, mutant: Mutant) -> Mapping[str, float]:
+        """Return a number for each test that has killed, higher for a likelier killer.
+
+        For each trait of the mutant a test has its share of the outcomes with that trait.
+        """
+        found: dict[str, float] = defaultdict(float)
         for trait in _traits(mutant.module, mutant.place, str(mutant)):
             killers = self._killers[trait]
             for test, times in killers.items():
-                found[test] += times / killers.total()  # type: ignore[assignment]
+                found[test] += times / killers.total()
         return found
 
 
 def _traits(module: str, place: str, mutation: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"[A-Za-z_]\w+", mutation)
-    return {(module, place), (module,), *(("", "", word) for word in words)}
+    # Each mutant that is cut out is described by the word "without".
+    words = {*re.findall(r"[A-Za-z_]\w+", mutation)} - {"without"}
+    return {("function", module, place), ("module", module), *(("word", word) for word in words)}

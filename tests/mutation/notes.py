@@ -1,4 +1,4 @@
-"""Notes of which test enters which function, in the test's process and in those it starts."""
+"""Notes of which test enters which block, in the test's process and in those it starts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ NOTES, CURRENT_TEST = "MUTATION_NOTES", "MUTATION_CURRENT_TEST"
 
 
 @cache
-def _note_once(place: str, test: str) -> None:
+def _note_once(block: str, test: str) -> None:
     with open(os.environ[NOTES], "a") as notes:  # noqa: PTH123
-        notes.write(f"{place}\t{test}\n")
+        notes.write(f"{block}\t{test}\n")
 
 
-def note(place: str) -> None:
-    """Note that a function was entered, by the test that runs; at import, by none."""
+def note(block: str) -> None:
+    """Note that a block was entered, by the test that runs; at import, by none."""
     current = Path(os.environ[CURRENT_TEST])
-    _note_once(place, (current.read_text() if current.exists() else "") or "-")
+    _note_once(block, (current.read_text() if current.exists() else "") or "-")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.mutation.__main__ import SCOPE, changed_since
+from tests.mutation.__main__ import SCOPE, changed_since, still_known
 from tests.mutation.__main__ import tests_of as files_about
 
 REPOSITORY = Path(__file__).parents[2]
@@ -48,6 +48,16 @@ def test_a_test_file_is_measured_again_only_if_it_or_its_module_has_changed() ->
     assert changed_since(measured, modules) == {}
     before = {**measured, "tests/auth/test_tokens.py": "of what it was"}
     assert list(changed_since(before, modules)) == ["tests/auth/test_tokens.py"]
+
+
+def test_what_tests_enter_in_a_module_that_has_changed_is_not_known() -> None:
+    """The blocks of a function are numbered: another one may have the number."""
+    seconds = {"a.py::one": 1.0, "b.py::two": 2.0}
+    entered = {block: [*seconds, "-"] for block in ("same.py:f#0", "other.py:f#1")}
+    before = {"seconds": seconds, "entered": entered}
+    taken, known = still_known(before, changed={"b.py"}, same={"same.py"})
+    assert taken == {"a.py::one": 1.0}
+    assert known == {"same.py:f#0": {"a.py::one", "-"}}
 
 
 def test_no_test_file_is_named_twice_for_a_module() -> None:
