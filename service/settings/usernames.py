@@ -17,9 +17,10 @@ class UsernameSettings(Struct, frozen=True, kw_only=True):
     reserved_usernames: Annotated[
         Words,
         Meta(
-            description="Reserved user names: users cannot choose these, or names that look like "
-            "them (`4dm1n`, `ad.min`); `ostiary user create` and the admin API can assign them. "
-            "Existing users keep theirs. The list replaces the default; `-` reserves none."
+            description="Reserved user names. Users cannot choose them, nor names that look like "
+            "them (`4dm1n`, `ad.min`); operators can assign them with `ostiary user create` or "
+            "the admin API. Users who already have such a name keep it. A value replaces the "
+            "default list; `-` reserves no name."
         ),
     ] = Words.parse(
         "abuse,account,accounts,admin,administrator,administrators,admins,anonymous,billing,"
