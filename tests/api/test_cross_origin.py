@@ -201,7 +201,7 @@ def test_every_unsafe_route_has_the_origin_guard() -> None:
     assert {(method, ids.sub(str(UUID(int=0)), path)) for method, path in unsafe} == tried
 
 
-# Of refusals of a kind few are logged in a minute.
+# The service logs only a few refusals of each kind in a minute.
 @pytest.mark.own_service
 @pytest.mark.parametrize(
     ("headers", "logged"),

@@ -49,7 +49,7 @@ def test_the_name_of_a_deleted_user_is_taken_in_every_spelling(
     assert log_in(client, spelling).status_code == 401
 
 
-def test_nobody_is_renamed_to_a_name_that_another_user_gave_up(client: httpx.Client) -> None:
+def test_a_change_to_a_username_that_is_held_is_refused(client: httpx.Client) -> None:
     sign_up(client)
     delete_me(client)
     sign_up(client, "Bobby")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -345,9 +345,10 @@ async def test_an_attempt_that_cannot_be_given_back_ends_with_its_own_error(
             raise Overloaded
 
 
-QUESTION = SecondFactorRequired(
-    challenge_token="", methods=["totp"], passkey_options=None, expires_at=datetime.now(UTC)
-)
+def question() -> SecondFactorRequired:
+    return SecondFactorRequired(
+        challenge_token="", methods=["totp"], passkey_options=None, expires_at=datetime.now(UTC)
+    )
 
 
 @pytest.mark.parametrize("kind", ["log-in", "passkey", "provider"])
@@ -378,24 +379,24 @@ async def test_the_question_for_a_second_factor_is_asked_if_its_attempt_cannot_b
         async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
             locks.enter_context(locked(database_url, "rate_limit"))
             start_deadline(0)
-            raise QUESTION
+            raise question()
 
 
-@pytest.mark.parametrize("error", [QUESTION, AccountDisabled()])
+@pytest.mark.parametrize("error", [question, AccountDisabled])
 async def test_a_right_password_counts_as_a_log_in_whatever_else_is_missing(
-    database: Database, hasher: Hasher, error: Exception
+    database: Database, hasher: Hasher, error: Callable[[], Exception]
 ) -> None:
-    """It is no failure, but whoever knows it could have any number of hashes made."""
+    """Each such log-in costs a password hash, so their number is limited too."""
     twice = RateLimitSettings(log_ins_per_name_and_address=Rate.parse("2/1h"))
     limiter = RateLimiter(database, hasher, twice, timeout=PATIENCE, device_lifetime=3600)
 
     async def log_in() -> None:
         context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
         async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
-            raise error
+            raise error()
 
     for _ in range(2):
-        with pytest.raises(type(error)):
+        with pytest.raises(type(error())):
             await log_in()
     with pytest.raises(RateLimited):
         await log_in()
@@ -415,18 +416,20 @@ async def test_an_attempt_ends_with_its_own_error_when_the_database_is_gone(
     limiter: RateLimiter, postgresql: TestServer, database_url: str
 ) -> None:
     server_url, name = postgresql.embedded.url(), name_of(database_url)
-    # Not the connection that the tests keep.
+    # The connection that the tests keep stays open.
     terminate = """
         SELECT pg_terminate_backend(pid, 60_000) FROM pg_stat_activity
         WHERE datname = $1 AND application_name = 'ostiary'
     """
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
-    with pytest.raises(Overloaded):
-        async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
-            execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-            execute(server_url, terminate, name)
-            raise Overloaded
-    execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    try:
+        with pytest.raises(Overloaded):
+            async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
+                execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+                execute(server_url, terminate, name)
+                raise Overloaded
+    finally:
+        execute(server_url, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 async def test_a_service_that_stops_waits_for_what_is_given_back(

@@ -249,7 +249,7 @@ async def test_a_user_of_github_is_known_by_a_number(
     assert namesake.subject == "99"
 
 
-async def test_of_a_user_of_github_the_name_is_suggested_before_the_login(
+async def test_the_name_of_a_github_user_is_suggested_rather_than_the_login(
     stub: StubProvider, github: ProviderClient
 ) -> None:
     account = {"id": 12, "login": "octocat", "name": "The Octocat"}
@@ -266,7 +266,7 @@ async def test_of_a_user_of_github_the_name_is_suggested_before_the_login(
         ("https://code.example.com/", "https://code.example.com/api/v3/user"),
     ],
 )
-async def test_each_kind_of_github_tells_of_its_user_at_a_host_of_its_own(
+async def test_each_kind_of_github_returns_the_user_at_its_own_url(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, issuer: str, url: str
 ) -> None:
     asked = []
@@ -373,7 +373,7 @@ async def test_github_may_name_itself(stub: StubProvider, connect: Connect) -> N
             await client.require_issuer(other)
 
 
-async def test_a_github_of_which_the_settings_say_that_it_names_itself(
+async def test_a_github_that_names_itself_by_the_settings_must_do_so(
     stub: StubProvider, connect: Connect
 ) -> None:
     client = connect(preset="github", sends_iss="true")

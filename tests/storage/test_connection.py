@@ -158,7 +158,7 @@ def test_connections_to_other_machines_need_verified_tls(
     assert may_be_intercepted(url) is expected
 
 
-async def test_a_pool_is_closed_once_the_connections_that_it_discarded_are(
+async def test_closing_a_pool_waits_for_the_connections_that_it_discarded(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (connection, database_module):

@@ -273,7 +273,7 @@ DISABLE = 'UPDATE "user" SET disabled_at = now() WHERE id = $1'
 
 
 @pytest.mark.parametrize("disabled", [ALICE, BOBBY])
-async def test_only_the_user_who_is_disabled_is_refused_as_that(
+async def test_only_a_disabled_user_is_refused_as_disabled(
     database: Database, database_url: str, disabled: UUID
 ) -> None:
     execute(database_url, DISABLE, disabled)
@@ -282,7 +282,7 @@ async def test_only_the_user_who_is_disabled_is_refused_as_that(
 
 
 @pytest.mark.parametrize("factor", FACTORS)
-async def test_whoever_has_not_given_a_factor_does_not_learn_that_the_user_is_disabled(
+async def test_that_a_user_is_disabled_is_told_after_the_second_factor_only(
     database: Database, database_url: str, factor: str
 ) -> None:
     execute(database_url, DISABLE, ALICE)
