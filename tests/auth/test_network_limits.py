@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_address
 from typing import TypeAlias
@@ -21,20 +21,19 @@ from service.auth.errors import (
     UnknownPasskey,
     ValidationFailed,
 )
-from service.auth.hashing.hasher import Hasher
 from service.auth.rate_limits import RateLimiter
 from service.model.request_context import Device, RequestContext
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Rate
-from service.storage.database import Database
 from tests.attack_patterns import session
+from tests.auth.conftest import MakeLimiter
 
 SESSION = session(1)
 Attempt: TypeAlias = Callable[[RequestContext], AbstractAsyncContextManager[None]]
 
 
 @pytest.fixture
-async def limiter(database: Database, hasher: Hasher) -> AsyncIterator[RateLimiter]:
+def limiter(make_limiter: MakeLimiter) -> RateLimiter:
     """Return limits of two in an hour. No attempt waits for those in flight."""
     twice = Rate.parse("2/1h")
     limits = RateLimitSettings(
@@ -42,9 +41,7 @@ async def limiter(database: Database, hasher: Hasher) -> AsyncIterator[RateLimit
         sign_ups_per_address=twice,
         mail_requests_per_address=twice,
     )
-    limiter = RateLimiter(database, hasher, limits, timeout=0, device_lifetime=3600)
-    yield limiter
-    await limiter.close()
+    return make_limiter(limits, timeout=0)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,7 +21,6 @@ from service.auth.errors import (
     RateLimited,
     SecondFactorRequired,
 )
-from service.auth.hashing.hasher import Hasher
 from service.auth.identifiers import Identifier
 from service.auth.rate_limits import (
     FIRST_PAUSE,
@@ -33,13 +32,12 @@ from service.auth.rate_limits import (
 from service.bootstrap import open_services
 from service.model.deadline import start_deadline
 from service.model.request_context import Device, RequestContext
-from service.settings.database import DatabaseOptions
 from service.settings.rate_limits import RateLimitSettings
 from service.settings.values import Duration, Rate
 from service.settings.variables import read_settings
-from service.storage.database import Database
 from service.storage.errors import StatementRefused
 from tests.attack_patterns import session
+from tests.auth.conftest import MakeLimiter
 from tests.databases import (
     TERMINATE_ALL_OTHERS,
     TestServer,
@@ -64,10 +62,8 @@ LIMITS = RateLimitSettings(
 
 
 @pytest.fixture
-async def limiter(database: Database, hasher: Hasher) -> AsyncIterator[RateLimiter]:
-    limiter = RateLimiter(database, hasher, LIMITS, timeout=PATIENCE, device_lifetime=3600)
-    yield limiter
-    await limiter.close()
+def limiter(make_limiter: MakeLimiter) -> RateLimiter:
+    return make_limiter(LIMITS)
 
 
 @pytest.fixture
@@ -211,10 +207,10 @@ async def test_an_attempt_whose_password_was_not_verified_is_refunded(
 
 
 async def test_an_attempt_that_waits_in_vain_is_refused_for_overload(
-    database: Database, hasher: Hasher
+    make_limiter: MakeLimiter,
 ) -> None:
     once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
-    limiter = RateLimiter(database, hasher, once, timeout=0, device_lifetime=3600)
+    limiter = make_limiter(once, timeout=0)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
     async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
         with pytest.raises(Overloaded):
@@ -222,11 +218,11 @@ async def test_an_attempt_that_waits_in_vain_is_refused_for_overload(
 
 
 async def test_no_attempt_waits_beyond_the_deadline_of_its_request(
-    database: Database, hasher: Hasher, slept: list[float], monkeypatch: pytest.MonkeyPatch
+    make_limiter: MakeLimiter, slept: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limits, "time_to_next_look", lambda *_: 2 * PATIENCE)
     once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
-    limiter = RateLimiter(database, hasher, once, timeout=3 * PATIENCE, device_lifetime=3600)
+    limiter = make_limiter(once, timeout=3 * PATIENCE)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
     start_deadline(PATIENCE)
     async with limiter.login_attempt(Identifier.parse("alice"), context, device=None):
@@ -236,10 +232,10 @@ async def test_no_attempt_waits_beyond_the_deadline_of_its_request(
 
 
 async def test_what_an_attempt_consumed_that_loses_its_room_is_refunded(
-    database: Database, database_url: str, hasher: Hasher
+    database_url: str, make_limiter: MakeLimiter
 ) -> None:
     limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("1/1h"))
-    limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=3600)
+    limiter = make_limiter(limits)
     await attempt(limiter, "192.0.2.1", "alice", error=None)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
     buckets = limiter._login_buckets("alice", context, None)
@@ -255,11 +251,11 @@ async def test_what_an_attempt_consumed_that_loses_its_room_is_refunded(
 
 
 async def test_no_more_attempts_wait_than_may(
-    database: Database, hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+    make_limiter: MakeLimiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limits, "MAX_WAITING", 1)
     once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
-    limiter = RateLimiter(database, hasher, once, timeout=PATIENCE, device_lifetime=3600)
+    limiter = make_limiter(once)
     context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
     sleeping, woken = asyncio.Event(), asyncio.Event()
 
@@ -291,10 +287,10 @@ def test_attempts_that_wait_leave_the_database_to_others(waiting: int) -> None:
     assert waiting / mean < 1.1 * MAX_LOOKS_PER_SECOND
 
 
-async def test_a_reservation_ends_with_the_failure(database: Database, hasher: Hasher) -> None:
+async def test_a_reservation_ends_with_the_failure(make_limiter: MakeLimiter) -> None:
     """Who comes later is refused at once."""
     once = RateLimitSettings(log_in_failures_per_address=Rate.parse("1/10m"))
-    limiter = RateLimiter(database, hasher, once, timeout=0, device_lifetime=3600)
+    limiter = make_limiter(once, timeout=0)
     assert await fail(limiter, "192.0.2.1", "alice")
     with pytest.raises(RateLimited) as refusal:
         await attempt(limiter, "192.0.2.1", "alice")
@@ -310,12 +306,12 @@ async def sign_up_when_allowed(limiter: RateLimiter, context: RequestContext) ->
 
 
 async def test_an_attempt_without_outcome_is_given_back_after_the_deadline_of_its_request(
-    database: Database, hasher: Hasher
+    make_limiter: MakeLimiter,
 ) -> None:
     limits = RateLimitSettings(
         log_in_failures_per_name=Rate.parse("1/1h"), sign_ups_per_address=Rate.parse("1/1h")
     )
-    limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=3600)
+    limiter = make_limiter(limits)
     context = RequestContext(device=Device(address=ip_address("203.0.113.7")))
     start_deadline(PATIENCE)
     with pytest.raises(Overloaded):
@@ -384,11 +380,11 @@ async def test_the_question_for_a_second_factor_is_asked_if_its_attempt_cannot_b
 
 @pytest.mark.parametrize("error", [question, AccountDisabled])
 async def test_a_right_password_counts_as_a_log_in_whatever_else_is_missing(
-    database: Database, hasher: Hasher, error: Callable[[], Exception]
+    make_limiter: MakeLimiter, error: Callable[[], Exception]
 ) -> None:
     """Each such log-in costs a password hash, so their number is limited too."""
     twice = RateLimitSettings(log_ins_per_name_and_address=Rate.parse("2/1h"))
-    limiter = RateLimiter(database, hasher, twice, timeout=PATIENCE, device_lifetime=3600)
+    limiter = make_limiter(twice)
 
     async def log_in() -> None:
         context = RequestContext(device=Device(address=ip_address("192.0.2.1")))
@@ -402,11 +398,9 @@ async def test_a_right_password_counts_as_a_log_in_whatever_else_is_missing(
         await log_in()
 
 
-async def test_a_right_password_in_a_session_does_not_count(
-    database: Database, hasher: Hasher
-) -> None:
+async def test_a_right_password_in_a_session_does_not_count(make_limiter: MakeLimiter) -> None:
     once = RateLimitSettings(log_in_failures_per_device=Rate.parse("1/1h"))
-    limiter = RateLimiter(database, hasher, once, timeout=PATIENCE, device_lifetime=3600)
+    limiter = make_limiter(once)
     for _ in range(3):
         async with limiter.password_check(session(1), RequestContext(device=Device())):
             pass
@@ -495,13 +489,10 @@ async def test_an_attempt_is_tried_again_if_its_connection_was_cut(
 
 
 async def test_an_answer_does_not_wait_for_a_refund_beyond_its_deadline(
-    database_url: str, hasher: Hasher, monkeypatch: pytest.MonkeyPatch
+    limiter: RateLimiter, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If it did, the refund would be over before the lock is."""
     monkeypatch.setattr(rate_limits, "REFUND_TIME", PATIENCE)
-    patient = Duration.parse(f"{PATIENCE}s")
-    database = Database(database_url, DatabaseOptions(statement_timeout=patient))
-    limiter = RateLimiter(database, hasher, LIMITS, timeout=PATIENCE, device_lifetime=3600)
     with ExitStack() as stack:
         with pytest.raises(Overloaded):
             async with limiter.sign_up_attempt(RequestContext(device=Device())):
@@ -512,14 +503,13 @@ async def test_an_answer_does_not_wait_for_a_refund_beyond_its_deadline(
         await asyncio.to_thread(stack.close)
     used = "EXISTS (SELECT FROM rate_limit WHERE tat > clock_timestamp())"
     await asyncio.to_thread(wait_until, database_url, f"NOT {used}")
-    await database.close()
 
 
 BOB = {"username": "Bobby", "address": "bob@example.com"}
 
 
 @pytest.fixture
-async def bob(database_url: str, database: Database, hasher: Hasher) -> RateLimiter:
+async def bob(database_url: str, make_limiter: MakeLimiter) -> RateLimiter:
     """Return limits by which Bob, who has a name and an address, has three guesses for each."""
     add = """
     WITH u AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
@@ -529,7 +519,7 @@ async def bob(database_url: str, database: Database, hasher: Hasher) -> RateLimi
     """
     await asyncio.to_thread(execute, database_url, add)
     limits = RateLimitSettings(log_in_failures_per_name=Rate.parse("3/1h"))
-    return RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=3600)
+    return make_limiter(limits)
 
 
 async def guess(limiter: RateLimiter, address: str, name: str) -> str:
@@ -596,12 +586,12 @@ async def test_a_right_password_gives_the_guesses_of_the_user_back(bob: RateLimi
 
 
 async def test_a_known_device_has_as_many_guesses_by_name_and_address_as_by_one(
-    bob: RateLimiter, database_url: str, database: Database, hasher: Hasher
+    bob: RateLimiter, database_url: str, make_limiter: MakeLimiter
 ) -> None:
     add = 'INSERT INTO device (hash, user_id) SELECT $1, id FROM "user"'
     await asyncio.to_thread(execute, database_url, add, TOKEN.hash)
     limits = RateLimitSettings(log_in_failures_per_device=Rate.parse("2/1h"))
-    limiter = RateLimiter(database, hasher, limits, timeout=PATIENCE, device_lifetime=3600)
+    limiter = make_limiter(limits)
     for name in BOB.values():
         assert await fail(limiter, "192.0.2.1", name, TOKEN)
     for name in BOB.values():
