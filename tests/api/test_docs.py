@@ -338,4 +338,5 @@ def test_no_secret_is_sent_in_a_url() -> None:
         *(("path", each) for each in ids),
         *(("query", each) for each in queries),
         ("header", "If-Match"),
+        ("header", "If-None-Match"),
     }

@@ -7,6 +7,7 @@ from typing import Annotated
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from service.api.admin.page_parameters import PageParameters
@@ -51,6 +52,21 @@ IfMatch = Annotated[
         description="Only if the user still has the revision of this `ETag`, or one of several.",
     ),
 ]
+IfNoneMatch = Annotated[
+    str | None,
+    HeaderParameter(
+        name="If-None-Match",
+        description="Only if the user has another revision than this `ETag`, or several, name.",
+    ),
+]
+
+NOT_MODIFIED = {
+    304: ResponseSpec(
+        None,
+        description="The user has the revision of an `ETag` in `If-None-Match`.",
+        generate_examples=False,
+    )
+}
 
 
 class UserController(Controller):
@@ -147,12 +163,16 @@ class UserController(Controller):
         summary="Get a user",
         response_headers=[ETAG],
         response_description="The user.",
-        responses=problem_responses(*PROGRAM_PROBLEMS, NOT_FOUND),
+        responses={**NOT_MODIFIED, **problem_responses(*PROGRAM_PROBLEMS, NOT_FOUND)},
     )
     async def get_user(
-        self, request: ProgramRequest, user_id: UserId, context: ProvidedContext
+        self,
+        request: ProgramRequest,
+        user_id: UserId,
+        context: ProvidedContext,
+        if_none_match: IfNoneMatch = None,
     ) -> Response[AdministeredUser]:
-        """Return a user. With an `If-None-Match` that has the `ETag` it is 304.
+        """Return a user.
 
         Needs the scope `users:read`.
         """
