@@ -18,14 +18,14 @@ NOTE = '__import__("tests.mutation.notes").mutation.notes.note({block!r})\n'
 def blocks_of(mutant: Mutant, source: str, others: Iterable[str]) -> set[str]:
     """Return the blocks whose tests can kill a mutant: its own, or those that use its constant.
 
-    There are none if ``others``, the sources of all other modules, use that constant, too.
+    There are none if ``others``, the sources of all other modules, import that constant.
     """
     tree = ast.parse(source)
     functions = dict(_functions(tree))
     if mutant.place in functions:
         return {_block_at(mutant.place, functions[mutant.place], mutant.line)}
     names = _constants_made_of(mutant.place, tree)
-    if any(re.search(rf"\b{name}\b", text) for name in names for text in others):
+    if any(_imports(text, name) for name in names for text in others):
         return set()
     return {
         _block_at(place, function, node.lineno)
@@ -33,6 +33,12 @@ def blocks_of(mutant: Mutant, source: str, others: Iterable[str]) -> set[str]:
         for node in ast.walk(function)
         if isinstance(node, ast.Name) and node.id in names
     }
+
+
+def _imports(source: str, name: str) -> bool:
+    """Return whether a module imports a name, or uses it as that of a module; it may be another."""
+    imported = rf"\bimport ([^\n(]*|\([^)]*)\b{name}\b"
+    return re.search(rf"{imported}|\.{name}\b", source) is not None
 
 
 def instrumented(source: str, module: str) -> str:

@@ -66,8 +66,18 @@ def test_a_mutant_is_in_a_block_or_in_those_that_use_its_constant(
     assert blocks_of(mutant(text), SOURCE, []) == blocks
 
 
-def test_a_constant_that_other_modules_use_has_no_blocks() -> None:
-    assert blocks_of(mutant("`3` → `(3 + 1)`"), SOURCE, ["from service.a import TWICE"]) == set()
+@pytest.mark.parametrize(
+    "other",
+    ["from service.a import TWICE", "from service.a import (\n    A,\n    TWICE,\n)", "a.TWICE"],
+)
+def test_a_constant_that_other_modules_use_has_no_blocks(other: str) -> None:
+    assert blocks_of(mutant("`3` → `(3 + 1)`"), SOURCE, [other]) == set()
+
+
+def test_the_constant_of_another_module_is_another_one() -> None:
+    others = ["TWICE = 4", '"""Do it TWICE."""']
+    found = blocks_of(mutant("`3` → `(3 + 1)`"), SOURCE, others)
+    assert found == {"f#0", "A.m#0", "A.m.inner#0"}
 
 
 def test_each_block_that_is_entered_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,11 @@ def test_a_service_token_travels_as_a_bearer_token(client: httpx.Client, token: 
     assert ask(client, f"Bearer {token}").json() == {"active": False}
 
 
+def test_several_spaces_may_stand_before_a_token(client: httpx.Client, token: str) -> None:
+    """RFC 9110, section 11.4."""
+    assert ask(client, f"Bearer   {token}").json() == {"active": False}
+
+
 @pytest.mark.parametrize("user", ["shop", "", "an id", "%C3%A9", "a b"])
 def test_a_service_token_travels_as_the_password_of_basic(
     client: httpx.Client, token: str, user: str
@@ -100,6 +105,13 @@ def test_two_authorization_headers_are_none(client: httpx.Client, token: str) ->
 )
 def test_malformed_basic_credentials_are_refused(client: httpx.Client, credentials: str) -> None:
     assert is_refused(ask(client, f"Basic {credentials}"))
+
+
+def test_basic_credentials_with_characters_that_are_not_base64_are_refused(
+    client: httpx.Client, token: str
+) -> None:
+    credentials = basic("shop", token)
+    assert is_refused(ask(client, f"{credentials[:20]}!{credentials[20:]}"))
 
 
 def test_a_token_as_the_user_of_basic_is_none(client: httpx.Client, token: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from service.model.users import PasswordHash
@@ -13,12 +14,14 @@ from service.storage.errors import StatementRefused
 from service.storage.keys import (
     add_key,
     find_hash_of_each_scheme,
+    find_identified_key,
     find_key,
     find_password_key,
     list_keys,
+    lock_verified_key,
     remove_key,
 )
-from service.storage.users import find_user
+from service.storage.users import find_user, list_users
 from tests.databases import execute, fetch
 
 ADD_KEY = """
@@ -74,6 +77,78 @@ async def test_the_display_name_is_that_of_the_oldest_username(
     assert user is not None
     assert key is not None
     assert user.username == key.user.username == "B-OLD"
+
+
+async def test_a_user_with_several_addresses_is_shown_once_with_the_oldest(
+    database: Database, database_url: str, alice: UUID
+) -> None:
+    """Users who moved in from elsewhere can have several."""
+    for name, day in {"a-younger": 3, "c-old": 2, "b-old": 2, "d-younger": 4}.items():
+        add(database_url, alice, f"email:{name}", day=day)
+    async with database.connect() as connection:
+        for scan in ("indexscan", "indexonlyscan", "bitmapscan"):
+            await connection.execute(text(f"SET enable_{scan} = off"))
+        users = await list_users(connection, 10, UUID(int=0))
+    assert [user.email for user in users] == ["B-OLD"]
+
+
+async def test_a_key_is_found_by_its_provider_and_its_name(
+    database: Database, database_url: str, alice: UUID
+) -> None:
+    for key in ("username:bob", "email:alice"):
+        add(database_url, add_user(database_url), key, day=1)
+    add(database_url, alice, "username:alice", day=1)
+    async with database.connect() as connection:
+        found = await find_key(connection, "username", "alice")
+        missing = await find_key(connection, "email", "bob")
+    assert found is not None
+    assert (found.user.id, missing) == (alice, None)
+
+
+async def test_of_a_user_name_and_an_address_the_address_is_found(
+    database: Database, database_url: str, alice: UUID
+) -> None:
+    add(database_url, alice, "username:alice", day=1)
+    bob = add_user(database_url)
+    add(database_url, bob, "email:alice", day=2)
+    async with database.connect() as connection:
+        # The users are read in their order, with a hash table of the keys.
+        await connection.execute(text("SET enable_nestloop = off"))
+        await connection.execute(text("SET enable_mergejoin = off"))
+        found = await find_identified_key(connection, username="alice", address="alice")
+    assert found is not None
+    assert found.user.id == bob
+
+
+async def test_only_the_key_whose_password_was_verified_is_locked(
+    database: Database, database_url: str, alice: UUID
+) -> None:
+    """The keys of a user have one password, and keys of different providers can have one name."""
+    add(database_url, alice, "username:alice", day=1, password="hash")
+    async with database.connect() as connection:
+        verified = await find_key(connection, "username", "alice")
+        assert verified is not None
+        assert await lock_verified_key(connection, verified)
+        for changed in (
+            replace(verified, provider="email"),
+            replace(verified, name="another"),
+            replace(verified, password_hash=PasswordHash("another", "scheme")),
+        ):
+            assert not await lock_verified_key(connection, changed)
+
+
+async def test_a_key_is_not_verified_unless_that_is_said(database: Database, alice: UUID) -> None:
+    async with database.transaction() as connection:
+        await add_key(
+            connection,
+            user_id=alice,
+            provider="email",
+            name="alice@example.com",
+            display_name="alice@example.com",
+            password_hash=None,
+        )
+        (key,) = await list_keys(connection, alice)
+    assert key.verified_at is None
 
 
 async def test_the_password_is_that_of_the_username_else_of_the_oldest_key(
