@@ -52,6 +52,26 @@ async def test_an_invitation_is_claimed_for_its_address_only(
     assert admission.invitation_id == invitation.id
 
 
+async def test_of_several_invitations_the_one_that_was_checked_is_claimed(
+    database: Database, database_url: str
+) -> None:
+    invitation, _ = [await checked(database, database_url) for _ in range(2)]
+    async with database.transaction() as connection:
+        admitted = await Admissions(database, SignUpMode.INVITED).admit(connection, invitation)
+    assert admitted.invitation_id == invitation.id
+    assert await asyncio.to_thread(fetch_value, database_url, COUNT) == 1
+
+
+async def test_an_invitation_is_worth_nothing_while_sign_up_is_closed(
+    database: Database, database_url: str
+) -> None:
+    """It is neither checked, nor is an invalid one told from a valid one."""
+    token = await asyncio.to_thread(invite, database_url)
+    for presented in (token, f"{token}x", ""):
+        with pytest.raises(SignUpClosed):
+            await Admissions(database, SignUpMode.CLOSED).check(presented)
+
+
 async def test_an_invitation_that_expired_since_it_was_checked_is_not_claimed(
     database: Database, database_url: str
 ) -> None:

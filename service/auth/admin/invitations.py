@@ -112,12 +112,12 @@ class Invitations:
                 service_token_id=None if by is None else by.id,
                 lifetime=new.lifetime,
             )
-            is_mailed = new.address is not None and self._url is not None
-            if is_mailed:
-                await self._mail(connection, made, key_id)
+            mailed_to = None if self._url is None else new.address
+            if mailed_to is not None:
+                await self._mail(connection, mailed_to, made.id, key_id)
         roles = " ".join(made.roles)
         record(Event.INVITATION_CREATED, context, invitation_id=str(made.id), roles=roles)
-        if is_mailed:
+        if mailed_to is not None:
             return MadeInvitation(invitation=made, token=None, link=None)
         link = None if self._url is None else self._url.with_token(token)
         return MadeInvitation(invitation=made, token=token, link=link)
@@ -159,12 +159,13 @@ class Invitations:
                 raise NoSuchInvitation
         record(Event.INVITATION_WITHDRAWN, context, invitation_id=str(invitation_id))
 
-    async def _mail(self, connection: AsyncConnection, made: Invitation, key_id: str) -> None:
+    async def _mail(
+        self, connection: AsyncConnection, address: EmailAddress, invitation_id: UUID, key_id: str
+    ) -> None:
         """Put the mail into the outbox; its link is derived when it is sent."""
-        address, recipient = made.address or "", made.display_address or ""
-        await self._mail_limits.require(connection, MailKind.INVITATION, address)
-        data = {"invitation_id": str(made.id), "key_id": key_id}
-        mail = Mail(kind=MailKind.INVITATION, recipient=recipient, data=data)
+        await self._mail_limits.require(connection, MailKind.INVITATION, address.name)
+        data = {"invitation_id": str(invitation_id), "key_id": key_id}
+        mail = Mail(kind=MailKind.INVITATION, recipient=address.display_name, data=data)
         await self._outbox.put(connection, mail)
 
 
