@@ -49,6 +49,14 @@ def test_a_request_is_logged_with_its_route_status_duration_and_user(
     assert line["logger"] == "access"
 
 
+def test_a_request_of_a_program_is_logged_with_its_route(
+    service: Service, client: httpx.Client
+) -> None:
+    client.post("/introspect")
+    (line,) = requests_logged(service, 1)
+    assert (line["method"], line["route"], line["status"]) == ("POST", "/introspect", 401)
+
+
 def test_a_refused_request_is_logged_without_a_user(service: Service, client: httpx.Client) -> None:
     client.get("/me", headers=bearer("x" * 64))
     (line,) = requests_logged(service, 1)

@@ -37,6 +37,17 @@ class Operator:
         made: dict[str, Any] = json.loads(result.stdout)
         return made
 
+    def audited(self, *arguments: str) -> tuple[dict[str, Any], CompletedProcess[str]]:
+        """Return the one event of a subcommand, and its result.
+
+        The log of a command goes to standard error, if its level is that of the events.
+        """
+        settings = {"OSTIARY_LOG_FORMAT": "json", "OSTIARY_LOG_LEVEL": "info"}
+        result = run("service-token", *arguments, DATABASE_URL=self.database_url, **settings)
+        assert result.returncode == 0, result.stderr
+        (event,) = (json.loads(line) for line in result.stderr.splitlines() if "audit" in line)
+        return event, result
+
     def listed(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self("list", "--json").stdout.splitlines()]
 
@@ -190,26 +201,25 @@ def test_there_are_at_most_a_thousand_tokens(operator: Operator) -> None:
 
 
 def test_what_is_done_to_tokens_is_in_the_audit_trail(operator: Operator) -> None:
-    results = [
-        operator("create", "shop", "--scope", "users:read", "--scope", "introspect"),
-        operator("confirm", "shop"),
-        operator("revoke", "shop"),
-    ]
-    # The log of a command goes to standard error, if its level is that of the events.
-    logged = run(
-        *("service-token", "create", "other", "--scope", "introspect"),
-        DATABASE_URL=operator.database_url,
-        OSTIARY_LOG_FORMAT="json",
-        OSTIARY_LOG_LEVEL="info",
+    created, shop = operator.audited(
+        "create", "shop", "--scope", "users:read", "--scope", "introspect"
     )
-    assert [each.returncode for each in (*results, logged)] == [0, 0, 0, 0]
-    (event,) = (json.loads(line) for line in logged.stderr.splitlines() if "audit" in line)
-    assert event["event"] == "service_token_created"
-    assert (event["name"], event["scopes"], event["by"]) == ("other", "introspect", "operator")
-    token = PresentedToken.parse(logged.stdout.splitlines()[0])
+    confirmed, _ = operator.audited("confirm", "shop")
+    execute(operator.database_url, "UPDATE service_token SET suspended_at = now()")
+    all_confirmed, _ = operator.audited("confirm", "--all")
+    revoked, _ = operator.audited("revoke", "shop")
+    token = PresentedToken.parse(shop.stdout.splitlines()[0])
     assert token is not None
-    assert event["service_token_id"] == str(token.id)
-    assert token.text not in logged.stderr
+    for event, kind in (
+        (created, "created"),
+        (confirmed, "confirmed"),
+        (all_confirmed, "confirmed"),
+        (revoked, "revoked"),
+    ):
+        assert (event["event"], event["by"]) == (f"service_token_{kind}", "operator")
+        assert (event["name"], event["scopes"]) == ("shop", "introspect users:read")
+        assert event["service_token_id"] == str(token.id)
+    assert token.text not in shop.stderr
 
 
 def test_every_one_of_three_hundred_tokens_works(service: Service, client: httpx.Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -13,12 +14,21 @@ from service.auth.programs.service_token_admin import (
     ServiceTokenAdmin,
     ServiceTokenName,
 )
-from service.model.service_tokens import Scope
+from service.model.service_tokens import NewServiceToken, Scope
 from service.storage.database import Database
-from service.storage.programs.service_tokens import suspend_service_tokens
+from service.storage.errors import StatementRefused
+from service.storage.programs.service_tokens import add_service_token, suspend_service_tokens
+from tests.databases import execute
 
 DAY = timedelta(days=1)
 SHOP = ServiceTokenName("shop")
+
+# Two are of the same age.
+AGES = """
+UPDATE service_token SET
+    created_at = timestamptz '2026-01-01' + (name = 'young')::int * interval '1 day',
+    id = ('00000000-0000-0000-0000-00000000000' || length(name) % 5)::uuid
+"""
 
 
 async def test_of_those_who_take_a_name_at_once_one_has_it(database: Database) -> None:
@@ -55,3 +65,24 @@ async def test_all_tokens_are_suspended_once(database: Database) -> None:
     ((second, _),) = await admin.list()
     assert first.suspended_at == second.suspended_at is not None
     assert [token.name for token in await admin.confirm_all()] == [SHOP]
+
+
+async def test_tokens_are_listed_by_age_then_by_id(database: Database, database_url: str) -> None:
+    admin = ServiceTokenAdmin(database)
+    for name in ("young", "old", "as old"):
+        await admin.create(ServiceTokenName(name), [Scope.INTROSPECT], DAY)
+    await asyncio.to_thread(execute, database_url, AGES)
+    assert [token.name for token, _ in await admin.list()] == ["as old", "old", "young"]
+
+
+async def test_only_a_name_that_is_taken_is_said_to_be(database: Database) -> None:
+    new = NewServiceToken(
+        id=uuid4(),
+        name=SHOP,
+        secret_hash=None,
+        scopes=frozenset(),
+        lifetime=DAY,  # type: ignore[arg-type]
+    )
+    with pytest.raises(StatementRefused):
+        async with database.connect() as connection:
+            await add_service_token(connection, new, 1)

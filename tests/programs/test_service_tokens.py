@@ -23,7 +23,7 @@ from service.storage.programs.service_tokens import record_use
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters, wait_until
 from tests.factories import bearer, cookie, service_token, sign_up, token_of
 from tests.service_pool import ServicePool
-from tests.services import Service, wait_for
+from tests.services import PATIENCE, Service, wait_for
 
 LAST_USE = "SELECT last_used_at FROM service_token"
 AGAINST_WRITES = "LOCK TABLE service_token IN SHARE MODE"
@@ -255,6 +255,29 @@ async def test_within_a_minute_no_statement_is_sent(database_url: str) -> None:
         await tokens.record_uses()
     await lookups.close()
     await database.close()
+
+
+async def test_a_use_is_recorded_once(database: Database, database_url: str) -> None:
+    text = await asyncio.to_thread(service_token, database_url, Scope.INTROSPECT)
+    lookups = ServiceTokenLookups(database_url, DatabaseOptions())
+    tokens = ServiceTokens(database, lookups)
+    await tokens.authenticate(PresentedToken.parse(text))
+    await tokens.record_uses()
+    await asyncio.to_thread(
+        execute,
+        database_url,
+        "UPDATE service_token SET last_used_at = last_used_at - interval '1h'",
+    )
+    used = await asyncio.to_thread(fetch_value, database_url, LAST_USE)
+    await tokens.record_uses()
+    assert await asyncio.to_thread(fetch_value, database_url, LAST_USE) == used
+    await lookups.close()
+
+
+async def test_without_a_use_the_wait_for_one_ends(database: Database, database_url: str) -> None:
+    tokens = ServiceTokens(database, ServiceTokenLookups(database_url, DatabaseOptions()))
+    async with asyncio.timeout(PATIENCE):
+        await tokens.wait(0.001)
 
 
 async def test_of_two_workers_one_writes_the_use(database: Database, database_url: str) -> None:
