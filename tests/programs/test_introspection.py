@@ -129,6 +129,7 @@ def test_other_parameters_are_ignored(
         "application/x-www-form-urlencoded; charset=UTF-8",
         "APPLICATION/X-WWW-FORM-URLENCODED",
         "application/x-www-form-urlencoded;charset=iso-8859-1",
+        "application/x-www-form-urlencoded ; charset=UTF-8",
     ],
 )
 def test_parameters_of_the_media_type_are_ignored(
@@ -350,14 +351,29 @@ def test_too_many_parameters_are_400(client: httpx.Client, program: dict[str, st
         {"Content-Type": "text/plain"},
         {"Content-Type": "multipart/form-data; boundary=x"},
         {**FORM, "Content-Encoding": "gzip"},
+        [*FORM.items(), ("Content-Encoding", "gzip"), ("Content-Encoding", "identity")],
     ],
 )
 def test_another_media_type_is_415(
-    client: httpx.Client, program: dict[str, str], headers: dict[str, str]
+    client: httpx.Client,
+    program: dict[str, str],
+    headers: dict[str, str] | list[tuple[str, str]],
 ) -> None:
-    response = client.post("/introspect", content=b"token=x", headers={**program, **headers})
+    sent = [*program.items(), *(headers.items() if isinstance(headers, dict) else headers)]
+    response = client.post("/introspect", content=b"token=x", headers=sent)
     assert response.status_code == 415
     assert "application/x-www-form-urlencoded" in response.json()["detail"]
+
+
+def test_the_coding_identity_is_none(client: httpx.Client, program: dict[str, str]) -> None:
+    headers = {**program, **FORM, "Content-Encoding": "Identity"}
+    assert client.post("/introspect", content=b"token=x", headers=headers).status_code == 200
+
+
+def test_two_content_types_are_400(client: httpx.Client, program: dict[str, str]) -> None:
+    headers = [*program.items(), *FORM.items(), *FORM.items()]
+    response = client.post("/introspect", content=b"token=x", headers=headers)
+    assert (response.status_code, response.json()["code"]) == (400, "bad_request")
 
 
 def test_a_body_beyond_every_token_is_413(client: httpx.Client, program: dict[str, str]) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 from contextlib import closing, suppress
+from typing import Any
 
 import pytest
+from litestar.types import HTTPRequestEvent
 
+from service.api.programs.introspected_tokens import receive_parameters
+from service.model.deadline import deadline, start_deadline
 from service.model.service_tokens import Scope
 from tests.api.test_http import CLOSE, GET, chunk, connect, read, send, statuses
 from tests.factories import service_token
 from tests.service_pool import ServicePool
-from tests.services import Service
+from tests.services import PATIENCE, Service
 
 BODY = b"token=" + b"A" * 64
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
@@ -97,3 +101,14 @@ def answers_after_a_late_body(service: Service) -> bytes:
         connection.sendall(BODY + GET + CLOSE + b"\r\n")
         return read(connection)
     return b"connection: close"
+
+
+async def test_the_time_for_which_a_client_sends_is_not_that_of_the_service() -> None:
+    async def receive() -> HTTPRequestEvent:
+        return {"type": "http.request", "body": BODY, "more_body": False}
+
+    scope: Any = {"headers": [(b"content-type", b"application/x-www-form-urlencoded")]}
+    start_deadline(PATIENCE)
+    before = deadline()
+    await receive_parameters(scope, receive, PATIENCE)
+    assert deadline() > before

@@ -114,8 +114,7 @@ def token_in_form(body: bytes) -> str:
 def _decoded(part: bytes) -> str:
     if len(part) > MAX_ENCODED_LENGTH:
         return ""
-    text = part.decode("latin-1")
-    return unquote_plus(text) if "%" in text or "+" in text else text
+    return unquote_plus(part.decode("latin-1"))
 
 
 def token_in_json(body: bytes) -> str:
