@@ -11,7 +11,7 @@ from msgspec import Struct
 class Admission(Struct, frozen=True, kw_only=True):
     """The right to create one user, who begins with ``roles``.
 
-    A person who signs up is admitted by `SignUpModes.admit` only. Operators and programs with the
+    A person who signs up is admitted by `Admissions.admit` only. Operators and programs with the
     scope for it pass: `by_operator`.
     """
 

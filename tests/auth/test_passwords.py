@@ -7,15 +7,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from precis_i18n import get_profile
 
-from service.auth.errors import InvalidField
+from service.auth.errors import InvalidField, ValidationFailed
 from service.auth.guessability import LONGEST_PART, simplified
 from service.auth.passwords import (
+    NewCredentials,
     NewPassword,
     Password,
     PasswordPolicy,
     common_passwords,
     username_in_password,
 )
+from service.auth.usernames import Username
 from service.settings.passwords import PasswordSettings
 from service.settings.values import Words
 
@@ -248,6 +250,12 @@ def test_a_username_in_a_password_is_found_in_any_case(username: str, password: 
 def test_a_username_in_a_password_is_found_with_decorations(username: str, password: str) -> None:
     (error,) = username_in_password(username, NewPassword(password))
     assert error.code == "contains_username"
+
+
+def test_credentials_are_not_made_of_a_password_that_contains_the_username() -> None:
+    with pytest.raises(ValidationFailed) as caught:
+        NewCredentials(Username.parse("Alice"), POLICY.accept("I am ALICE now"))
+    assert [error.code for error in caught.value.errors] == ["contains_username"]
 
 
 @pytest.mark.parametrize("username", ["al", "ann", "a.n"])

@@ -11,9 +11,20 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.model.admissions import by_operator
 from service.model.users import Key, PasswordHash, User
 from service.storage.database import Database
-from service.storage.users import delete_user, delete_user_of_key, find_user, list_users
+from service.storage.keys import find_key
+from service.storage.users import (
+    add_user,
+    delete_user,
+    delete_user_of_key,
+    find_user,
+    list_users,
+    lock_enabled_user,
+    lock_security_version,
+    lock_user,
+)
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 
 ALICE = User(
@@ -59,6 +70,44 @@ async def test_a_user_is_found_by_id(database: Database, database_url: str) -> N
         assert await find_user(connection, UUID(int=3)) is None
     assert found is not None
     assert found.id.int == 2
+
+
+@pytest.mark.parametrize(
+    ("provider", "is_verified"), [("username", False), ("email", False), ("email", True)]
+)
+async def test_a_user_who_is_added_is_returned_as_they_are_found(
+    database: Database, *, provider: str, is_verified: bool
+) -> None:
+    async with database.transaction() as connection:
+        added = await add_user(
+            connection,
+            by_operator(["editor"]),
+            provider=provider,
+            name="alice",
+            display_name="Alice",
+            password_hash=PasswordHash("hash", "scheme"),
+            is_verified=is_verified,
+            metadata={"plan": "team"},
+        )
+        assert added == await find_key(connection, provider, "alice")
+
+
+@pytest.mark.parametrize("lock", [lock_user, lock_enabled_user, lock_security_version])
+async def test_what_refers_to_a_user_who_is_locked_can_be_added(
+    database: Database,
+    database_url: str,
+    lock: Callable[[AsyncConnection, UUID], Awaitable[object]],
+) -> None:
+    """A foreign key locks the user, too: those who wait for it could wait in a circle."""
+    execute(database_url, ADD_KEYS, ALICE.id)
+    async with database.transaction() as connection:
+        await lock(connection, ALICE.id)
+        await asyncio.to_thread(
+            execute,
+            database_url,
+            f"""SET lock_timeout = 1;
+            INSERT INTO totp_failure (user_id, failed_at) VALUES ('{ALICE.id}', now())""",
+        )
 
 
 by_id_and_of_a_key = pytest.mark.parametrize(
