@@ -79,9 +79,9 @@ async def test_only_a_name_that_is_taken_is_said_to_be(database: Database) -> No
     new = NewServiceToken(
         id=uuid4(),
         name=SHOP,
-        secret_hash=None,
+        secret_hash=None,  # type: ignore[arg-type]
         scopes=frozenset(),
-        lifetime=DAY,  # type: ignore[arg-type]
+        lifetime=DAY,
     )
     with pytest.raises(StatementRefused):
         async with database.connect() as connection:
