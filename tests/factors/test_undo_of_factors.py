@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.databases import execute, fetch_value, name_of
+from tests.databases import execute, fetch_value, name_of, wait_until
 from tests.factors.conftest import (
     CHALLENGE,
     NOT_AUTHENTICATED,
@@ -68,6 +68,16 @@ def test_the_owner_gets_back_in_after_a_thief_has_set_up_a_factor(
     done = confirm_reset(client, mailboxes.token(ALICE, AFTER_UNDO), THIRD)
     assert methods_of(done) == ["reset"]
     assert log_in_by(client, "Alice", THIRD).status_code == 200
+
+
+def test_who_keeps_their_address_is_not_told_that_it_was_changed(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, owner: dict[str, str]
+) -> None:
+    owner_of(client, service.database_url, owner, "Alice", NEW_PASSWORD)
+    assert undo(client, mailboxes.token(ALICE, ADDED)).status_code == 204
+    wait_until(service.database_url, "NOT EXISTS (SELECT FROM mail)")
+    assert mailboxes.of(ALICE, "Your address was changed") == []
+    assert len(mailboxes.of(ALICE, AFTER_UNDO)) == 1
 
 
 def test_the_link_is_used_once(
