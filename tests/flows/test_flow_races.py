@@ -243,6 +243,23 @@ def test_who_asks_for_a_code_while_the_session_ends_is_not_authenticated(
         assert problem(sent.result()) == (401, "not_authenticated")
 
 
+def test_a_code_for_an_address_that_is_removed_meanwhile_is_not_mailed(
+    alice: Alice, mailboxes: Mailboxes
+) -> None:
+    execute(alice.database_url, REMOVE_PASSWORDS)
+    session_id = alice.client.get("/me", headers=alice.session).json()["session"]["id"]
+    with ThreadPoolExecutor(1) as pool:
+        with held(alice.database_url, LOCK_SESSION.format(id=session_id)):
+            sent = pool.submit(
+                alice.client.post, "/me/reauthenticate/options", headers=alice.session
+            )
+            wait_for_lock_waiters(alice.database_url)
+            execute(alice.database_url, "DELETE FROM key WHERE provider = 'email'")
+        assert sent.result().status_code == 200
+    wait_until(alice.database_url, "NOT EXISTS (SELECT FROM mail)")
+    assert len(mailboxes.of(SECOND, "code")) == 1
+
+
 @pytest.mark.parametrize(
     "send",
     [
