@@ -148,17 +148,16 @@ class Reauthentication:
             version = await session_storage.lock_session(connection, live.session.id)
             if version is None:
                 raise NotAuthenticated
-            address = await email_storage.find_verified_address(connection, live.user.id)
-            is_sent = address is not None and await self._mail_limits.admits(
-                connection, kind, address.name
-            )
+            mailed_to = await email_storage.find_verified_address(connection, live.user.id)
+            if mailed_to and not await self._mail_limits.admits(connection, kind, mailed_to.name):
+                mailed_to = None
             subject = Subject(
                 user_id=live.user.id, security_version=version, session_id=live.session.id
             )
             made = await self._challenges.make(
-                connection, Purpose.REAUTHENTICATION, subject, is_decoy=not is_sent
+                connection, Purpose.REAUTHENTICATION, subject, is_decoy=mailed_to is None
             )
-            if address is not None and is_sent:
-                mail = Mail(kind=kind, recipient=address.display_name, challenge_id=made.id)
+            if mailed_to is not None:
+                mail = Mail(kind=kind, recipient=mailed_to.display_name, challenge_id=made.id)
                 await self._outbox.put(connection, mail)
         return made

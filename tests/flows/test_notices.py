@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.databases import execute, wait_until
+from tests.databases import execute, fetch_value, wait_until
 from tests.factories import age_sessions, bearer, sign_up
 from tests.flows.conftest import (
     ALICE,
@@ -283,6 +283,35 @@ def test_a_code_proves_nobody_who_has_a_password(
     session = opened(confirm_reset(client, token))
     refused = by_code(client, session, asked["challenge_token"], code)
     assert problem(refused) == (401, "invalid_challenge")
+
+
+def test_a_code_proves_nobody_who_is_protected_differently_since(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    session = without_password(service, alice)
+    asked = options(client, session)
+    code = mailboxes.code(ALICE, number=2)
+    execute(service.database_url, 'UPDATE "user" SET security_version = security_version + 1')
+    refused = by_code(client, session, asked["challenge_token"], code)
+    assert problem(refused) == (401, "invalid_challenge")
+
+
+def test_codes_that_reauthenticate_are_limited_for_a_user_and_mailed_to_five_an_hour(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    """What is asked for beyond the five looks alike, and has no answer."""
+    sessions = [without_password(service, opened(log_in_by(client, "Alice"))), alice]
+    statuses = [
+        client.post("/me/reauthenticate/options", headers=sessions[n % 2]).status_code
+        for n in range(21)
+    ]
+    assert statuses == [200] * 20 + [429]
+    all_mails_are_out(service)
+    assert len(mailboxes.of(ALICE, "code")) == 1 + 5
+    answerable = (
+        "SELECT count(*) FROM challenge WHERE purpose = 'reauthentication' AND key_id <> ''"
+    )
+    assert fetch_value(service.database_url, answerable) == 5
 
 
 def secret_keys() -> dict[str, str]:

@@ -191,12 +191,20 @@ def test_a_log_in_without_that_time_renews_no_step_up_where_something_better_doe
     assert refused.json()["methods"] == ["password"]
 
 
-def test_a_mailed_code_comes_after_a_provider_that_tells_the_time(
+GOOGLE = {
+    "OSTIARY_OIDC_GOOGLE_CLIENT_IDS": "web",
+    "OSTIARY_OIDC_GOOGLE_CLIENT_SECRET": "secret of the client at Google",
+    "OSTIARY_OIDC_GOOGLE_REDIRECT_URIS": "http://127.0.0.1/callback/google",
+}
+
+
+def test_a_mailed_code_comes_after_a_provider_that_tells_the_time_and_before_others(
     services: ServicePool, provider: StubProvider, shared_smtp: SMTPServer, mailboxes: Mailboxes
 ) -> None:
     environment = {
         **NO_LIMITS,
         **environment_for(provider),
+        **GOOGLE,
         **mail_environment(plain_url(shared_smtp)),
     }
     service = services.service(environment)
@@ -208,3 +216,6 @@ def test_a_mailed_code_comes_after_a_provider_that_tells_the_time(
         execute(service.database_url, AGE)
         options = client.post("/me/reauthenticate/options", headers=session)
         assert options.json()["methods"] == ["oidc:stub"]
+        execute(service.database_url, "UPDATE identity SET issuer = 'https://accounts.google.com'")
+        options = client.post("/me/reauthenticate/options", headers=session)
+        assert options.json()["methods"] == ["email_code"]
