@@ -127,13 +127,13 @@ class EmailSignUps:
         self._admissions.require_not_closed()
         await self._sessions.require_none(carried)
         checked = await self._challenges.check_code(Purpose.SIGN_UP, token, code)
-        requester = requester_of(context, checked.subject.address or "")
+        address = address_of(checked.subject)
+        requester = requester_of(context, address.name)
         async with self._rate_limiter.sign_up_attempt(context):
-            invited = await self._admissions.check(invitation, checked.subject.address)
+            invited = await self._admissions.check(invitation, address.name)
             password_hash = await self._hasher.hash(password, requester)
         async with self._database.transaction() as connection:
-            claimed = await self._challenges.claim(connection, checked)
-            address = address_of(claimed.subject)
+            await self._challenges.claim(connection, checked)
             admission = await self._admissions.admit(connection, invited, address.name)
             key = await self._add_user(connection, admission, address, password_hash, username)
             opened, _ = await self._sessions.open(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 
+from service.auth.audit import Event
+from tests.api.test_hashing import hash_processes
+from tests.audit_trail import events
 from tests.databases import execute, fetch_value
 from tests.factories import codes, sign_up
 from tests.flows.conftest import (
@@ -21,7 +26,11 @@ from tests.flows.conftest import (
     verify_sign_up,
     wrong,
 )
-from tests.services import Service
+from tests.mail.conftest import mail_environment, plain_url
+from tests.server.test_metrics import measured_service, sample
+from tests.service_pool import ServicePool
+from tests.services import Service, wait_for, wait_until_measured
+from tests.smtp_server import SMTPServer
 
 INVALID_CHALLENGE = (401, "invalid_challenge")
 IMPORT_ADDRESS = """
@@ -29,6 +38,15 @@ INSERT INTO key (provider, name, display_name, user_id, password_hash, password_
 SELECT 'email', 'alice@example.org', 'alice@example.org', user_id, password_hash, password_scheme
 FROM key
 """
+
+
+@pytest.fixture
+def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
+    """Return a service that mails, and whose audit trail can be read."""
+    environment = mail_environment(
+        plain_url(shared_smtp), OSTIARY_MAIL_POLL_INTERVAL="1s", OSTIARY_LOG_FORMAT="json"
+    )
+    return services.service(environment)
 
 
 def test_a_code_makes_a_user_with_a_verified_address(
@@ -50,6 +68,42 @@ def test_a_user_name_may_come_with_the_code(client: httpx.Client, mailboxes: Mai
     assert client.get("/me", headers=session).json()["user"]["username"] == "Alice"
     for name in ("alice", ALICE):
         assert log_in_by(client, name).status_code == 200
+
+
+def test_who_has_signed_up_is_answered_with_the_user_as_found_later(
+    client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    challenge = sign_up_by_email(client)
+    joined = verify_sign_up(client, challenge, mailboxes.code(ALICE), username="Alice")
+    found = client.get("/me", headers=opened(joined)).json()["user"]
+    assert joined.json()["user"] == found
+
+
+def test_a_request_is_recorded_alike_whoever_has_the_address(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    user_with_address(client, mailboxes)
+    for address in ("free@example.org", ALICE):
+        asked = client.post("/signup/email", json={"email": address})
+        assert events(service, asked) == [
+            {"event": Event.SIGN_UP_REQUESTED, "user_id": None, "session_id": None}
+        ]
+
+
+def test_a_sign_up_is_recorded_with_its_user_and_session(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    joined = verify_sign_up(client, sign_up_by_email(client), mailboxes.code(ALICE))
+    body = joined.json()
+    ids = {"user_id": body["user"]["id"], "session_id": body["session"]["id"]}
+    assert events(service, joined) == [{"event": Event.SIGNED_UP, **ids}]
+
+
+def test_a_device_keeps_its_token(client: httpx.Client, mailboxes: Mailboxes) -> None:
+    device = sign_up(client, transport="bearer").json()["session"]["device_token"]
+    challenge = sign_up_by_email(client)
+    joined = verify_sign_up(client, challenge, mailboxes.code(ALICE), device_token=device)
+    assert joined.json()["session"]["device_token"] == device
 
 
 def test_a_taken_user_name_and_a_bad_password_use_no_code_up(
@@ -217,6 +271,72 @@ def test_requests_are_limited_by_network_whoever_they_are_for(
     assert statuses == [202] * 19 + [429] * 2
     refused = client.post("/signup/email", json={"email": address})
     assert 0 < int(refused.headers["retry-after"]) <= 3600
+
+
+def test_a_known_device_has_requests_of_its_own(client: httpx.Client, mailboxes: Mailboxes) -> None:
+    device = sign_up(client, transport="bearer").json()["session"]["device_token"]
+    for token in ("", "A" * 43):
+        body = {"email": "nobody@example.org", "device_token": token}
+        while client.post("/signup/email", json=body).status_code != 429:
+            pass
+    body = {"email": ALICE, "device_token": device}
+    assert client.post("/signup/email", json=body).status_code == 202
+    mailboxes.code(ALICE)
+
+
+def test_sign_ups_are_limited_by_network_and_a_refused_one_uses_no_code_up(
+    services: ServicePool, shared_smtp: SMTPServer, mailboxes: Mailboxes
+) -> None:
+    limited = services.service(
+        mail_environment(plain_url(shared_smtp), OSTIARY_SIGN_UPS_PER_ADDRESS="1/1h")
+    )
+    with limited.client() as client:
+        first, second = (sign_up_by_email(client, each) for each in (ALICE, "bob@example.org"))
+        assert verify_sign_up(client, first, mailboxes.code(ALICE)).status_code == 201
+        code = mailboxes.code("bob@example.org")
+        assert problem(verify_sign_up(client, second, code)) == (429, "rate_limited")
+        execute(limited.database_url, "DELETE FROM rate_limit")
+        assert verify_sign_up(client, second, code).status_code == 201
+
+
+def test_passwords_of_sign_ups_with_different_addresses_wait_as_those_of_different_users(
+    database_url: str, tmp_path: Path, shared_smtp: SMTPServer
+) -> None:
+    """Or whoever signs up by e-mail would have to leave a full queue before anybody else."""
+    mailboxes = Mailboxes(shared_smtp)
+    environment = mail_environment(
+        plain_url(shared_smtp),
+        OSTIARY_TRUSTED_PROXIES="127.0.0.1",
+        OSTIARY_HASH_QUEUE_LENGTH="2",
+        OSTIARY_LOG_LEVEL="debug",
+    )
+    addresses = [f"user{number}@example.org" for number in range(3)]
+    with (
+        measured_service(database_url, tmp_path, **environment) as service,
+        ExitStack() as stack,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        clients = [
+            stack.enter_context(service.client(headers={"X-Forwarded-For": f"203.0.113.{number}"}))
+            for number in range(4)
+        ]
+        challenges = [sign_up_by_email(clients[0], each) for each in addresses]
+        mailed = [mailboxes.code(each) for each in addresses]
+        # The measurement waits in the same queue.
+        wait_until_measured(service)
+        (hash_process,) = hash_processes(service)
+        hash_process.suspend()
+        try:
+            sent = [
+                threads.submit(verify_sign_up, *each)
+                for each in zip(clients, challenges, mailed, strict=False)
+            ]
+            wait_for(lambda: sample(service, "ostiary_hash_queue_length") == 2, "the queue is full")
+            sent.append(threads.submit(log_in_by, clients[3], "Nobody"))
+            wait_for(lambda: any(each.done() for each in sent), "one is refused")
+        finally:
+            hash_process.resume()
+        assert [each.result().status_code for each in sent] == [201, 201, 201, 503]
 
 
 @pytest.mark.parametrize(
