@@ -53,8 +53,7 @@ class PasswordChanges:
         Returns the key with the password, and the number of sessions that ended. Raises
         `InvalidChallenge` if no password could log the user in.
         """
-        if not await key_storage.set_password_hash(connection, user_id, password_hash):
-            raise InvalidChallenge
+        await key_storage.set_password_hash(connection, user_id, password_hash)
         await self.complete(connection, user_id, context)
         ended = await session_endings.end_all_sessions(connection, user_id)
         key = await key_storage.find_password_key(connection, user_id)

@@ -277,6 +277,15 @@ def test_the_link_of_a_deleted_user_is_worth_nothing(
     assert problem(confirm_reset(client, token)) == INVALID_CHALLENGE
 
 
+def test_the_link_of_a_user_without_a_name_to_log_in_with_is_worth_nothing(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    token = reset_token(client, mailboxes)
+    execute(service.database_url, "DELETE FROM key")
+    assert problem(confirm_reset(client, token)) == INVALID_CHALLENGE
+    assert client.get("/me", headers=alice).status_code == 200
+
+
 def test_a_wrong_or_changed_token_is_worth_nothing(
     client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
 ) -> None:
