@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.databases import execute, fetch_value
-from tests.factories import PASSWORD, log_in, sign_up
+from tests.factories import PASSWORD, REMOVE_PASSWORDS, log_in, sign_up
 from tests.server.test_metrics import measured_service, sample
 from tests.services import Service, family_of, wait_for, wait_until_measured
 
@@ -141,6 +141,19 @@ def test_a_password_without_a_place_is_refused_before_the_database_is_asked(
         before = fetch_value(database_url, written)
         assert enter(client, "Bobby").status_code == 503
         assert fetch_value(database_url, written) == before
+
+
+def test_a_first_password_has_a_place_though_strangers_have_filled_the_queue(
+    database_url: str, tmp_path: Path
+) -> None:
+    with full_queue(database_url, tmp_path) as (service, alice, threads):
+        execute(database_url, REMOVE_PASSWORDS)
+        answer = threads.submit(alice.put, "/me/password", json={"new_password": ANOTHER})
+        wait_for(
+            lambda: answer.done() or sample(service, "ostiary_hash_queue_length") == 2,
+            "Alice waits too, or was refused",
+        )
+    assert answer.result().is_success
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
-from tests.databases import execute, fetch_value
+from service.auth.audit import Event
+from tests.audit_trail import events
+from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 from tests.factories import REMOVE_PASSWORDS, age_sessions, bearer, codes
 from tests.flows.conftest import (
     ALICE,
@@ -15,9 +19,21 @@ from tests.flows.conftest import (
     problem,
     user_with_address,
 )
+from tests.mail.conftest import mail_environment, plain_url
+from tests.service_pool import ServicePool
 from tests.services import Service
+from tests.smtp_server import SMTPServer
 
 FIRST = "a third and longer passphrase"
+
+
+@pytest.fixture
+def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
+    """Return a service that mails, and whose audit trail can be read."""
+    environment = mail_environment(
+        plain_url(shared_smtp), OSTIARY_MAIL_POLL_INTERVAL="1s", OSTIARY_LOG_FORMAT="json"
+    )
+    return services.service(environment)
 
 
 @pytest.fixture
@@ -65,6 +81,36 @@ def test_the_other_sessions_end(
     )
     assert set_password(client, alice).status_code == 200
     assert fetch_value(service.database_url, "SELECT count(*) FROM session") == 1
+
+
+def test_a_first_password_is_recorded_with_the_sessions_that_it_ended(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    session = user_with_address(client, mailboxes)
+    for _ in range(2):
+        assert log_in_by(client, ALICE).status_code == 200
+    execute(service.database_url, REMOVE_PASSWORDS)
+    changed = set_password(client, session)
+    body = changed.json()
+    ids = {"user_id": body["user"]["id"], "session_id": body["session"]["id"]}
+    assert events(service, changed) == [{"event": Event.PASSWORD_CHANGED, **ids, "ended": 2}]
+
+
+def test_of_simultaneous_first_passwords_one_is_set(
+    service: Service, client: httpx.Client, alice: dict[str, str]
+) -> None:
+    """To change what the other one has set takes the password."""
+    passwords = ("the password of one request", "the password of another")
+    with ThreadPoolExecutor(2) as pool:
+        with held(service.database_url, 'SELECT FROM "user" FOR UPDATE'):
+            sent = [pool.submit(set_password, client, alice, each) for each in passwords]
+            wait_for_lock_waiters(service.database_url, 2)
+        answers = [each.result() for each in sent]
+    assert sorted(each.status_code for each in answers) == [200, 400]
+    for password, answer in zip(passwords, answers, strict=True):
+        assert log_in_by(client, ALICE, password).is_success is answer.is_success
+        if not answer.is_success:
+            assert codes(answer) == {"current_password": "required"}
 
 
 def test_who_has_a_password_needs_it(
