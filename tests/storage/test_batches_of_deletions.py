@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth import cleanup, outbox
+from service.auth.cleanup import clean_up
 from service.storage.admin.invitations import delete_expired_invitations
 from service.storage.challenges import delete_expired_challenges
 from service.storage.claimed_nonces import delete_expired_nonces
@@ -134,3 +135,31 @@ async def test_batches_follow_each_other_until_nothing_that_expired_is_left(
     await fill(database_url, table)
     await delete(database)
     assert await count(database_url, table) == 5
+
+
+# Of these the cleanup deletes five, too, though not in batches of rows.
+OTHERS = {
+    "username_hold": f"""
+        INSERT INTO username_hold (name_hash, freed_at)
+        SELECT sha256(int4send(n)), {SINCE} FROM {NUMBERS}
+    """,
+    "device": f"""
+        WITH added AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
+        INSERT INTO device (hash, user_id, last_seen)
+        SELECT sha256(int4send(n)), added.id, {SINCE} FROM added, {NUMBERS}
+    """,
+    "signing_key": f"""
+        INSERT INTO signing_key (id, secret_id, public_key, signs_from, signs_until)
+        SELECT gen_random_uuid(), gen_random_uuid(), '{{}}', {SINCE}, {SINCE} FROM {NUMBERS}
+    """,
+}
+
+
+async def test_the_cleanup_deletes_what_has_expired_of_each_table(
+    database_url: str, database: Database
+) -> None:
+    for statement in (*INSERT.values(), *OTHERS.values()):
+        await asyncio.to_thread(execute, database_url, statement)
+    await clean_up(database, device_lifetime=HOUR, username_hold=HOUR, code_failure_period=HOUR)
+    left = {table: await count(database_url, table) for table in (*INSERT, *OTHERS)}
+    assert left == dict.fromkeys((*INSERT, *OTHERS), 5)
