@@ -34,23 +34,23 @@ async def user_has_factor(connection: AsyncConnection, user_id: UUID) -> bool:
 
 
 class ExistingFactors(Struct, frozen=True, kw_only=True):
-    """The factors of a user: the app, the number of passkeys of a site and of others, the codes."""
+    """The factors of a user: the app, the number of passkeys of a site and of all sites, the codes."""
 
     totp: ConfirmedTOTP | None
     passkeys: int
-    other_passkeys: int
+    all_passkeys: int
     recovery_codes: int
 
     @property
     def are_none(self) -> bool:
         """Whether the user has no factor; recovery codes are none."""
-        return self.totp is None and not self.passkeys and not self.other_passkeys
+        return self.totp is None and not self.all_passkeys
 
 
 _PASSKEYS = select(func.count()).where(passkey.c.user_id == bindparam("owner_id"))
 FIND_EXISTING = select(
     _PASSKEYS.where(passkey.c.rp_id == bindparam("rp_id")).scalar_subquery().label("passkeys"),
-    _PASSKEYS.where(passkey.c.rp_id != bindparam("rp_id")).scalar_subquery().label("others"),
+    _PASSKEYS.scalar_subquery().label("all_passkeys"),
     select(func.count())
     .where(recovery_code.c.user_id == bindparam("owner_id"))
     .scalar_subquery()
@@ -77,6 +77,6 @@ async def find_existing_factors(
             confirmed_at=app.confirmed_at, last_used_at=app.last_used_at, key_id=app.key_id
         ),
         passkeys=row.passkeys,
-        other_passkeys=row.others,
+        all_passkeys=row.all_passkeys,
         recovery_codes=row.recovery_codes,
     )
