@@ -34,7 +34,7 @@ async def user_has_factor(connection: AsyncConnection, user_id: UUID) -> bool:
 
 
 class ExistingFactors(Struct, frozen=True, kw_only=True):
-    """The factors of a user: the app, the number of passkeys of a site and of all sites, the codes."""
+    """The factors of a user: the app, the numbers of passkeys of a site and of all, the codes."""
 
     totp: ConfirmedTOTP | None
     passkeys: int
