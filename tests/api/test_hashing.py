@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,14 +13,22 @@ import httpx
 import psutil
 import pytest
 
+from service.auth.codes import link_token_of
+from service.auth.secret_keys import Keyring
+from service.model.challenges import Purpose
+from service.settings.secret_keys import SecretKeys
 from tests.databases import execute, fetch_value
 from tests.factories import PASSWORD, REMOVE_PASSWORDS, log_in, sign_up
 from tests.server.test_metrics import measured_service, sample
-from tests.services import Service, family_of, wait_for, wait_until_measured
+from tests.services import SECRET_KEYS, Service, family_of, wait_for, wait_until_measured
 
 CURRENT, ANOTHER = {"current_password": PASSWORD}, "an entirely different one"
 FULL_WIDTH = "\N{FULLWIDTH LATIN SMALL LETTER A} good password"
 SALT = b"$2b$04$CCCCCCCCCCCCCCCCCCCCC."
+ADD_LINK = """
+INSERT INTO challenge (id, purpose, user_id, key_id, expires_at)
+SELECT gen_random_uuid(), $1, id, 'tests', now() + interval '1 hour' FROM "user" RETURNING id
+"""
 
 
 def sign_up_with_hash(service: Service, client: httpx.Client, password_hash: str) -> None:
@@ -173,11 +181,32 @@ def test_a_known_device_or_session_has_a_place_though_strangers_have_filled_the_
 ) -> None:
     with full_queue(database_url, tmp_path) as (service, alice, threads):
         answer = threads.submit(send, alice)
-        wait_for(
-            lambda: answer.done() or sample(service, "ostiary_hash_queue_length") == 2,
-            "Alice waits too, or was refused",
-        )
+        wait_until_queued(service, answer)
     assert answer.result().is_success
+
+
+def test_a_reset_by_a_link_has_a_place_though_strangers_have_filled_the_queue(
+    database_url: str, tmp_path: Path
+) -> None:
+    with full_queue(database_url, tmp_path) as (service, alice, threads):
+        body = {"token": reset_link(database_url), "new_password": ANOTHER}
+        answer = threads.submit(alice.post, "/password-reset/confirm", json=body)
+        wait_until_queued(service, answer)
+    assert answer.result().is_success
+
+
+def wait_until_queued(service: Service, answer: Future[httpx.Response]) -> None:
+    wait_for(
+        lambda: answer.done() or sample(service, "ostiary_hash_queue_length") == 2,
+        "Alice waits too, or was refused",
+    )
+
+
+def reset_link(database_url: str) -> str:
+    """Return the token of a link to reset the password of the only user."""
+    challenge_id = fetch_value(database_url, ADD_LINK, Purpose.PASSWORD_RESET)
+    keyring = Keyring(SecretKeys.parse(SECRET_KEYS))
+    return link_token_of(keyring, keyring.current_id, challenge_id, Purpose.PASSWORD_RESET)
 
 
 def is_running(process: psutil.Process) -> bool:
