@@ -1,0 +1,83 @@
+"""What the audit trail tells of addresses and of forgotten passwords."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from service.auth.audit import Event
+from tests.audit_trail import events
+from tests.factories import sign_up
+from tests.flows.conftest import (
+    ALICE,
+    Mailboxes,
+    confirm_reset,
+    log_in_by,
+    request_reset,
+    user_with_address,
+)
+from tests.mail.conftest import mail_environment, plain_url
+from tests.service_pool import ServicePool
+from tests.services import Service
+from tests.smtp_server import SMTPServer
+
+NEW = "alice@new.example.org"
+
+
+@pytest.fixture
+def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
+    return services.service(mail_environment(plain_url(shared_smtp), OSTIARY_LOG_FORMAT="json"))
+
+
+@pytest.fixture
+def alice(client: httpx.Client, mailboxes: Mailboxes) -> dict[str, str]:
+    return user_with_address(client, mailboxes, username="Alice")
+
+
+def ids(client: httpx.Client, session: dict[str, str]) -> dict[str, str]:
+    body = client.get("/me", headers=session).json()
+    return {"user_id": body["user"]["id"], "session_id": body["session"]["id"]}
+
+
+def test_every_step_of_a_change_of_the_address_is_recorded_with_user_and_session(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    mine = ids(client, alice)
+    asked = client.put("/me/email", json={"email": NEW}, headers=alice)
+    assert events(service, asked) == [{"event": Event.EMAIL_REQUESTED, **mine}]
+    body = {"challenge_token": asked.json()["challenge_token"], "code": mailboxes.code(NEW)}
+    changed = client.post("/me/email/verify", json=body, headers=alice)
+    assert events(service, changed) == [{"event": Event.EMAIL_CHANGED, **mine}]
+    removed = client.delete("/me/email", headers=alice)
+    assert events(service, removed) == [{"event": Event.EMAIL_REMOVED, **mine}]
+
+
+@pytest.mark.parametrize("identifier", ["Alice", "Nobody"])
+def test_a_request_for_a_link_is_recorded_without_saying_whether_there_is_such_a_user(
+    service: Service, client: httpx.Client, alice: dict[str, str], identifier: str
+) -> None:
+    asked = client.post("/password-reset", json={"identifier": identifier})
+    nobody = {"user_id": None, "session_id": None}
+    assert events(service, asked) == [{"event": Event.PASSWORD_RESET_REQUESTED, **nobody}]
+
+
+def test_a_reset_is_recorded_with_its_session_and_with_how_many_it_ended(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    user_id = ids(client, alice)["user_id"]
+    log_in_by(client, "Alice")
+    request_reset(client, ALICE)
+    reset = confirm_reset(client, mailboxes.token(ALICE, "Reset"))
+    opened = {"user_id": user_id, "session_id": reset.json()["session"]["id"], "ended": 2}
+    assert events(service, reset) == [{"event": Event.PASSWORD_RESET, **opened}]
+
+
+def test_the_session_that_a_reset_replaces_is_recorded(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    request_reset(client, ALICE)
+    token = mailboxes.token(ALICE, "Reset")
+    body = sign_up(client, "Bobby").json()
+    bobbys = {"user_id": body["user"]["id"], "session_id": body["session"]["id"]}
+    recorded = events(service, confirm_reset(client, token))
+    assert {"event": Event.SESSION_REPLACED, **bobbys} in recorded
