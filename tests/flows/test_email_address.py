@@ -25,6 +25,14 @@ from tests.flows.conftest import (
 from tests.services import Service
 
 NEW = "alice@new.example.org"
+ADD_ADDRESS_OF_BOBBY = """
+INSERT INTO key (provider, name, user_id, display_name)
+SELECT 'email', $1, user_id, $1 FROM key WHERE name = 'bobby'
+"""
+NAMES_OF_BOBBY = """
+SELECT array_agg(name ORDER BY name) FROM key
+WHERE user_id = (SELECT user_id FROM key WHERE name = 'bobby')
+"""
 INVALID_CHALLENGE = (401, "invalid_challenge")
 NOT_AUTHENTICATED = (401, "not_authenticated")
 
@@ -146,6 +154,33 @@ def test_a_challenge_ends_with_its_session_and_with_what_it_began_under(
         client.delete("/sessions", headers=other)
     assert problem(verify(client, alice, challenge, code)) == NOT_AUTHENTICATED
     assert problem(verify(client, other, challenge, code)) == INVALID_CHALLENGE
+
+
+@pytest.mark.parametrize("event", ["change", "removal"])
+def test_a_challenge_ends_with_the_address_that_it_would_replace(
+    client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str], event: str
+) -> None:
+    challenge = change(client, alice)
+    code = mailboxes.code(NEW)
+    if event == "change":
+        change_and_verify(client, alice, mailboxes, "alice@newer.example.org")
+    else:
+        assert client.delete("/me/email", headers=alice).status_code == 204
+    before = client.get("/me", headers=alice).json()["user"]["email"]
+    assert problem(verify(client, alice, challenge, code)) == INVALID_CHALLENGE
+    assert client.get("/me", headers=alice).json()["user"]["email"] == before
+
+
+def test_who_proves_an_address_takes_it_from_a_user_who_has_not(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    """Such an address has moved in from elsewhere."""
+    opened(sign_up(client, "Bobby", transport="bearer"))
+    for address in (NEW, "bobby@example.org"):
+        execute(service.database_url, ADD_ADDRESS_OF_BOBBY, address)
+    change_and_verify(client, alice, mailboxes)
+    assert client.get("/me", headers=alice).json()["user"]["email"] == NEW
+    assert fetch_value(service.database_url, NAMES_OF_BOBBY) == ["bobby", "bobby@example.org"]
 
 
 def test_of_two_users_who_prove_one_address_at_once_one_has_it(

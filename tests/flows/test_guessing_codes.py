@@ -24,6 +24,7 @@ from tests.flows.conftest import (
     verify_sign_up,
     wrong,
 )
+from tests.flows.test_email_address import NEW, change, verify
 from tests.mail.conftest import mail_environment, plain_url
 from tests.service_pool import ServicePool
 from tests.services import Service
@@ -123,3 +124,16 @@ def test_guesses_at_a_taken_address_are_compared_with_nothing_and_lock_nobody_ou
     assert log_in_by(client, ALICE).status_code == 200
     request_reset(client, ALICE)
     assert confirm_reset(client, mailboxes.token(ALICE, "Reset")).status_code == 200
+
+
+def test_guesses_at_the_codes_of_an_address_that_a_user_wants_are_limited_by_the_mails(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes
+) -> None:
+    session = user_with_address(client, mailboxes)
+    for _ in range(MAILS + 1):
+        challenge = change(client, session)
+        answers = [problem(verify(client, session, challenge, "00000000")) for _ in range(5)]
+        assert answers == [INVALID_CODE] * 4 + [INVALID_CHALLENGE]
+    mailboxes.code(NEW, number=MAILS)
+    assert fetch_value(service.database_url, COMPARED) == MAX_FAILURES * MAILS
+    assert len(mailboxes.of(NEW)) == MAILS

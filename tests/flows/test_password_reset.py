@@ -24,6 +24,8 @@ from tests.services import Service
 
 INVALID_CHALLENGE = (401, "invalid_challenge")
 THIRD = "a third and longer passphrase"
+NEW = "alice@new.example.org"
+ADD_REQUESTS = "INSERT INTO reset_request (username) SELECT unnest($1::text[])"
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def test_the_cookie_of_a_reset_replaces_that_of_an_earlier_session(
     client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
 ) -> None:
     token = reset_token(client, mailboxes)
-    sign_up(client, "Somebody else")
+    assert sign_up(client, "Somebody").status_code == 201
     carried = dict(client.cookies)
     body = {"token": token, "new_password": THIRD}
     assert client.post("/password-reset/confirm", json=body).status_code == 200
@@ -88,6 +90,18 @@ def test_the_cookie_of_a_reset_replaces_that_of_an_earlier_session(
     client.cookies.clear()
     client.cookies.update(carried)
     assert client.get("/me").status_code == 401
+
+
+def test_a_reset_on_a_shared_device_leaves_it_known_to_the_others(
+    client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    """Users of one browser share its token, which another one would replace."""
+    joined = sign_up(client, "Bobby", transport="bearer")
+    device = joined.json()["session"]["device_token"]
+    body = {"token": reset_token(client, mailboxes), "new_password": THIRD, "transport": "bearer"}
+    reset = client.post("/password-reset/confirm", json=body | {"device_token": device})
+    assert reset.status_code == 200, reset.text
+    assert reset.json()["session"]["device_token"] == device
 
 
 def test_a_refused_password_uses_no_link_up(
@@ -119,13 +133,24 @@ def remove_address(client: httpx.Client, alice: dict[str, str]) -> None:
     assert client.delete("/me/email", headers=alice).status_code == 204
 
 
-@pytest.mark.parametrize("event", [change_password, remove_address])
+def change_address(client: httpx.Client, alice: dict[str, str], mailboxes: Mailboxes) -> None:
+    sent = client.put("/me/email", json={"email": NEW}, headers=alice)
+    body = {"challenge_token": sent.json()["challenge_token"], "code": mailboxes.code(NEW)}
+    assert client.post("/me/email/verify", json=body, headers=alice).status_code == 200
+
+
+@pytest.mark.parametrize("event", ["password", "removal", "change"])
 def test_a_link_ends_with_the_password_and_the_address(
-    client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str], event: object
+    client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str], event: str
 ) -> None:
+    """It may be in the hands of who has the former address."""
     token = reset_token(client, mailboxes)
-    assert callable(event)
-    event(client, alice)
+    if event == "password":
+        change_password(client, alice)
+    elif event == "removal":
+        remove_address(client, alice)
+    else:
+        change_address(client, alice, mailboxes)
     assert problem(confirm_reset(client, token, "one more passphrase")) == INVALID_CHALLENGE
 
 
@@ -206,6 +231,16 @@ def test_requests_are_limited_by_network_whoever_they_are_for(
         for _ in range(21)
     ]
     assert statuses == [202] * 19 + [429] * 2
+
+
+def test_requests_that_another_process_has_left_are_answered(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    """One that ended before it could, for example: nothing but the time wakes this one."""
+    all_are_answered(service)
+    execute(service.database_url, ADD_REQUESTS, ["nobody", "alice"])
+    mailboxes.newest(ALICE, "Reset")
+    all_are_answered(service)
 
 
 def test_a_known_device_has_a_limit_of_its_own(
