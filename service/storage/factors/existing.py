@@ -67,7 +67,7 @@ async def find_existing_factors(
     connection: AsyncConnection, user_id: UUID, rp_id: str | None
 ) -> ExistingFactors:
     """Return the factors of a user; ``passkeys`` are those of the relying party ``rp_id``."""
-    parameters = {"owner_id": user_id, "rp_id": rp_id or ""}
+    parameters = {"owner_id": user_id, "rp_id": rp_id}
     row = (await connection.execute(FIND_EXISTING, parameters)).one()
     app = (await connection.execute(FIND_CONFIRMED_TOTP, {"owner_id": user_id})).one_or_none()
     return ExistingFactors(

@@ -117,9 +117,9 @@ async def confirm_totp(connection: AsyncConnection, user_id: UUID) -> None:
     await connection.execute(CONFIRM, {"owner_id": user_id})
 
 
+# The time of an app that is not confirmed is empty, which is later than none.
 REMOVE = delete(totp).where(
     totp.c.user_id == bindparam("owner_id"),
-    totp.c.confirmed_at.is_not(None),
     totp.c.confirmed_at
     >= func.coalesce(
         bindparam("since", type_=totp.c.confirmed_at.type), literal_column("'-infinity'")
