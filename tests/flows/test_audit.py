@@ -1,4 +1,4 @@
-"""What the audit trail tells of addresses and of forgotten passwords."""
+"""What the audit trail tells of addresses, mailed codes and forgotten passwords."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 
 from service.auth.audit import Event
 from tests.audit_trail import events
-from tests.factories import sign_up
+from tests.databases import execute
+from tests.factories import REMOVE_PASSWORDS, sign_up
 from tests.flows.conftest import (
     ALICE,
     Mailboxes,
@@ -81,3 +82,18 @@ def test_the_session_that_a_reset_replaces_is_recorded(
     bobbys = {"user_id": body["user"]["id"], "session_id": body["session"]["id"]}
     recorded = events(service, confirm_reset(client, token))
     assert {"event": Event.SESSION_REPLACED, **bobbys} in recorded
+
+
+def test_a_proof_by_a_mailed_code_is_recorded_with_user_and_session(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    mine = ids(client, alice)
+    execute(service.database_url, REMOVE_PASSWORDS)
+    asked = client.post("/me/reauthenticate/options", headers=alice).json()
+    body = {
+        "method": "email_code",
+        "challenge_token": asked["challenge_token"],
+        "code": mailboxes.code(ALICE, number=2),
+    }
+    proven = client.post("/me/reauthenticate", json=body, headers=alice)
+    assert events(service, proven) == [{"event": Event.REAUTHENTICATED, **mine}]
