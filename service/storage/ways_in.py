@@ -46,7 +46,7 @@ async def find_ways_in(
     connection: AsyncConnection, user_id: UUID, rp_id: str | None
 ) -> FoundWaysIn:
     """Return by what a user could log in; the passkeys are those of a relying party."""
-    parameters = {"owner_id": user_id, "rp_id": rp_id or ""}
+    parameters = {"owner_id": user_id, "rp_id": rp_id}
     row = (await connection.execute(FIND_WAYS_IN, parameters)).one()
     return FoundWaysIn(
         has_password=row.has_password,
