@@ -293,6 +293,20 @@ def test_the_device_of_the_first_request_is_known_afterwards(
     assert fetch_value(service.database_url, shared) == 1
 
 
+def test_a_completed_log_in_extends_the_cookie_of_its_device(
+    service: Service, alice: Owner
+) -> None:
+    """Or the browser would drop it before the service forgets the device."""
+    with service.client() as browser:
+        devices = []
+        for _ in range(2):
+            challenge = log_in(browser, "Alice").json()["challenge_token"]
+            body = {"challenge_token": challenge, "method": "totp", "code": alice.phone.next_code()}
+            done = browser.post("/login/second-factor", json=body)
+            devices.append(done.cookies["auth_device"])
+    assert devices[0] == devices[1]
+
+
 def test_a_device_of_the_second_request_is_not_that_of_the_first(
     service: Service, alice: Owner
 ) -> None:
