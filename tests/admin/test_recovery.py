@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx
 import pytest
 
 from service.model.service_tokens import Scope
 from tests.admin.conftest import UNKNOWN, USERS, Program
-from tests.databases import execute, fetch_value
+from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
 from tests.factories import codes, log_in, sign_up
 from tests.factors.conftest import Owner, mailboxes, make_owner, service
 from tests.factors.passkeys import add_passkey, browser
@@ -97,6 +99,23 @@ def test_a_lost_passkey_is_removed_and_its_session_ends(
     assert program.send("DELETE", f"{path}/{added}").status_code == 204
     assert program.get(path).json()["passkeys"] == []
     assert owner.client.get("/me", headers=owner.session).status_code == 401
+
+
+@pytest.mark.parametrize("factor", ["totp", "passkey"])
+def test_who_removes_a_factor_locks_its_user_first(
+    program: Program, service: Service, owner: Owner, factor: str
+) -> None:
+    """As the user does, who could otherwise wait in a circle with an operator."""
+    added = add_passkey(owner.client, owner.session, browser(service))["passkey"]["id"]
+    name = "totp" if factor == "totp" else added
+    path = f"{USERS}/{user_id_of(service)}/factors/{name}"
+    unlocked = f"SELECT count(*) FROM (SELECT FROM {factor} FOR UPDATE SKIP LOCKED) AS free"
+    with ThreadPoolExecutor(1) as pool:
+        with held(service.database_url, 'SELECT FROM "user" FOR UPDATE'):
+            removed = pool.submit(program.send, "DELETE", path)
+            wait_for_lock_waiters(service.database_url)
+            assert fetch_value(service.database_url, unlocked) == 1
+        assert removed.result().status_code == 204
 
 
 def test_a_factor_of_another_user_is_not_found(

@@ -10,6 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
+from service.auth.factors.existing import Factors
+from service.auth.secret_keys import Keyring
+from service.settings.secret_keys import SecretKeys
+from service.storage.database import Database
+from service.storage.factors.existing import ExistingFactors
 from tests.databases import execute, fetch, fetch_value
 from tests.factories import log_in, sign_up
 from tests.factors.conftest import (
@@ -26,7 +31,7 @@ from tests.factors.conftest import (
 from tests.factors.passkeys import add_passkey, browser
 from tests.flows.conftest import ALICE, Mailboxes
 from tests.flows.test_nothing_usable_at_rest import dump, forms_of
-from tests.services import Service
+from tests.services import SECRET_KEYS, Service
 
 LEFT = "SELECT count(*) FROM recovery_code"
 
@@ -149,6 +154,12 @@ def test_codes_that_are_left_open_nothing_without_a_factor(service: Service, ali
     assert log_in(alice.client, transport="bearer").status_code == 200
     methods = alice.client.get("/me/factors", headers=alice.session).json()["methods"]
     assert methods == ["password"]
+
+
+async def test_codes_without_a_factor_are_no_method(database: Database) -> None:
+    factors = Factors(database, Keyring(SecretKeys.parse(SECRET_KEYS)), None)
+    left = ExistingFactors(totp=None, passkeys=0, all_passkeys=0, recovery_codes=3)
+    assert factors.methods_of(left) == []
 
 
 def test_the_tenth_code_takes_the_method_along(service: Service, alice: Owner) -> None:

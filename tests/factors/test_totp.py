@@ -78,6 +78,17 @@ def test_the_issuer_is_a_setting_and_what_is_shown_is_escaped(services: ServiceP
     assert (parsed.issuer, parsed.name) == ("Café & Co/?", "a&b?c=d")
 
 
+@pytest.mark.parametrize("has_address", [True, False])
+def test_an_app_shows_who_has_no_user_name_by_the_address_else_by_the_id(
+    service: Service, client: httpx.Client, bobby: dict[str, str], *, has_address: bool
+) -> None:
+    user_id = client.get("/me", headers=bobby).json()["user"]["id"]
+    change = "UPDATE key SET provider = 'email', display_name = 'B@example.org'"
+    execute(service.database_url, change if has_address else "DELETE FROM key")
+    uri = client.post("/me/totp", headers=bobby).json()["uri"]
+    assert pyotp.parse_uri(uri).name == ("B@example.org" if has_address else user_id)
+
+
 def test_an_app_is_no_factor_until_it_is_confirmed(
     service: Service, client: httpx.Client, bobby: dict[str, str]
 ) -> None:
