@@ -11,7 +11,7 @@ import pytest
 from service.model.service_tokens import Scope
 from tests.admin.conftest import USERS, Program
 from tests.databases import execute, fetch
-from tests.factories import bearer, cookie, sign_up, token_of
+from tests.factories import bearer, cookie, log_in, sign_up, token_of
 from tests.service_pool import ServicePool
 from tests.services import Service
 
@@ -188,10 +188,68 @@ def service_tokens_in(service: Service) -> list[str]:
     return [str(row["id"]) for row in rows]
 
 
+def test_a_change_of_roles_is_recorded_with_those_that_are_left(
+    program: Program, service: Service, alice: str
+) -> None:
+    program.change(alice, roles=["admin", "editor"])
+    line = record_of(program.change(alice, roles=["editor", "a"]), service)
+    assert (line["event"], line["user_id"]) == ("roles_changed", alice)
+    assert line["roles"] == "a editor"
+
+
+def test_disabling_is_recorded_with_the_sessions_that_it_ended(
+    program: Program, service: Service, client: httpx.Client, alice: str
+) -> None:
+    client.cookies.clear()
+    log_in(client)
+    line = record_of(program.change(alice, disabled=True), service)
+    assert (line["event"], line["user_id"]) == ("user_disabled", alice)
+    assert line["ended"] == 2
+
+
+def test_another_reason_is_recorded_as_disabling_that_ended_nothing(
+    program: Program, service: Service, alice: str
+) -> None:
+    program.change(alice, disabled=True)
+    line = record_of(program.change(alice, disabled_reason="Not paid."), service)
+    assert (line["event"], line["user_id"], line["ended"]) == ("user_disabled", alice, 0)
+
+
 def test_enabling_is_recorded(program: Program, service: Service, alice: str) -> None:
     program.change(alice, disabled=True)
-    program.change(alice, disabled=False)
-    assert '"user_enabled"' in service.logged()
+    line = record_of(program.change(alice, disabled=False), service)
+    assert (line["event"], line["user_id"]) == ("user_enabled", alice)
+
+
+@pytest.mark.parametrize(("query", "names"), [({}, 2), ({"username": ""}, 2), ({"email": ""}, 3)])
+def test_a_list_is_recorded_with_the_number_of_users_on_the_page(
+    program: Program, service: Service, query: dict[str, str], names: int
+) -> None:
+    """A user with several addresses is one, of whom there may be several names on a page."""
+    for name in ("Alice", "Bobby", "Carol"):
+        program.create(username=name, email=f"{name}@example.com")
+    add = "INSERT INTO key SELECT 'email', 'a', user_id, 'a' FROM key WHERE name = 'alice'"
+    execute(service.database_url, add)
+    line = record_of(program.get(USERS, limit=names, **query), service)
+    assert (line["event"], line["number"]) == ("users_listed", 2)
+
+
+def test_reading_sessions_is_recorded_with_their_number(
+    program: Program, service: Service, client: httpx.Client, alice: str
+) -> None:
+    client.cookies.clear()
+    log_in(client)
+    line = record_of(program.get(f"{USERS}/{alice}/sessions"), service)
+    assert (line["event"], line["user_id"], line["number"]) == ("sessions_read", alice, 2)
+
+
+def test_a_reset_link_is_recorded_with_the_way_in_which_it_reaches_the_user(
+    program: Program, service: Service, alice: str
+) -> None:
+    made = program.send("POST", f"{USERS}/{alice}/password-reset", json={"deliver": "return"})
+    line = record_of(made, service)
+    assert (line["event"], line["user_id"]) == ("reset_link_made", alice)
+    assert line["deliver"] == "return"
 
 
 def test_roles_of_new_users_and_invitations_are_recorded(
