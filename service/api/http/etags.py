@@ -46,7 +46,7 @@ def is_known_to_client(request: Request[Any, Any, Any], revision: str) -> bool:
 def _tags_in(request: Request[Any, Any, Any], name: str) -> list[tuple[bool, str]] | None:
     """Return the tags of a header, each with whether it is weak; ``None`` for any, or no header."""
     values = request.headers.getall(name, [])
-    text = ",".join(values).strip(" \t")
+    text = ",".join(values)
     if not values or text == ANY:
         return None
     tags = []

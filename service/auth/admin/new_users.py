@@ -21,7 +21,7 @@ from service.auth.errors import (
 from service.auth.hashing.hasher import Hasher
 from service.auth.hashing.schemes import is_verifiable, parse_password_hash
 from service.auth.passwords import NewPassword, username_in_password
-from service.auth.usernames import NOT_STORABLE, Username
+from service.auth.usernames import Username
 from service.model.admissions import by_operator
 from service.model.request_context import RequestContext
 from service.model.user_records import UserRecord
@@ -99,7 +99,7 @@ class NewUsers:
         if new.password_hash is None:
             return None
         text = new.password_hash
-        if NOT_STORABLE.search(text) or not is_verifiable(text, self._cost):
+        if not is_verifiable(text, self._cost):
             raise ValidationFailed([NOT_VERIFIABLE])
         return parse_password_hash(text)
 
@@ -120,7 +120,7 @@ class NewUsers:
                 name=name,
                 display_name=display_name,
                 password_hash=password_hash,
-                is_verified=provider is Provider.EMAIL and new.is_address_verified,
+                is_verified=new.is_address_verified,
                 metadata=new.metadata,
             )
             for provider, name, display_name in names[1:]:

@@ -12,13 +12,6 @@ from service.auth.errors import FieldCode, FieldError, InvalidField, ValidationF
 from service.auth.usernames import Username
 from service.model.user_records import UserRecord
 
-MAX_REASON_LENGTH = 500
-
-REASON_TOO_LONG = FieldError(
-    field="disabled_reason",
-    code=FieldCode.TOO_LONG,
-    message=f"The reason must be at most {MAX_REASON_LENGTH} characters long.",
-)
 NOT_DISABLED = FieldError(
     field="disabled_reason",
     code=FieldCode.NOT_ALLOWED,
@@ -53,8 +46,6 @@ def patched(present: UserRecord, patch: UserPatch) -> UserRecord:
         reason = patch.disabled_reason
     if reason is not None and not is_disabled:
         raise ValidationFailed([NOT_DISABLED])
-    if isinstance(patch.disabled_reason, str) and len(patch.disabled_reason) > MAX_REASON_LENGTH:
-        raise ValidationFailed([REASON_TOO_LONG])
     metadata = present.metadata
     if not isinstance(patch.metadata, UnsetType):
         try:

@@ -122,7 +122,6 @@ def by_name(sought: NamePrefix, *, is_continued: bool) -> Select[*tuple[Any, ...
         .where(
             other.c.user_id == found.c.user_id, *_begins(other, sought.provider, has_end=has_end)
         )
-        .correlate(found)
         .scalar_subquery()
     )
     return (
