@@ -75,6 +75,7 @@ def test_what_is_accepted_comes_back_equal(
         (json.dumps(of_size(MAX_BYTES + 1)), "too_long"),
         # PostgreSQL keeps and returns three hundred digits of each.
         (json.dumps({"a": [1e-300] * 14}), "too_long"),
+        (json.dumps({"a": [True] * 1000}), "too_long"),
         ("[]", "wrong_type"),
         ('"text"', "not_allowed"),
     ],

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.admin.conftest import USERS, Program
+from tests.api.test_races import response_during
 from tests.cli.running import run
 from tests.databases import execute
 from tests.services import Service
@@ -41,6 +42,7 @@ def test_a_user_of_another_revision_is_not_deleted(program: Program, alice: str)
         ('"x", {tag}', 200),
         ('{tag} , "x"', 200),
         (", {tag},", 200),
+        ('"x", , {tag}', 200),
         ('"a,b", {tag}', 200),
         ('"x"', 412),
         ("W/{tag}", 412),
@@ -66,6 +68,16 @@ def test_a_condition_may_be_split_into_several_headers(program: Program, alice: 
     headers = [("If-Match", '"x"'), ("If-Match", program.etag(alice))]
     answer = program.client.patch(f"{USERS}/{alice}", json={"roles": ["a"]}, headers=headers)
     assert answer.status_code == 200
+
+
+def test_a_user_who_is_changed_meanwhile_is_not_deleted(
+    program: Program, service: Service, alice: str
+) -> None:
+    path, read = f"{USERS}/{alice}", {"If-Match": program.etag(alice)}
+    change = """UPDATE "user" SET roles = '{a}', version = version + 1"""
+    refused = response_during(service, change, lambda: program.send("DELETE", path, headers=read))
+    assert (refused.status_code, refused.json()["code"]) == (412, "precondition_failed")
+    assert program.get(path).json()["roles"] == ["a"]
 
 
 def test_of_two_changes_with_one_etag_one_is_made(program: Program, alice: str) -> None:

@@ -169,6 +169,13 @@ def test_a_verified_address_is_taken_from_whoever_has_not_verified_it(program: P
     assert program.etag(first) != before
 
 
+def test_an_address_that_is_not_verified_is_taken_from_nobody(program: Program) -> None:
+    first = program.create(username="Alice", email="a@example.com").json()["id"]
+    refused = program.create(email="a@example.com")
+    assert (refused.status_code, refused.json()["code"]) == (409, "email_taken")
+    assert program.get(f"{USERS}/{first}").json()["email"] == "a@example.com"
+
+
 def test_a_user_can_begin_as_disabled(program: Program, client: httpx.Client) -> None:
     created = program.create(
         username="Alice", password=PASSWORD, disabled=True, disabled_reason="Not paid."

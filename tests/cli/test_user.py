@@ -84,6 +84,11 @@ def test_show_finds_a_user_by_any_spelling_or_the_id(
         }
 
 
+@pytest.mark.parametrize("name", ["", "a" * 1000])
+def test_what_cannot_be_a_name_is_no_user(database_url: str, name: str) -> None:
+    assert "no user" in refusal(database_url, "show", name)
+
+
 def test_show_counts_only_the_live_sessions_of_the_user(
     service: Service, client: httpx.Client
 ) -> None:

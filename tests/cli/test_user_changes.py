@@ -55,6 +55,15 @@ def test_metadata_is_merged(service: Service, client: httpx.Client) -> None:
     )
 
 
+def test_metadata_that_cannot_be_kept_is_refused_even_where_it_removes(
+    service: Service, client: httpx.Client
+) -> None:
+    """As in a request: what is to be removed has a name that cannot be there."""
+    sign_up(client)
+    refused = refusal(service.database_url, "metadata", "Alice", "--merge", r'{"\u0000": null}')
+    assert "must not contain U+0000" in refused
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
