@@ -10,6 +10,7 @@ import pytest
 from tests.admin.conftest import UNKNOWN, USERS, Program
 from tests.databases import execute, fetch_value
 from tests.factories import codes, log_in, sign_up
+from tests.flows.conftest import confirm_reset
 from tests.services import Service
 
 
@@ -86,6 +87,18 @@ def test_null_removes_the_reason_and_enabling_does_so_too(program: Program, alic
 def test_who_is_disabled_remains_so_since_the_first_time(program: Program, alice: str) -> None:
     first = program.change(alice, disabled=True).json()["disabled_at"]
     assert program.change(alice, disabled=True, disabled_reason="x").json()["disabled_at"] == first
+
+
+@pytest.mark.parametrize("fields", [{"disabled_reason": "x"}, {"roles": ["a"]}])
+def test_a_change_of_who_is_disabled_leaves_the_link_to_reset_the_password(
+    program: Program, client: httpx.Client, alice: str, fields: dict[str, Any]
+) -> None:
+    """It was made since they were disabled, for when they are enabled again."""
+    program.change(alice, disabled=True)
+    made = program.send("POST", f"{USERS}/{alice}/password-reset", json={"deliver": "return"})
+    assert program.change(alice, **fields).status_code == 200
+    program.change(alice, disabled=False)
+    assert confirm_reset(client, made.json()["token"]).status_code == 200
 
 
 @pytest.mark.parametrize(

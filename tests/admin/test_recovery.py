@@ -14,6 +14,7 @@ from tests.factories import codes, log_in, sign_up
 from tests.factors.conftest import Owner, mailboxes, make_owner, service
 from tests.factors.passkeys import add_passkey, browser
 from tests.flows.conftest import ALICE, Mailboxes, confirm_reset, user_with_address
+from tests.flows.test_notices import all_mails_are_out
 from tests.service_pool import ServicePool
 from tests.services import Service
 
@@ -174,6 +175,24 @@ def test_who_has_no_name_gets_no_link(program: Program, service: Service, alice:
     path = f"{USERS}/{alice}/password-reset"
     refused = program.send("POST", path, json={"deliver": "return"})
     assert (refused.status_code, refused.json()["code"]) == (409, "no_key_for_password")
+
+
+def test_a_user_name_that_a_program_changes_is_told(
+    program: Program, client: httpx.Client, service: Service, mailboxes: Mailboxes
+) -> None:
+    user_with_address(client, mailboxes, username="Alice")
+    assert program.change(user_id_of(service), username="Alicia").status_code == 200
+    mailboxes.newest(ALICE, "Your user name was changed")
+
+
+def test_a_user_name_that_stays_is_not_told(
+    program: Program, client: httpx.Client, service: Service, mailboxes: Mailboxes
+) -> None:
+    user_with_address(client, mailboxes, username="Alice")
+    changed = program.change(user_id_of(service), username="Alice", roles=["a"])
+    assert changed.json()["roles"] == ["a"]
+    all_mails_are_out(service)
+    assert mailboxes.of(ALICE, "Your user name was changed") == []
 
 
 def test_a_change_of_the_address_is_seen(
