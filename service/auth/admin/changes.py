@@ -71,9 +71,7 @@ class UserChanges:
         async with self._database.transaction() as connection:
             # By a statement of its own: the next one sees what was waited for.
             await user_storage.lock_user(connection, user_id)
-            present = await storage.find_record(connection, user_id)
-            if present is None:
-                raise NoSuchUser
+            present = await _require_user(connection, user_id)
             require_revision(present, expected)
             patch = patch_of(present)
             wanted = patched(present, patch)
@@ -94,9 +92,7 @@ class UserChanges:
                 disabled_reason=wanted.disabled_reason,
             )
             ended = await self._shut_out(connection, user_id) if is_shut_out else 0
-            changed = await storage.find_record(connection, user_id)
-        if changed is None:
-            raise NoSuchUser
+            changed = await _require_user(connection, user_id)
         record_changes(present, changed, context, ended)
         return changed
 
@@ -121,6 +117,13 @@ class UserChanges:
         ended = await session_endings.end_all_sessions(connection, user_id)
         await self._challenges.end_all_of(connection, user_id, [Purpose.PASSWORD_RESET])
         return ended
+
+
+async def _require_user(connection: AsyncConnection, user_id: UUID) -> UserRecord:
+    found = await storage.find_record(connection, user_id)
+    if found is None:
+        raise NoSuchUser
+    return found
 
 
 def record_changes(
