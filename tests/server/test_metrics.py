@@ -19,13 +19,17 @@ import pytest
 
 from service.metrics.kinds import METRICS
 from service.metrics.table import metrics_table
+from service.model.service_tokens import Scope
 from service.server import metrics_files as metrics_files_of_service
 from service.server.metrics_files import FILE_SIZE
 from service.server.supervisor import CannotServe, metrics_place, require_resources
 from service.settings import Settings
 from service.settings.metrics import MetricsSettings
 from tests.databases import execute, wait_until
-from tests.factories import PASSWORD, age_sessions, bearer, log_in, sign_up
+from tests.factories import PASSWORD, age_sessions, bearer, log_in, service_token, sign_up
+from tests.flows.conftest import confirm_reset
+from tests.identities.conftest import App, environment_for, provider, session_of
+from tests.oidc.stub_provider import StubProvider
 from tests.services import (
     PATIENCE,
     UNUSED_TLS,
@@ -35,6 +39,8 @@ from tests.services import (
     wait_for,
     wait_until_measured,
 )
+
+__all__ = ["provider"]
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
@@ -252,6 +258,51 @@ def test_the_sessions_that_a_change_of_password_ends_are_counted(
     change = {"current_password": PASSWORD, "new_password": "an entirely different one"}
     assert client.put("/me/password", json=change, headers=kept).status_code == 200
     assert sample(service, "ostiary_sessions_ended_total", 'event="password_changed"') == 3
+
+
+def test_the_sessions_that_disabling_a_user_ends_are_counted(
+    service: Service, client: httpx.Client
+) -> None:
+    user_id = sign_up(client, transport="bearer").json()["user"]["id"]
+    log_in(client, transport="bearer")
+    program = bearer(service_token(service.database_url, Scope.USERS_WRITE))
+    disabled = client.patch(f"/admin/users/{user_id}", json={"disabled": True}, headers=program)
+    assert disabled.status_code == 200
+    assert sample(service, "ostiary_sessions_ended_total", 'event="user_disabled"') == 2
+
+
+def test_the_session_that_a_reset_of_the_password_opens_and_those_that_it_ends_are_counted(
+    service: Service, client: httpx.Client
+) -> None:
+    user_id = sign_up(client, transport="bearer").json()["user"]["id"]
+    for _ in range(2):
+        log_in(client, transport="bearer")
+    program = bearer(service_token(service.database_url, Scope.USERS_RECOVER))
+    made = client.post(
+        f"/admin/users/{user_id}/password-reset", json={"deliver": "return"}, headers=program
+    )
+    assert confirm_reset(client, made.json()["token"]).status_code == 200
+    found = samples(service)
+    assert found["ostiary_sessions_opened_total", 'event="password_reset"'] == 1
+    assert found["ostiary_sessions_ended_total", 'event="password_reset"'] == 3
+
+
+def test_the_sessions_that_end_with_an_account_at_a_provider_are_counted(
+    database_url: str, tmp_path: Path, provider: StubProvider
+) -> None:
+    environment = environment_for(provider)
+    with (
+        measured_service(database_url, tmp_path, **environment) as service,
+        service.client() as client,
+    ):
+        app = App(client=client, provider=provider)
+        session = session_of(app.sign_up("7"))
+        linked = app.link(session, "8").json()
+        for _ in range(2):
+            assert app.log_in("8").status_code == 200
+        removed = client.delete(f"/me/identities/{linked['id']}", headers=session)
+        assert removed.status_code == 204
+        assert sample(service, "ostiary_sessions_ended_total", 'event="identity_unlinked"') == 2
 
 
 def test_expired_sessions_are_counted_when_they_are_deleted(
