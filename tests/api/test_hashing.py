@@ -16,9 +16,10 @@ import pytest
 from service.auth.codes import link_token_of
 from service.auth.secret_keys import Keyring
 from service.model.challenges import Purpose
+from service.model.service_tokens import Scope
 from service.settings.secret_keys import SecretKeys
 from tests.databases import execute, fetch_value
-from tests.factories import PASSWORD, REMOVE_PASSWORDS, log_in, sign_up
+from tests.factories import PASSWORD, REMOVE_PASSWORDS, bearer, log_in, service_token, sign_up
 from tests.server.test_metrics import measured_service, sample
 from tests.services import SECRET_KEYS, Service, family_of, wait_for, wait_until_measured
 
@@ -162,6 +163,45 @@ def test_a_first_password_has_a_place_though_strangers_have_filled_the_queue(
             "Alice waits too, or was refused",
         )
     assert answer.result().is_success
+
+
+def test_a_program_that_fills_the_queue_takes_no_place_from_another_one(
+    database_url: str, tmp_path: Path
+) -> None:
+    few = {
+        "OSTIARY_HASH_PROCESSES": "1",
+        "OSTIARY_HASH_QUEUE_LENGTH": "2",
+        "OSTIARY_LOG_LEVEL": "debug",
+        "OSTIARY_TRUSTED_PROXIES": "127.0.0.1",
+    }
+    with (
+        measured_service(database_url, tmp_path, **few) as service,
+        program_at(service, "203.0.113.1") as one,
+        program_at(service, "203.0.113.2") as other,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        # The measurement waits in the same queue.
+        wait_until_measured(service)
+        (hash_process,) = hash_processes(service)
+        hash_process.suspend()
+        created = [threads.submit(create_user, one, f"user{number}") for number in range(3)]
+        wait_for(lambda: sample(service, "ostiary_hash_queue_length") == 2, "the queue is full")
+        answer = threads.submit(create_user, other, "Alice")
+        wait_for(lambda: any(each.done() for each in (*created, answer)), "one was refused")
+        hash_process.resume()
+        assert answer.result() == 201
+        assert sorted(each.result() for each in created) == [201, 201, 503]
+
+
+def program_at(service: Service, address: str) -> httpx.Client:
+    """Return the client of a program with a service token of its own."""
+    token = service_token(service.database_url, Scope.USERS_WRITE)
+    return service.client(headers=bearer(token) | {"X-Forwarded-For": address})
+
+
+def create_user(program: httpx.Client, username: str) -> int:
+    body = {"username": username, "password": PASSWORD}
+    return program.post("/admin/users", json=body).status_code
 
 
 @pytest.mark.parametrize(

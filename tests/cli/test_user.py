@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import httpx
@@ -10,7 +12,7 @@ import pytest
 
 from service.auth.admin import sessions as session_admin
 from tests.cli.running import run
-from tests.databases import execute, fetch_value
+from tests.databases import execute, fetch_value, uncommitted, wait_for_lock_waiters
 from tests.factories import PASSWORD, cookie, log_in, moment, sign_up, token_of
 from tests.services import Service
 
@@ -37,6 +39,12 @@ def refusal(database_url: str, *arguments: str, typed: str = "") -> str:
 def test_a_created_user_can_log_in(service: Service, client: httpx.Client) -> None:
     made = user_json(service.database_url, "create", "Alice", typed=f"{PASSWORD}\n")
     assert log_in(client, "alice").json()["user"]["id"] == made["id"]
+
+
+def test_the_name_of_a_created_user_counts_as_no_verified_address(database_url: str) -> None:
+    user(database_url, "create", "Alice", typed=f"{PASSWORD}\n")
+    (key,) = user_json(database_url, "show", "Alice")["keys"]
+    assert key["verified_at"] is None
 
 
 def test_create_applies_the_sign_up_rules_and_reports_all_errors(database_url: str) -> None:
@@ -190,6 +198,35 @@ def test_set_password_ends_all_sessions(service: Service, client: httpx.Client) 
     client.cookies.clear()
     assert log_in(client).status_code == 401
     assert log_in(client, password="an entirely different one").status_code == 200
+
+
+ADD_ADDRESS = """
+    WITH locked AS (SELECT id FROM "user" FOR NO KEY UPDATE)
+    INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme)
+    SELECT 'email', 'a@example.com', user_id, 'a@example.com', password_hash, password_scheme
+    FROM key JOIN locked ON locked.id = user_id
+"""
+
+
+def test_set_password_sets_that_of_an_address_that_is_added_meanwhile(
+    service: Service, client: httpx.Client
+) -> None:
+    sign_up(client)
+    is_added = Event()
+
+    def add_address() -> None:
+        with uncommitted(service.database_url, ADD_ADDRESS):
+            is_added.set()
+            wait_for_lock_waiters(service.database_url)
+
+    with ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(add_address)
+        is_added.wait()
+        user(service.database_url, "set-password", "Alice", typed="an entirely different one\n")
+        adding.result()
+    client.cookies.clear()
+    assert log_in(client, "a@example.com").status_code == 401
+    assert log_in(client, "a@example.com", password="an entirely different one").status_code == 200
 
 
 def test_sessions_can_be_listed_and_ended(service: Service, client: httpx.Client) -> None:
