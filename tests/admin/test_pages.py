@@ -10,10 +10,10 @@ import asyncpg
 import pytest
 
 from service.model.users import Provider
-from service.storage.admin.pages import LIST_OLDER, NamePrefix, by_name, end_of
+from service.storage.admin.pages import LIST_NEWEST, LIST_OLDER, NamePrefix, by_name, end_of
 from service.storage.direct import compiled
 from tests.admin.conftest import USERS, Program
-from tests.databases import execute, fetch
+from tests.databases import Connection, execute, fetch, on_connection
 from tests.factories import codes
 from tests.services import Service
 
@@ -223,6 +223,40 @@ def test_a_page_is_a_range_of_an_index(service: Service) -> None:
     )
     assert "using key_provider_name_c_idx on key " in named
     assert "Seq Scan" not in named
+
+
+def rows_of(url: str, statement: Any, settings: str, *values: Any) -> list[asyncpg.Record]:
+    """Return the rows of a statement, as PostgreSQL finds them under these settings."""
+    sql, _ = compiled(statement)
+
+    async def read(connection: Connection) -> list[asyncpg.Record]:
+        async with connection.transaction():
+            await connection.execute(settings)
+            return await connection.fetch(sql, *values)
+
+    return on_connection(url, read)
+
+
+def test_the_order_of_users_of_one_moment_is_that_of_their_ids_without_an_index(
+    service: Service,
+) -> None:
+    """PostgreSQL may prefer to sort: pages that follow each other have to agree."""
+    add_users(service, *[f"user{number}" for number in range(100)])
+    no_index = "SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off"
+    found = rows_of(service.database_url, LIST_NEWEST, no_index, 500)
+    ids = [row["user_id"] for row in found]
+    assert ids == sorted(ids, reverse=True)
+
+
+def test_users_are_in_the_order_of_their_names_however_they_are_found(service: Service) -> None:
+    """PostgreSQL may join in any order those whose names it has read."""
+    add_users(service, *[f"user{number:02}" for number in reversed(range(100))])
+    sought = NamePrefix(provider=Provider.USERNAME, prefix="user")
+    statement = by_name(sought, is_continued=False)
+    values = in_order(statement, max_rows=50, prefix="user", prefix_end="uses")
+    no_loop = "SET LOCAL enable_nestloop = off"
+    found = rows_of(service.database_url, statement, no_loop, *values)
+    assert [row["found_name"] for row in found] == [f"user{number:02}" for number in range(50)]
 
 
 def test_users_of_before_1970_are_on_pages_too(program: Program, service: Service) -> None:
