@@ -98,10 +98,10 @@ class NewUsers:
             return await self._hasher.hash(new.password, requester)
         if new.password_hash is None:
             return None
-        text = new.password_hash
-        if not is_verifiable(text, self._cost):
+        parsed = parse_password_hash(new.password_hash)
+        if not is_verifiable(parsed.text, self._cost):
             raise ValidationFailed([NOT_VERIFIABLE])
-        return parse_password_hash(text)
+        return parsed
 
     async def _add(
         self, connection: AsyncConnection, new: NewUser, password_hash: PasswordHash | None
