@@ -1,20 +1,27 @@
-"""The order of signing keys, and which of them sign."""
+"""The order of signing keys, which of them sign, and which a change affects."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.storage.database import Database
+from service.storage.programs.signing_key_lookups import find_signing
 from service.storage.programs.signing_keys import (
     does_a_key_sign,
     find_next,
     find_published,
     list_signing_keys,
+    retire,
+    revoke_all,
+    revoke_next,
 )
-from tests.databases import execute
+from tests.databases import execute, fetch
 
 # Keys 1 and 2 sign from the same moment on, key 0 later; in the table they are in another order.
 ADD = """
@@ -86,3 +93,81 @@ async def test_the_next_key_is_the_one_that_signs_first(
         found = await find_next(connection, NOON)
     assert found is not None
     assert found.signs_from == NOON + HOUR
+
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+SOON = datetime(2100, 1, 1, tzinfo=UTC)
+ADD_SESSION = """
+WITH added AS (INSERT INTO "user" (id) VALUES (gen_random_uuid()) RETURNING id)
+INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_at,
+                     absolute_expires_at)
+SELECT $1, '', id, $2, $2, $2 FROM added
+"""
+
+
+async def test_a_session_has_to_live_for_a_token(database_url: str, database: Database) -> None:
+    """Whatever others there are."""
+    expired, live, none = uuid4(), uuid4(), uuid4()
+    for session_id, until in ((expired, LONG_AGO), (live, SOON)):
+        await asyncio.to_thread(execute, database_url, ADD_SESSION, session_id, until)
+
+    async def is_live(session_id: UUID) -> bool:
+        async with database.direct() as connection:
+            return (await find_signing(connection, session_id)).is_live
+
+    assert [await is_live(each) for each in (expired, live, none)] == [False, True, False]
+
+
+async def test_of_several_keys_the_one_that_signs_since_last_signs(
+    database_url: str, database: Database
+) -> None:
+    for times in (
+        (LONG_AGO, None, None),
+        (NOON, None, None),
+        (NOON + HOUR, None, NOON + HOUR),
+        (SOON, None, None),
+    ):
+        await asyncio.to_thread(execute, database_url, ADD_WITH_SECRET, *times)
+    async with database.direct() as connection:
+        signing = await find_signing(connection, uuid4())
+    assert signing.signer is not None
+    ((key_id,),) = await asyncio.to_thread(
+        fetch, database_url, "SELECT id FROM signing_key WHERE signs_from = $1", NOON
+    )
+    assert signing.signer.key_id == key_id
+
+
+async def test_a_change_affects_the_keys_that_it_is_about(
+    database_url: str, database: Database
+) -> None:
+    """Each key is told by the hour from which it signs; the others stay as they were."""
+    signing, next_one, former, revoked = -2, 2, -4, -3
+    for hour, until, revoked_at in (
+        (signing, None, None),
+        (next_one, None, None),
+        (former, -3, None),
+        (revoked, None, NOON),
+    ):
+        ends = None if until is None else NOON + until * HOUR
+        times = (NOON + hour * HOUR, ends, revoked_at)
+        await asyncio.to_thread(execute, database_url, ADD_WITH_SECRET, *times)
+    async with database.transaction() as connection:
+        await retire(connection, NOON)
+        ended = await hours_with(connection, "signs_until = '2026-01-01 12:00+00'")
+        await revoke_next(connection, NOON)
+        without_next = await hours_with(connection, "revoked_at > '2026-01-01 12:00+00'")
+        assert await revoke_all(connection) == 2
+        all_revoked = await hours_with(connection, "revoked_at > '2026-01-01 12:00+00'")
+    assert (ended, without_next, all_revoked) == (
+        [signing],
+        [next_one],
+        [former, signing, next_one],
+    )
+
+
+async def hours_with(connection: AsyncConnection, condition: str) -> list[int]:
+    """Return from which hours on keys sign that fulfil a condition, counted from noon."""
+    found = await connection.execute(
+        text(f"SELECT signs_from FROM signing_key WHERE {condition} ORDER BY 1")
+    )
+    return [(row.signs_from - NOON) // HOUR for row in found]
