@@ -10,9 +10,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from service.auth.programs.key_rotation import delete_old_signing_keys
 from service.storage.database import Database
 from service.storage.programs.signing_key_lookups import find_signing
 from service.storage.programs.signing_keys import (
+    SIGNING_KEY_LOCK,
     does_a_key_sign,
     find_next,
     find_published,
@@ -21,7 +23,7 @@ from service.storage.programs.signing_keys import (
     revoke_all,
     revoke_next,
 )
-from tests.databases import execute, fetch
+from tests.databases import execute, fetch, held, wait_for_lock_waiters
 
 # Keys 1 and 2 sign from the same moment on, key 0 later; in the table they are in another order.
 ADD = """
@@ -171,3 +173,13 @@ async def hours_with(connection: AsyncConnection, condition: str) -> list[int]:
         text(f"SELECT signs_from FROM signing_key WHERE {condition} ORDER BY 1")
     )
     return [(row.signs_from - NOON) // HOUR for row in found]
+
+
+async def test_the_cleanup_waits_for_a_change_of_the_keys(
+    database_url: str, database: Database
+) -> None:
+    with held(database_url, f"SELECT pg_advisory_xact_lock({SIGNING_KEY_LOCK})"):
+        cleaning = asyncio.ensure_future(delete_old_signing_keys(database))
+        await asyncio.to_thread(wait_for_lock_waiters, database_url)
+        assert not cleaning.done()
+    await cleaning
