@@ -36,6 +36,7 @@ INVITATION = """
 INSERT INTO invitation (id, secret_hash, expires_at)
 VALUES (gen_random_uuid(), 'hash', now() + interval '1 day')
 """
+LOSE_PASSKEYS = "UPDATE passkey SET credential_id = decode(md5(random()::text), 'hex')"
 MAKE_CODES_COUNT = "UPDATE restore SET restored_at = restored_at - interval '5 minutes'"
 
 
@@ -164,17 +165,16 @@ def test_for_a_month_an_unknown_passkey_is_not_told_from_a_wrong_one(
     """An app deletes a passkey that it is told is unknown, and it may be younger than a backup."""
     device = browser(service)
     add_passkey(client, alice.session, device)
-    lost = "UPDATE passkey SET credential_id = decode(md5(random()::text), 'hex')"
 
     def refused() -> tuple[int, str]:
         if way == "log-in":
             return problem(log_in_by_passkey(client, device))
         asked = second_factor(client)
-        execute(service.database_url, lost)
+        execute(service.database_url, LOSE_PASSKEYS)
         return problem(complete(client, asked, device))
 
     if way == "log-in":
-        execute(service.database_url, lost)
+        execute(service.database_url, LOSE_PASSKEYS)
         assert refused() == UNKNOWN
     after_restore(service)
     assert refused() == INVALID
@@ -183,6 +183,18 @@ def test_for_a_month_an_unknown_passkey_is_not_told_from_a_wrong_one(
         assert refused() == INVALID
         execute(service.database_url, "UPDATE restore SET restored_at = now() - interval '31 days'")
         assert refused() == UNKNOWN
+
+
+def test_five_unknown_passkeys_after_a_restore_end_the_challenge(
+    service: Service, client: httpx.Client, alice: Owner
+) -> None:
+    device = browser(service)
+    add_passkey(client, alice.session, device)
+    after_restore(service)
+    asked = second_factor(client)
+    execute(service.database_url, LOSE_PASSKEYS)
+    outcomes = [problem(complete(client, asked, device)) for _ in range(5)]
+    assert outcomes == [INVALID] * 4 + [CHALLENGE]
 
 
 def test_a_passkey_challenge_from_before_the_restore_is_void(

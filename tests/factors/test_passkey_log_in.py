@@ -127,6 +127,18 @@ def test_the_device_has_a_name_and_is_known_from_then_on(
     assert "known_device=True" in service.logged()
 
 
+def test_a_known_device_keeps_its_token(
+    service: Service, client: httpx.Client, alice: Headers
+) -> None:
+    device = browser(service)
+    add_passkey(client, alice, device)
+    first = log_in_by_passkey(client, device).json()["session"]
+    before = count(service, "device")
+    again = log_in_by_passkey(client, device, device_token=first["device_token"]).json()["session"]
+    assert again["device_token"] == first["device_token"]
+    assert count(service, "device") == before
+
+
 @pytest.mark.parametrize("handle", [None, "", "AA", "é", 5, [], {}, encoded(bytes(32))])
 def test_the_user_handle_must_be_that_of_the_user(
     service: Service, client: httpx.Client, alice: Headers, handle: Any

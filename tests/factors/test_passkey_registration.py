@@ -28,6 +28,10 @@ from tests.factors.passkeys import (
 )
 from tests.services import Service
 
+ADDRESS_INSTEAD = """
+UPDATE key SET provider = 'email', name = 'alice@example.org', display_name = 'Alice@example.org'
+"""
+
 
 @pytest.fixture
 def alice(client: httpx.Client) -> Headers:
@@ -68,6 +72,24 @@ def test_the_options_have_the_user_name_also_after_it_changed(
     client.put("/me/username", json={"username": "Alicia"}, headers=alice).raise_for_status()
     user = registration_options(client, alice)["options"]["user"]
     assert (user["name"], user["displayName"]) == ("Alicia", "Alicia")
+
+
+def test_the_options_have_the_address_of_who_has_no_user_name(
+    service: Service, client: httpx.Client, alice: Headers
+) -> None:
+    execute(service.database_url, ADDRESS_INSTEAD)
+    user = registration_options(client, alice)["options"]["user"]
+    assert (user["name"], user["displayName"]) == ("Alice@example.org", "Alice@example.org")
+
+
+def test_the_options_have_the_id_of_who_has_neither_user_name_nor_address(
+    service: Service, client: httpx.Client, alice: Headers
+) -> None:
+    """As whoever signed up by an account elsewhere may have: no name may be missing."""
+    execute(service.database_url, "DELETE FROM key")
+    user_id = client.get("/me", headers=alice).json()["user"]["id"]
+    user = registration_options(client, alice)["options"]["user"]
+    assert (user["name"], user["displayName"]) == (user_id, user_id)
 
 
 def test_the_options_exclude_all_devices_that_have_a_passkey_already(

@@ -157,6 +157,17 @@ def test_five_wrong_answers_end_the_challenge(
     assert complete(client, second_factor(client), device).status_code == 200
 
 
+def test_five_unknown_passkeys_end_the_challenge(
+    client: httpx.Client, device: Authenticator
+) -> None:
+    asked = second_factor(client)
+    body = answer(asked, device.get(asked["options"]), method="passkey")
+    unknown = {**body, "credential": {**body["credential"], "id": "AA", "rawId": "AA"}}
+    outcomes = [problem(client.post("/login/second-factor", json=unknown)) for _ in range(5)]
+    assert outcomes == [(401, "unknown_passkey")] * 4 + [(401, "invalid_challenge")]
+    assert problem(complete(client, asked, device)) == (401, "invalid_challenge")
+
+
 def test_what_is_no_answer_does_not_count(client: httpx.Client, device: Authenticator) -> None:
     asked = second_factor(client)
     for _ in range(6):
