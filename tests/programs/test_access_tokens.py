@@ -239,6 +239,20 @@ def test_no_token_is_issued_after_the_session_ended_under_way(
     assert problem(refused) == (401, "not_authenticated")
 
 
+def test_no_key_is_made_for_a_session_that_ended_under_way(
+    client: httpx.Client, service: Service, alice: dict[str, str]
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with locked(service.database_url, "signing_key"):
+            asked = pool.submit(ask, client, alice)
+            wait_for_lock_waiters(service.database_url)
+            execute(service.database_url, "DELETE FROM session")
+        refused = asked.result()
+
+    assert problem(refused) == (401, "not_authenticated")
+    assert stored_keys(service.database_url) == []
+
+
 def test_the_other_methods_are_told(client: httpx.Client) -> None:
     assert set(client.options("/me/token").headers["allow"].split(", ")) == {"OPTIONS", "POST"}
     listed = client.options(KEYS).headers["allow"]

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import jwt
@@ -20,11 +21,19 @@ from service.settings.secret_keys import SecretKeys
 from service.storage.database import Database
 from service.storage.programs.signing_keys import SIGNING_KEY_LOCK
 from tests.cli.running import run
-from tests.databases import fetch_value, held, wait_for_lock_waiters
+from tests.databases import (
+    execute,
+    fetch_value,
+    held,
+    locked,
+    wait_for_lock_waiters,
+    wait_until,
+)
 from tests.flows.conftest import command
 from tests.programs.verifying import (
     ACCESS_TOKENS,
     age_keys,
+    ask,
     ids,
     issued,
     kid_of,
@@ -76,6 +85,27 @@ def test_several_instances_make_the_first_key_together_once(
     assert fetch_value(service.database_url, SECRETS) == 1
 
 
+def test_a_first_key_that_is_revoked_at_once_signs_nothing(
+    client: httpx.Client, service: Service, alice: dict[str, str]
+) -> None:
+    """As by the end of a restore, before the request that made it has read it again."""
+    url = service.database_url
+    with ThreadPoolExecutor(1) as pool:
+        with ExitStack() as making:
+            making.enter_context(held(url, LOCK))
+            asked = pool.submit(ask, client, alice)
+            wait_for_lock_waiters(url)
+            with locked(url, "session"):
+                making.close()
+                wait_until(url, "EXISTS (SELECT FROM signing_key)")
+                execute(url, "UPDATE signing_key SET revoked_at = now()")
+        refused = asked.result()
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "signing_unavailable")
+    assert refused.headers["retry-after"] == "1"
+    assert kid_of(issued(client, alice)) != str(stored_keys(url)[0]["id"])
+
+
 def test_a_verifier_whose_keys_are_five_minutes_old_never_fails(
     client: httpx.Client, elsewhere: httpx.Client, service: Service, alice: dict[str, str]
 ) -> None:
@@ -118,6 +148,15 @@ def test_a_new_key_is_published_an_hour_before_it_signs(
         assert ids(published(each)) == [old, new]
     age_keys(service.database_url, minutes=10)
     assert ids(published(client)) == ids(published(elsewhere)) == [new]
+
+
+def test_tokens_do_not_wait_for_a_change_of_the_keys(
+    client: httpx.Client, service: Service, alice: dict[str, str]
+) -> None:
+    (kid,) = ids(published(client))
+
+    with held(service.database_url, LOCK):
+        assert kid_of(issued(client, alice)) == kid
 
 
 def test_keys_never_sign_at_the_same_time(service: Service, client: httpx.Client) -> None:
