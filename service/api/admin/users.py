@@ -7,7 +7,6 @@ from typing import Annotated
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from service.api.admin.page_parameters import PageParameters
@@ -56,17 +55,10 @@ IfNoneMatch = Annotated[
     str | None,
     HeaderParameter(
         name="If-None-Match",
-        description="Only if the user has another revision than this `ETag`, or several, name.",
+        description="Only if the user no longer has the revision of this `ETag`, or one of "
+        "several; else the response is 304.",
     ),
 ]
-
-NOT_MODIFIED = {
-    304: ResponseSpec(
-        None,
-        description="The user has the revision of an `ETag` in `If-None-Match`.",
-        generate_examples=False,
-    )
-}
 
 
 class UserController(Controller):
@@ -163,7 +155,7 @@ class UserController(Controller):
         summary="Get a user",
         response_headers=[ETAG],
         response_description="The user.",
-        responses={**NOT_MODIFIED, **problem_responses(*PROGRAM_PROBLEMS, NOT_FOUND)},
+        responses=problem_responses(*PROGRAM_PROBLEMS, NOT_FOUND),
     )
     async def get_user(
         self,
