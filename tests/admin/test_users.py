@@ -171,7 +171,7 @@ def test_a_verified_address_is_taken_from_whoever_has_not_verified_it(program: P
     assert program.etag(first) != before
 
 
-def test_an_address_that_is_not_verified_is_taken_from_nobody(program: Program) -> None:
+def test_an_unverified_address_of_another_user_is_taken(program: Program) -> None:
     first = program.create(username="Alice", email="a@example.com").json()["id"]
     refused = program.create(email="a@example.com")
     assert (refused.status_code, refused.json()["code"]) == (409, "email_taken")

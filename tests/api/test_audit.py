@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from service.auth.audit import Event
+from tests.audit_trail import trail
 from tests.factories import PASSWORD, bearer, log_in, sign_up
 from tests.service_pool import ServicePool
 from tests.services import Service, running
@@ -28,11 +29,6 @@ def service(services: ServicePool) -> Service:
             "OSTIARY_SIGN_UPS_PER_ADDRESS": "2/1h",
         }
     )
-
-
-def trail(service: Service) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in service.logged().splitlines()]
-    return [line for line in lines if line["logger"] == "audit"]
 
 
 @pytest.mark.own_service

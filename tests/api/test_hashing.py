@@ -158,10 +158,7 @@ def test_a_first_password_has_a_place_though_strangers_have_filled_the_queue(
     with full_queue(database_url, tmp_path) as (service, alice, threads):
         execute(database_url, REMOVE_PASSWORDS)
         answer = threads.submit(alice.put, "/me/password", json={"new_password": ANOTHER})
-        wait_for(
-            lambda: answer.done() or sample(service, "ostiary_hash_queue_length") == 2,
-            "Alice waits too, or was refused",
-        )
+        wait_until_queued(service, answer)
     assert answer.result().is_success
 
 

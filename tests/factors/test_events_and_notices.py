@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from service.auth.audit import Event
-from tests.api.test_audit import matches, trail
+from tests.api.test_audit import matches
+from tests.audit_trail import trail
 from tests.databases import wait_until
 from tests.factories import log_in, sign_up
 from tests.factors.conftest import (

@@ -85,7 +85,7 @@ def test_the_options_have_the_address_of_who_has_no_user_name(
 def test_the_options_have_the_id_of_who_has_neither_user_name_nor_address(
     service: Service, client: httpx.Client, alice: Headers
 ) -> None:
-    """As whoever signed up by an account elsewhere may have: no name may be missing."""
+    """A user who signed up with an account at a provider may have no name at all."""
     execute(service.database_url, "DELETE FROM key")
     user_id = client.get("/me", headers=alice).json()["user"]["id"]
     user = registration_options(client, alice)["options"]["user"]

@@ -69,6 +69,15 @@ def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
 
 
 @pytest.fixture
+def audited_service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
+    """Return a service that mails, and whose audit trail can be read."""
+    environment = mail_environment(
+        plain_url(shared_smtp), OSTIARY_MAIL_POLL_INTERVAL="1s", OSTIARY_LOG_FORMAT="json"
+    )
+    return services.service(environment)
+
+
+@pytest.fixture
 def mailboxes(service: Service, shared_smtp: SMTPServer) -> Mailboxes:
     return Mailboxes(shared_smtp)
 

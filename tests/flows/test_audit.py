@@ -17,17 +17,14 @@ from tests.flows.conftest import (
     request_reset,
     user_with_address,
 )
-from tests.mail.conftest import mail_environment, plain_url
-from tests.service_pool import ServicePool
 from tests.services import Service
-from tests.smtp_server import SMTPServer
 
 NEW = "alice@new.example.org"
 
 
 @pytest.fixture
-def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
-    return services.service(mail_environment(plain_url(shared_smtp), OSTIARY_LOG_FORMAT="json"))
+def service(audited_service: Service) -> Service:
+    return audited_service
 
 
 @pytest.fixture
@@ -58,8 +55,8 @@ def test_a_request_for_a_link_is_recorded_without_saying_whether_there_is_such_a
     service: Service, client: httpx.Client, alice: dict[str, str], identifier: str
 ) -> None:
     asked = client.post("/password-reset", json={"identifier": identifier})
-    nobody = {"user_id": None, "session_id": None}
-    assert events(service, asked) == [{"event": Event.PASSWORD_RESET_REQUESTED, **nobody}]
+    no_ids = {"user_id": None, "session_id": None}
+    assert events(service, asked) == [{"event": Event.PASSWORD_RESET_REQUESTED, **no_ids}]
 
 
 def test_a_reset_is_recorded_with_its_session_and_with_how_many_it_ended(

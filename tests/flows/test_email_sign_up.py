@@ -41,12 +41,8 @@ FROM key
 
 
 @pytest.fixture
-def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
-    """Return a service that mails, and whose audit trail can be read."""
-    environment = mail_environment(
-        plain_url(shared_smtp), OSTIARY_MAIL_POLL_INTERVAL="1s", OSTIARY_LOG_FORMAT="json"
-    )
-    return services.service(environment)
+def service(audited_service: Service) -> Service:
+    return audited_service
 
 
 def test_a_code_makes_a_user_with_a_verified_address(
@@ -79,7 +75,7 @@ def test_who_has_signed_up_is_answered_with_the_user_as_found_later(
     assert joined.json()["user"] == found
 
 
-def test_a_request_is_recorded_alike_whoever_has_the_address(
+def test_the_record_of_a_request_does_not_tell_whether_the_address_is_taken(
     service: Service, client: httpx.Client, mailboxes: Mailboxes
 ) -> None:
     user_with_address(client, mailboxes)
@@ -302,7 +298,7 @@ def test_sign_ups_are_limited_by_network_and_a_refused_one_uses_no_code_up(
 def test_passwords_of_sign_ups_with_different_addresses_wait_as_those_of_different_users(
     database_url: str, tmp_path: Path, shared_smtp: SMTPServer
 ) -> None:
-    """Or whoever signs up by e-mail would have to leave a full queue before anybody else."""
+    """Otherwise they would share one place, and be the first to be refused when it is full."""
     mailboxes = Mailboxes(shared_smtp)
     environment = mail_environment(
         plain_url(shared_smtp),

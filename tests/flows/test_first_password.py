@@ -19,21 +19,14 @@ from tests.flows.conftest import (
     problem,
     user_with_address,
 )
-from tests.mail.conftest import mail_environment, plain_url
-from tests.service_pool import ServicePool
 from tests.services import Service
-from tests.smtp_server import SMTPServer
 
 FIRST = "a third and longer passphrase"
 
 
 @pytest.fixture
-def service(services: ServicePool, shared_smtp: SMTPServer) -> Service:
-    """Return a service that mails, and whose audit trail can be read."""
-    environment = mail_environment(
-        plain_url(shared_smtp), OSTIARY_MAIL_POLL_INTERVAL="1s", OSTIARY_LOG_FORMAT="json"
-    )
-    return services.service(environment)
+def service(audited_service: Service) -> Service:
+    return audited_service
 
 
 @pytest.fixture

@@ -285,7 +285,7 @@ def test_a_code_proves_nobody_who_has_a_password(
     assert problem(refused) == (401, "invalid_challenge")
 
 
-def test_a_code_proves_nobody_who_is_protected_differently_since(
+def test_a_change_of_the_security_version_voids_a_mailed_code(
     service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
 ) -> None:
     session = without_password(service, alice)

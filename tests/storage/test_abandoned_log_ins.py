@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
 from service.storage.database import Database
 from service.storage.factors.abandoned_log_ins import take_abandoned_log_ins
 from tests.databases import execute, fetch_value, held
+from tests.storage.conftest import add_user
 
 COUNT = "SELECT count(*) FROM challenge"
-
-
-@pytest.fixture
-def alice(database_url: str) -> UUID:
-    return add_user(database_url)
-
-
-def add_user(database_url: str) -> UUID:
-    user_id = uuid4()
-    execute(database_url, 'INSERT INTO "user" (id) VALUES ($1)', user_id)
-    return user_id
 
 
 def add(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 
 from service.storage import emails as storage
 from service.storage.database import Database
 from tests.databases import execute, fetch
+from tests.storage.conftest import add_user, forbid_indexes
 
 ADDRESS = "alice@example.org"
 
-ADD_USER = 'INSERT INTO "user" (id) VALUES ($1)'
 ADD_KEY = """
 INSERT INTO key (provider, name, user_id, display_name, verified_at, created_at)
 VALUES ($1, $2, $3, upper($2), $4, '2026-01-01'::timestamptz + $5 * interval '1 day')
@@ -26,9 +25,7 @@ class Keys:
 
     def __init__(self, database_url: str) -> None:
         self.url = database_url
-        self.alice, self.bobby = uuid4(), uuid4()
-        for user_id in (self.alice, self.bobby):
-            execute(database_url, ADD_USER, user_id)
+        self.alice, self.bobby = add_user(database_url), add_user(database_url)
         self.now = fetch(database_url, "SELECT now()")[0][0]
 
     def add(self, user_id: UUID, key: str, *, is_verified: bool = True, day: int = 0) -> None:
@@ -57,9 +54,7 @@ async def test_of_several_verified_addresses_that_of_a_user_is_the_oldest(
     keys.add(keys.alice, "email:older", day=1, is_verified=False)
     keys.add(keys.bobby, "email:another-user", day=0)
     async with database.connect() as connection:
-        # The index happens to have this order.
-        for scan in ("indexscan", "indexonlyscan", "bitmapscan"):
-            await connection.execute(text(f"SET enable_{scan} = off"))
+        await forbid_indexes(connection)
         found = await storage.find_verified_address(connection, keys.alice)
     assert found == storage.Address("b-old", "B-OLD")
 

@@ -23,22 +23,12 @@ from service.storage.keys import (
 )
 from service.storage.users import find_user, list_users
 from tests.databases import execute, fetch
+from tests.storage.conftest import add_user, forbid_indexes
 
 ADD_KEY = """
 INSERT INTO key (provider, name, user_id, display_name, password_hash, password_scheme, created_at)
 VALUES ($1, $2, $3, upper($2), $4, $5, '2026-01-01'::timestamptz + $6 * interval '1 day')
 """
-
-
-@pytest.fixture
-def alice(database_url: str) -> UUID:
-    return add_user(database_url)
-
-
-def add_user(database_url: str) -> UUID:
-    user_id = uuid4()
-    execute(database_url, 'INSERT INTO "user" (id) VALUES ($1)', user_id)
-    return user_id
 
 
 def add(
@@ -69,9 +59,7 @@ async def test_the_display_name_is_that_of_the_oldest_username(
         add(database_url, alice, name, day=day)
     add(database_url, add_user(database_url), "username:another-user", day=0)
     async with database.connect() as connection:
-        # The index happens to have this order.
-        for scan in ("indexscan", "indexonlyscan", "bitmapscan"):
-            await connection.execute(text(f"SET enable_{scan} = off"))
+        await forbid_indexes(connection)
         user = await find_user(connection, alice)
         key = await find_key(connection, "email", "oldest")
     assert user is not None
@@ -86,8 +74,7 @@ async def test_a_user_with_several_addresses_is_shown_once_with_the_oldest(
     for name, day in {"a-younger": 3, "c-old": 2, "b-old": 2, "d-younger": 4}.items():
         add(database_url, alice, f"email:{name}", day=day)
     async with database.connect() as connection:
-        for scan in ("indexscan", "indexonlyscan", "bitmapscan"):
-            await connection.execute(text(f"SET enable_{scan} = off"))
+        await forbid_indexes(connection)
         users = await list_users(connection, 10, UUID(int=0))
     assert [user.email for user in users] == ["B-OLD"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from service.storage.database import Database
 from service.storage.factors import passkeys as storage
@@ -20,11 +20,11 @@ VALUES (
 """
 
 
-async def test_passkeys_are_listed_by_age_then_id(database: Database, database_url: str) -> None:
-    user_id = uuid4()
-    execute(database_url, 'INSERT INTO "user" (id) VALUES ($1)', user_id)
+async def test_passkeys_are_listed_by_age_then_id(
+    database: Database, database_url: str, alice: UUID
+) -> None:
     for number, day in ((4, 2), (3, 2), (1, 3), (2, 1)):
-        execute(database_url, ADD_PASSKEY, UUID(int=number), user_id, float(day))
+        execute(database_url, ADD_PASSKEY, UUID(int=number), alice, float(day))
     async with database.connect() as connection:
-        listed = await storage.list_passkeys(connection, user_id)
+        listed = await storage.list_passkeys(connection, alice)
     assert [each.id.int for each in listed] == [2, 3, 4, 1]

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.model.admissions import by_operator
@@ -26,6 +25,7 @@ from service.storage.users import (
     lock_user,
 )
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
+from tests.storage.conftest import forbid_indexes
 
 ALICE = User(
     id=UUID(int=1),
@@ -152,8 +152,7 @@ async def test_the_keys_of_a_user_are_locked_by_provider_and_name(
     unlocked = """SELECT coalesce(array_agg(name ORDER BY name), '{}')
         FROM (SELECT name FROM key FOR UPDATE SKIP LOCKED) AS free"""
     async with database.connect() as connection:
-        for way in ("indexscan", "indexonlyscan", "bitmapscan"):
-            await connection.execute(text(f"SET enable_{way} = off"))
+        await forbid_indexes(connection)
         with held(database_url, f"SELECT FROM key WHERE name = '{name}' FOR UPDATE"):
             deleting = asyncio.ensure_future(delete(connection))
             await asyncio.to_thread(wait_for_lock_waiters, database_url)

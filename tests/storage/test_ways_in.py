@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from uuid import UUID, uuid4
-
-import pytest
+from uuid import UUID
 
 from service.storage.database import Database
 from service.storage.ways_in import FoundWaysIn, find_ways_in
 from tests.databases import execute
+from tests.storage.conftest import add_user
 
 ADD_KEY = """
 INSERT INTO key (
@@ -20,17 +19,6 @@ VALUES (
 )
 """
 NONE = FoundWaysIn(has_password=False, passkeys=0, has_verified_address=False, issuers=[])
-
-
-@pytest.fixture
-def alice(database_url: str) -> UUID:
-    return add_user(database_url)
-
-
-def add_user(database_url: str) -> UUID:
-    user_id = uuid4()
-    execute(database_url, 'INSERT INTO "user" (id) VALUES ($1)', user_id)
-    return user_id
 
 
 def add_key(

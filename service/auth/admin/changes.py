@@ -10,10 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.accounts import set_username
 from service.auth.admin.patches import UserPatch, is_disabled_by, patched
+from service.auth.admin.records import require_record
 from service.auth.admin.revisions import require_revision, revision_of
 from service.auth.audit import Event, record
 from service.auth.challenges import Challenges
-from service.auth.errors import NoSuchUser, UsernameTaken
+from service.auth.errors import UsernameTaken
 from service.auth.notices import Notices
 from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
@@ -71,7 +72,7 @@ class UserChanges:
         async with self._database.transaction() as connection:
             # By a statement of its own: the next one sees what was waited for.
             await user_storage.lock_user(connection, user_id)
-            present = await _require_user(connection, user_id)
+            present = await require_record(connection, user_id)
             require_revision(present, expected)
             patch = patch_of(present)
             wanted = patched(present, patch)
@@ -92,7 +93,7 @@ class UserChanges:
                 disabled_reason=wanted.disabled_reason,
             )
             ended = await self._shut_out(connection, user_id) if is_shut_out else 0
-            changed = await _require_user(connection, user_id)
+            changed = await require_record(connection, user_id)
         record_changes(present, changed, context, ended)
         return changed
 
@@ -117,13 +118,6 @@ class UserChanges:
         ended = await session_endings.end_all_sessions(connection, user_id)
         await self._challenges.end_all_of(connection, user_id, [Purpose.PASSWORD_RESET])
         return ended
-
-
-async def _require_user(connection: AsyncConnection, user_id: UUID) -> UserRecord:
-    found = await storage.find_record(connection, user_id)
-    if found is None:
-        raise NoSuchUser
-    return found
 
 
 def record_changes(

@@ -8,13 +8,13 @@ from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from service.auth.accounts import requester_of
+from service.auth.admin.records import require_record
 from service.auth.audit import Event, record
 from service.auth.email_addresses import EmailAddress
 from service.auth.errors import (
     EmailTaken,
     FieldCode,
     FieldError,
-    NoSuchUser,
     UsernameTaken,
     ValidationFailed,
 )
@@ -83,9 +83,7 @@ class NewUsers:
                     is_disabled=True,
                     disabled_reason=new.disabled_reason,
                 )
-            created = await storage.find_record(connection, key.user.id)
-        if created is None:
-            raise NoSuchUser
+            created = await require_record(connection, key.user.id)
         record(Event.USER_CREATED, context, user_id=created.id, roles=" ".join(created.roles))
         return created
 

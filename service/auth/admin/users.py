@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection
 from uuid import UUID
 
+from service.auth.admin.records import require_record
 from service.auth.admin.revisions import require_revision
 from service.auth.audit import OPERATOR, Event, record
 from service.auth.errors import InvalidField, NoKeyForPassword, NoSuchUser, ValidationFailed
@@ -20,7 +21,6 @@ from service.model.users import User
 from service.storage import keys as key_storage
 from service.storage import session_endings
 from service.storage import users as storage
-from service.storage.admin import users as record_storage
 from service.storage.database import Database
 
 PAGE_LENGTH = 1000
@@ -61,10 +61,7 @@ class UserAdmin:
 
     async def get(self, user_id: UUID) -> UserRecord:
         """Return a user as operators see them. Raises `NoSuchUser`."""
-        found = await self._database.with_retry(record_storage.find_record, user_id)
-        if found is None:
-            raise NoSuchUser
-        return found
+        return await self._database.with_retry(require_record, user_id)
 
     async def read(self, user_id: UUID, context: RequestContext) -> UserRecord:
         """Return a user to a program, which is recorded. Raises `NoSuchUser`."""
@@ -98,10 +95,7 @@ class UserAdmin:
         """
         async with self._database.transaction() as connection:
             await storage.lock_user(connection, user_id)
-            found = await record_storage.find_record(connection, user_id)
-            if found is None:
-                raise NoSuchUser
-            require_revision(found, expected)
+            require_revision(await require_record(connection, user_id), expected)
             await self._notices.put(connection, MailKind.ACCOUNT_DELETED, user_id, context)
             await storage.delete_user(connection, user_id)
         record(Event.USER_DELETED, context, user_id=user_id)

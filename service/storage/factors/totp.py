@@ -117,7 +117,7 @@ async def confirm_totp(connection: AsyncConnection, user_id: UUID) -> None:
     await connection.execute(CONFIRM, {"owner_id": user_id})
 
 
-# The time of an app that is not confirmed is empty, which is later than none.
+# An unconfirmed app has no `confirmed_at`, and a comparison with NULL selects no row.
 REMOVE = delete(totp).where(
     totp.c.user_id == bindparam("owner_id"),
     totp.c.confirmed_at
