@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from shutil import disk_usage
@@ -322,6 +322,23 @@ def locked(url: str, table: str) -> AbstractContextManager[None]:
 def uncommitted(url: str, statement: str) -> AbstractContextManager[None]:
     """Make a change, with its locks, that is committed in the end."""
     return held(url, statement, end="COMMIT")
+
+
+def result_during(url: str, change: str, call: Callable[[], T]) -> T:
+    """Return the result of a call that waits for a change, which is then committed."""
+    changing = ExitStack()
+    changing.enter_context(uncommitted(url, change))
+
+    def commit() -> None:
+        with changing:
+            wait_for_lock_waiters(url)
+
+    # The call is not the one in the thread: a process that is forked there cannot end well.
+    with ThreadPoolExecutor(1) as pool:
+        committed = pool.submit(commit)
+        result = call()
+        committed.result()
+    return result
 
 
 # How many connections to this database wait for a lock.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,8 +16,7 @@ from tests.databases import (
     execute,
     fetch,
     fetch_value,
-    uncommitted,
-    wait_for_lock_waiters,
+    result_during,
     wait_until,
 )
 from tests.factories import bearer, codes, moment, service_token, sign_up
@@ -310,11 +308,8 @@ def test_invitations_that_are_made_at_once_are_counted_one_after_the_other(
 ) -> None:
     execute(service.database_url, FILL, 9_999)
     another = f"SELECT pg_advisory_xact_lock({COUNTING_LOCK}); {ANOTHER}"
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, another):
-            response = pool.submit(create, client, program)
-            wait_for_lock_waiters(service.database_url)
-        assert problem(response.result()) == (409, "too_many_invitations")
+    response = result_during(service.database_url, another, lambda: create(client, program))
+    assert problem(response) == (409, "too_many_invitations")
 
 
 def test_the_audit_trail_tells_which_program_invited_and_withdrew(

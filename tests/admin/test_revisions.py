@@ -10,9 +10,8 @@ import httpx
 import pytest
 
 from tests.admin.conftest import USERS, Program
-from tests.api.test_races import response_during
 from tests.cli.running import run
-from tests.databases import execute
+from tests.databases import execute, result_during
 from tests.services import Service
 
 
@@ -75,7 +74,9 @@ def test_a_user_who_is_changed_meanwhile_is_not_deleted(
 ) -> None:
     path, read = f"{USERS}/{alice}", {"If-Match": program.etag(alice)}
     change = """UPDATE "user" SET roles = '{a}', version = version + 1"""
-    refused = response_during(service, change, lambda: program.send("DELETE", path, headers=read))
+    refused = result_during(
+        service.database_url, change, lambda: program.send("DELETE", path, headers=read)
+    )
     assert (refused.status_code, refused.json()["code"]) == (412, "precondition_failed")
     assert program.get(path).json()["roles"] == ["a"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.databases import execute, fetch_value, uncommitted, wait_for_lock_waiters
+from tests.databases import execute, fetch_value, result_during
 from tests.factories import PASSWORD, log_in, sign_up
 from tests.service_pool import ServicePool
 from tests.services import NO_LIMITS, Service
@@ -339,13 +338,11 @@ def test_a_device_forgotten_during_a_log_in_stays_forgotten(
 ) -> None:
     """The password changes while the log-in with the old one is in flight."""
     sign_up(client)
-    with elsewhere(service) as phone, ThreadPoolExecutor(1) as pool:
+    forgotten = "DELETE FROM device; UPDATE key SET password_hash = 'another'"
+    with elsewhere(service) as phone:
         token = device_of(log_in(phone))
-        forgotten = "DELETE FROM device; UPDATE key SET password_hash = 'another'"
-        with uncommitted(service.database_url, forgotten):
-            logging_in = pool.submit(log_in, phone)
-            wait_for_lock_waiters(service.database_url)
-        assert logging_in.result().status_code == 401
+        response = result_during(service.database_url, forgotten, lambda: log_in(phone))
+    assert response.status_code == 401
     assert number_of_devices(service) == 0
     assert not is_known(service, token)
 
@@ -355,12 +352,9 @@ def test_a_log_in_while_its_device_is_forgotten_makes_it_known_again(
 ) -> None:
     """All other sessions are ended while a log-in with the right password is in flight."""
     sign_up(client)
-    with elsewhere(service) as phone, ThreadPoolExecutor(1) as pool:
+    forgotten = "DELETE FROM device; SELECT FROM key FOR UPDATE"
+    with elsewhere(service) as phone:
         log_in(phone)
-        forgotten = "DELETE FROM device; SELECT FROM key FOR UPDATE"
-        with uncommitted(service.database_url, forgotten):
-            logging_in = pool.submit(log_in, phone)
-            wait_for_lock_waiters(service.database_url)
-        response = logging_in.result()
+        response = result_during(service.database_url, forgotten, lambda: log_in(phone))
     assert response.status_code == 200
     assert is_known(service, device_of(response))

@@ -7,7 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.databases import execute, fetch_value, held, uncommitted, wait_for_lock_waiters
+from tests.databases import (
+    execute,
+    fetch_value,
+    held,
+    result_during,
+    wait_for_lock_waiters,
+)
 from tests.factories import (
     COOKIE,
     PASSWORD,
@@ -34,17 +40,6 @@ def change_password(client: httpx.Client) -> httpx.Response:
     return client.put("/me/password", json=body)
 
 
-def response_during(
-    service: Service, change: str, send: Callable[[], httpx.Response]
-) -> httpx.Response:
-    """Return the response to a request that waits for a change, which is then committed."""
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, change):
-            response = pool.submit(send)
-            wait_for_lock_waiters(service.database_url)
-        return response.result()
-
-
 def hash_in(database_url: str) -> str:
     found: str = fetch_value(database_url, "SELECT password_hash FROM key")
     return found
@@ -55,7 +50,7 @@ def test_a_log_in_during_a_password_change_is_refused(
 ) -> None:
     sign_up(client)
     before = sessions_in(service.database_url)
-    response = response_during(service, CHANGE_THE_HASH, lambda: log_in(client))
+    response = result_during(service.database_url, CHANGE_THE_HASH, lambda: log_in(client))
     assert (response.status_code, response.json()["code"]) == (401, "invalid_credentials")
     assert sessions_in(service.database_url) == before
 
@@ -73,7 +68,7 @@ def test_the_second_of_two_simultaneous_password_changes_is_refused(
 ) -> None:
     token = token_of(sign_up(client))
     before = sessions_in(service.database_url)
-    response = response_during(service, CHANGE_THE_HASH, lambda: change_password(client))
+    response = result_during(service.database_url, CHANGE_THE_HASH, lambda: change_password(client))
     assert (response.status_code, response.json()["code"]) == (401, "invalid_credentials")
     assert hash_in(service.database_url) == "the hash of another password"
     assert sessions_in(service.database_url) == before
@@ -85,7 +80,7 @@ def test_a_password_change_whose_session_ends_meanwhile_is_refused(
 ) -> None:
     sign_up(client)
     password_hash = hash_in(service.database_url)
-    response = response_during(service, END_THE_SESSION, lambda: change_password(client))
+    response = result_during(service.database_url, END_THE_SESSION, lambda: change_password(client))
     assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
     assert hash_in(service.database_url) == password_hash
 
@@ -95,8 +90,8 @@ def test_a_deletion_during_a_password_change_is_refused(
 ) -> None:
     sign_up(client)
     before = sessions_in(service.database_url)
-    response = response_during(
-        service,
+    response = result_during(
+        service.database_url,
         CHANGE_THE_HASH,
         lambda: client.request("DELETE", "/me", json={"password": PASSWORD}),
     )
@@ -109,7 +104,7 @@ def test_an_idle_session_that_dies_before_its_renewal_stays_dead(
 ) -> None:
     sign_up(client)
     age_sessions(service.database_url, days=3)
-    response = response_during(service, END_THE_SESSION, lambda: client.get("/me"))
+    response = result_during(service.database_url, END_THE_SESSION, lambda: client.get("/me"))
     assert (response.status_code, response.json()["code"]) == (401, "not_authenticated")
     assert fetch_value(service.database_url, "SELECT idle_expires_at <= now() FROM session")
 
@@ -119,7 +114,7 @@ def test_a_session_that_is_renewed_meanwhile_is_not_renewed_again(
 ) -> None:
     user = sign_up(client).json()["user"]
     age_sessions(service.database_url, days=3)
-    response = response_during(service, RENEW_THE_SESSION, lambda: client.get("/me"))
+    response = result_during(service.database_url, RENEW_THE_SESSION, lambda: client.get("/me"))
     assert response.status_code == 200
     assert "set-cookie" not in response.headers
     assert response.json()["user"] == user

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import httpx
@@ -16,7 +15,7 @@ from service.auth.username_holds import UsernameHolds
 from service.auth.usernames import Username
 from service.storage.database import Database
 from tests.cli.running import run
-from tests.databases import execute, fetch, uncommitted, wait_for_lock_waiters
+from tests.databases import execute, fetch, result_during
 from tests.factories import PASSWORD, log_in, sign_up
 from tests.services import Service
 
@@ -116,11 +115,8 @@ def test_a_name_cannot_be_taken_at_the_moment_it_is_given_up(
 ) -> None:
     sign_up(client)
     client.cookies.clear()
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, DELETE):
-            answer = pool.submit(sign_up, client)
-            wait_for_lock_waiters(service.database_url)
-        assert answer.result().status_code == 409
+    response = result_during(service.database_url, DELETE, lambda: sign_up(client))
+    assert response.status_code == 409
     assert fetch(service.database_url, 'SELECT FROM "user"') == []
 
 

@@ -6,9 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -29,8 +27,7 @@ from tests.databases import (
     fetch_value,
     held,
     on_connection,
-    uncommitted,
-    wait_for_lock_waiters,
+    result_during,
 )
 from tests.factories import bearer, cookie, log_in, token_of
 from tests.services import Service
@@ -494,18 +491,8 @@ def test_a_session_of_a_user_who_sets_up_a_factor_meanwhile_is_not_imported(
     source = made(tmp_path / "lucia.db", user=USERS[:1], key=KEYS[:1])
     run_import(source, service.database_url, "--sessions")
     source = made(tmp_path / "lucia.db", user=USERS[:1], key=KEYS[:1], session=SESSIONS[:3])
-    is_added = Event()
-
-    def add_factor() -> None:
-        with uncommitted(service.database_url, ADD_FACTOR):
-            is_added.set()
-            wait_for_lock_waiters(service.database_url)
-
-    with ThreadPoolExecutor(1) as pool:
-        adding = pool.submit(add_factor)
-        is_added.wait()
-        tallies, _ = run_import(source, service.database_url, "--sessions")
-        adding.result()
+    url = service.database_url
+    tallies, _ = result_during(url, ADD_FACTOR, lambda: run_import(source, url, "--sessions"))
     assert tallies["session"]["new"] == 0
     assert client.get("/me", headers=bearer(ACTIVE)).status_code == 401
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any
 
 import httpx
@@ -12,9 +10,11 @@ import pytest
 
 from service.auth.admin import sessions as session_admin
 from tests.cli.running import run
-from tests.databases import execute, fetch_value, uncommitted, wait_for_lock_waiters
+from tests.databases import execute, fetch_value, result_during
 from tests.factories import PASSWORD, cookie, log_in, moment, sign_up, token_of
 from tests.services import Service
+
+ANOTHER = "an entirely different one"
 
 
 def user(database_url: str, *arguments: str, typed: str = "") -> str:
@@ -193,11 +193,11 @@ def test_set_password_refuses_one_that_contains_the_user_name(database_url: str)
 
 def test_set_password_ends_all_sessions(service: Service, client: httpx.Client) -> None:
     token = token_of(sign_up(client))
-    user(service.database_url, "set-password", "Alice", typed="an entirely different one\n")
+    user(service.database_url, "set-password", "Alice", typed=f"{ANOTHER}\n")
     assert client.get("/me", headers=cookie(token)).status_code == 401
     client.cookies.clear()
     assert log_in(client).status_code == 401
-    assert log_in(client, password="an entirely different one").status_code == 200
+    assert log_in(client, password=ANOTHER).status_code == 200
 
 
 ADD_ADDRESS = """
@@ -212,21 +212,14 @@ def test_set_password_sets_that_of_an_address_that_is_added_meanwhile(
     service: Service, client: httpx.Client
 ) -> None:
     sign_up(client)
-    is_added = Event()
 
-    def add_address() -> None:
-        with uncommitted(service.database_url, ADD_ADDRESS):
-            is_added.set()
-            wait_for_lock_waiters(service.database_url)
+    def set_password() -> str:
+        return user(service.database_url, "set-password", "Alice", typed=f"{ANOTHER}\n")
 
-    with ThreadPoolExecutor(1) as pool:
-        adding = pool.submit(add_address)
-        is_added.wait()
-        user(service.database_url, "set-password", "Alice", typed="an entirely different one\n")
-        adding.result()
+    result_during(service.database_url, ADD_ADDRESS, set_password)
     client.cookies.clear()
     assert log_in(client, "a@example.com").status_code == 401
-    assert log_in(client, "a@example.com", password="an entirely different one").status_code == 200
+    assert log_in(client, "a@example.com", password=ANOTHER).status_code == 200
 
 
 def test_sessions_can_be_listed_and_ended(service: Service, client: httpx.Client) -> None:
@@ -255,7 +248,7 @@ def test_administration_of_a_user_leaves_all_others_unchanged(
 ) -> None:
     sign_up(client, "Bobby")
     user(service.database_url, "create", "Alice", typed=f"{PASSWORD}\n")
-    user(service.database_url, "set-password", "Alice", typed="an entirely different one\n")
+    user(service.database_url, "set-password", "Alice", typed=f"{ANOTHER}\n")
     user(service.database_url, "sessions", "Alice", "--end-all")
     user(service.database_url, "delete", "Alice", "--yes")
     assert client.get("/me").status_code == 200
@@ -277,7 +270,7 @@ def test_commands_are_recorded_in_the_audit_trail(database_url: str) -> None:
     variables = {"DATABASE_URL": database_url, "OSTIARY_LOG_FORMAT": "json"}
     done = [
         run("user", "create", "Alice", typed=f"{PASSWORD}\n", **variables),
-        run("user", "set-password", "Alice", typed="an entirely different one\n", **variables),
+        run("user", "set-password", "Alice", typed=f"{ANOTHER}\n", **variables),
         run("user", "sessions", "Alice", "--end-all", **variables),
         run("user", "delete", "Alice", "--yes", **variables),
     ]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import httpx
 import pytest
 
 from tests.authenticator import Authenticator
-from tests.databases import uncommitted, wait_for_lock_waiters
+from tests.databases import result_during
 from tests.factors.passkeys import (
     Asked,
     Headers,
@@ -42,17 +39,6 @@ def device(service: Service) -> Authenticator:
     return browser(service)
 
 
-def response_during(
-    service: Service, change: str, send: Callable[[], httpx.Response]
-) -> httpx.Response:
-    """Return the response to a request that waits for a change, which is then committed."""
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, change):
-            response = pool.submit(send)
-            wait_for_lock_waiters(service.database_url)
-        return response.result()
-
-
 def registration(service: Service, asked: Asked) -> dict[str, object]:
     return answer(asked, browser(service).create(asked["options"]))
 
@@ -80,7 +66,7 @@ def test_a_session_that_ends_with_others_changes_nothing(
     def send() -> httpx.Response:
         return client.request(method, url, json=body, headers=alice)
 
-    assert problem(response_during(service, END_ALL, send)) == (401, "not_authenticated")
+    assert problem(result_during(service.database_url, END_ALL, send)) == (401, "not_authenticated")
     assert count(service, "passkey WHERE name = 'Passkey' AND last_used_at IS NULL") == 2
     assert count(service, "key WHERE password_hash IS NOT NULL") == 1
     assert count(service, "claimed_nonce") == 2
@@ -98,6 +84,6 @@ def test_a_log_out_while_a_passkey_is_added_comes_first(
     def send() -> httpx.Response:
         return client.post("/me/passkeys", json=body, headers=alice)
 
-    assert problem(response_during(service, LOG_OUT, send)) == (401, "not_authenticated")
+    assert problem(result_during(service.database_url, LOG_OUT, send)) == (401, "not_authenticated")
     assert count(service, "passkey") == before
     assert count(service, "recovery_code") == 10 * before

@@ -14,6 +14,7 @@ from tests.databases import (
     execute,
     fetch_value,
     held,
+    result_during,
     uncommitted,
     wait_for_lock_waiters,
     wait_until,
@@ -233,14 +234,14 @@ def test_who_asks_for_a_code_while_the_session_ends_is_not_authenticated(
     alice: Alice, path: str, change: str
 ) -> None:
     execute(alice.database_url, REMOVE_PASSWORDS)
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(alice.database_url, change):
-            if path == "/me/email":
-                sent = pool.submit(alice.request_change)
-            else:
-                sent = pool.submit(alice.client.post, path, headers=alice.session)
-            wait_for_lock_waiters(alice.database_url)
-        assert problem(sent.result()) == (401, "not_authenticated")
+
+    def ask() -> httpx.Response:
+        if path == "/me/email":
+            return alice.request_change()
+        return alice.client.post(path, headers=alice.session)
+
+    response = result_during(alice.database_url, change, ask)
+    assert problem(response) == (401, "not_authenticated")
 
 
 def test_a_code_for_an_address_that_is_removed_meanwhile_is_not_mailed(
@@ -302,11 +303,7 @@ def test_a_reset_for_a_user_who_is_being_deleted_mails_nothing(
 def test_nothing_fails_while_the_user_is_being_deleted(
     service: Service, alice: Alice, send: Callable[[Alice], httpx.Response]
 ) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(alice.database_url, DELETE_USER):
-            sent = pool.submit(send, alice)
-            wait_for_lock_waiters(alice.database_url)
-        answer = sent.result()
+    answer = result_during(alice.database_url, DELETE_USER, lambda: send(alice))
     assert answer.status_code in {204, 401}, answer.text
     assert "Traceback" not in service.logged()
     assert fetch_value(alice.database_url, "SELECT count(*) FROM challenge") == 0

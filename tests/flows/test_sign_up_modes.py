@@ -15,8 +15,7 @@ from msgspec import Struct
 from tests.databases import (
     execute,
     fetch_value,
-    uncommitted,
-    wait_for_lock_waiters,
+    result_during,
     wait_until,
 )
 from tests.factories import PASSWORD, codes, sign_up
@@ -363,22 +362,18 @@ def test_a_sign_up_waits_for_another_that_uses_the_same_invitation(
 ) -> None:
     """And succeeds if that one fails: a lock that is released is what such a one leaves."""
     token = invite(service.database_url)
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, change):
-            response = pool.submit(sign_up, client, invitation=token)
-            wait_for_lock_waiters(service.database_url)
-        assert response.result().status_code == status
+    url = service.database_url
+    response = result_during(url, change, lambda: sign_up(client, invitation=token))
+    assert response.status_code == status
 
 
 def test_an_invitation_that_expires_during_a_sign_up_is_invalid(
     service: Service, client: httpx.Client
 ) -> None:
     token = invite(service.database_url)
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, EXPIRE):
-            response = pool.submit(sign_up, client, invitation=token)
-            wait_for_lock_waiters(service.database_url)
-        assert problem(response.result()) == INVALID
+    url = service.database_url
+    response = result_during(url, EXPIRE, lambda: sign_up(client, invitation=token))
+    assert problem(response) == INVALID
 
 
 def test_invalid_invitations_count_as_sign_ups_of_an_address(service_of: ServiceOf) -> None:

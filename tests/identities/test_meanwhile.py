@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
-from tests.databases import fetch_value, uncommitted, wait_for_lock_waiters
+from tests.databases import fetch_value, result_during
 from tests.factories import sign_up
 from tests.identities.conftest import (
     CREDENTIALS,
@@ -90,11 +90,7 @@ def post_beside(
     session: Session | None = None,
 ) -> httpx.Response:
     """Post an answer, which has to wait for a change of the database that is under way."""
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(service.database_url, change):
-            posted = pool.submit(app.post, answer, path, session)
-            wait_for_lock_waiters(service.database_url)
-        return posted.result()
+    return result_during(service.database_url, change, lambda: app.post(answer, path, session))
 
 
 def log_out(app: App, session: Session) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +11,12 @@ from service.transfer.lines import MAX_LINE
 from service.transfer.rejections import FileRejected
 from tests.admin.test_metadata import nested
 from tests.auth.test_legacy_hashes import COSTLY, FOREIGN, NOT_STORABLE
-from tests.databases import execute, fetch, fetch_value, uncommitted, wait_for_lock_waiters
+from tests.databases import (
+    execute,
+    fetch,
+    fetch_value,
+    result_during,
+)
 from tests.transfer.conftest import HEADER, export_file, file_of, import_file, rows_of
 from tests.transfer.users import base64url, public_key
 
@@ -277,11 +281,7 @@ def test_an_identity_that_somebody_links_meanwhile_rejects_the_whole_row(
     VALUES (gen_random_uuid(), '{UUID(int=1)}', '{ISSUER}', '42')
     """
     file = file_of(user(identities=[identity("43"), identity()]), user(keys=[key("Carol")]))
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(database_url, link):
-            importing = pool.submit(import_file, database_url, file)
-            wait_for_lock_waiters(database_url)
-        imported = importing.result()
+    imported = result_during(database_url, link, lambda: import_file(database_url, file))
     assert imported.rejected == {2: f"another user has its identity at {ISSUER}"}
     assert imported.counts.new == 1
     assert fetch_value(database_url, "SELECT count(*) FROM identity") == 1
@@ -302,11 +302,7 @@ def test_a_name_that_somebody_takes_meanwhile_rejects_the_whole_row(database_url
     VALUES ('username', 'alice', '{UUID(int=1)}', 'Alice')
     """
     file = file_of(user(keys=[key("Bobby"), key("Alice")]), user(keys=[key("Carol")]))
-    with ThreadPoolExecutor(1) as pool:
-        with uncommitted(database_url, sign_up):
-            importing = pool.submit(import_file, database_url, file)
-            wait_for_lock_waiters(database_url)
-        imported = importing.result()
+    imported = result_during(database_url, sign_up, lambda: import_file(database_url, file))
     assert imported.rejected == {2: "another user has its name, as Alice"}
     assert imported.counts.new == 1
     names = {row["name"] for row in fetch(database_url, "SELECT name FROM key")}
