@@ -94,3 +94,14 @@ def test_a_proof_by_a_mailed_code_is_recorded_with_user_and_session(
     }
     proven = client.post("/me/reauthenticate", json=body, headers=alice)
     assert events(service, proven) == [{"event": Event.REAUTHENTICATED, **mine}]
+
+
+def test_an_undo_is_recorded_with_its_user_and_with_how_many_sessions_it_ended(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    user_id = ids(client, alice)["user_id"]
+    log_in_by(client, "Alice")
+    client.delete("/me/email", headers=alice)
+    undone = client.post("/undo", json={"token": mailboxes.token(ALICE, "Your address was")})
+    expected = {"event": Event.CHANGE_UNDONE, "user_id": user_id, "session_id": None, "ended": 2}
+    assert events(service, undone) == [expected]

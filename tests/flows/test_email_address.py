@@ -314,6 +314,17 @@ def test_the_undo_ends_what_the_thief_has_asked_for(
     assert problem(confirm_reset(client, link)) == INVALID_CHALLENGE
 
 
+def test_an_undo_moves_the_security_version(
+    service: Service, client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
+) -> None:
+    """A log-in that is under way, by what the thief knew, opens no session after it."""
+    change_and_verify(client, alice, mailboxes)
+    read = 'SELECT security_version FROM "user"'
+    before = fetch_value(service.database_url, read)
+    assert undo(client, mailboxes.token(ALICE, "Your address was")).status_code == 204
+    assert fetch_value(service.database_url, read) > before
+
+
 def test_an_address_that_somebody_else_has_verified_since_does_not_come_back(
     client: httpx.Client, mailboxes: Mailboxes, alice: dict[str, str]
 ) -> None:
