@@ -34,7 +34,7 @@ from typing import Any
 import pytest
 
 from tests.databases import TestServer, searchable_directory
-from tests.mutation.blocks import blocks_of, instrumented
+from tests.mutation.blocks import blocks_of, constants_of, imports, instrumented
 from tests.mutation.likelihood import Kills
 from tests.mutation.notes import CURRENT_TEST, NOTES
 from tests.mutation.operators import Mutant, mutants_of
@@ -77,24 +77,26 @@ class Tests:
         """Return the tests that can kill a mutant, most likely first.
 
         Besides those about its module, these are some others that enter its block, with one set of
-        parameters each.
+        parameters each. A test file that imports its constant can use it without such a block.
         """
         files = tests_of(mutant.module)
-        relevant = [test for test in self.seconds if test.split("::")[0] in files]
+        relevant = [test for test in self.seconds if file_of(test) in files]
         source = (REPOSITORY / mutant.module).read_text()
         blocks = blocks_of(mutant, source, _others(mutant.module))
+        names = constants_of(mutant, source)
+        users = {file for file in files if any(imports(text_of(file), name) for name in names)}
         entering: set[str] = set()
         for block in blocks:
             entering |= self._entering(f"{mutant.module}:{block}")
         if blocks and "-" not in entering:
-            relevant = [test for test in relevant if test in entering]
+            relevant = [test for test in relevant if test in entering or file_of(test) in users]
             relevant += self._some_of(entering - set(relevant))
         rank = {file: number for number, file in enumerate(files)}
 
         def key(test: str) -> tuple[float, int, float]:
             return (
                 -likelihoods.get(test, 0.0),
-                rank.get(test.partition("::")[0], len(rank)),
+                rank.get(file_of(test), len(rank)),
                 self.seconds[test],
             )
 
@@ -120,6 +122,17 @@ class Tests:
         spent = accumulate(self.seconds[test] for test in shortest.values())
         together = zip(shortest.values(), spent, strict=True)
         return [test for test, seconds in together if seconds <= OTHERS_LIMIT]
+
+
+def file_of(test: str) -> str:
+    """Return the file of a test, by the test's name as pytest has it."""
+    return test.partition("::")[0]
+
+
+@cache
+def text_of(file: str) -> str:
+    """Return what is in a test file."""
+    return (REPOSITORY / file).read_text()
 
 
 @cache
@@ -308,7 +321,7 @@ def still_known(
     """
 
     def is_kept(test: str) -> bool:
-        return test.partition("::")[0] not in changed
+        return file_of(test) not in changed
 
     taken = {test: spent for test, spent in before.get("seconds", {}).items() if is_kept(test)}
     entered: dict[str, set[str]] = defaultdict(set)
@@ -351,7 +364,7 @@ def in_turns(tests: Iterable[str]) -> Iterable[list[str]]:
     by_file: dict[str, dict[str, str]] = defaultdict(dict)
     others = []
     for test in tests:
-        of_file = by_file[test.partition("::")[0]]
+        of_file = by_file[file_of(test)]
         if of_file.setdefault(test.partition("[")[0], test) != test:
             others.append(test)
     parts = [list(each.values()) for each in by_file.values()]
@@ -373,7 +386,7 @@ def try_mutant(mutant: Mutant, order: Mapping[str, float]) -> str:
         # Compiled code is known by its source's size and time: no two mutants have the same.
         os.utime(path, (next(_times), next(_times)))
         for some in in_turns(order):
-            files = list(dict.fromkeys(test.split("::")[0] for test in some))
+            files = list(dict.fromkeys(file_of(test) for test in some))
             failed, _ = run_tests(_tree, files, some, lambda t: 90 + 5 * order.get(t, 0))
             if failed:
                 return failed[0]

@@ -25,7 +25,7 @@ def blocks_of(mutant: Mutant, source: str, others: Iterable[str]) -> set[str]:
     if mutant.place in functions:
         return {_block_at(mutant.place, functions[mutant.place], mutant.line)}
     names = _constants_made_of(mutant.place, tree)
-    if any(_imports(text, name) for name in names for text in others):
+    if any(imports(text, name) for name in names for text in others):
         return set()
     return {
         _block_at(place, function, node.lineno)
@@ -35,7 +35,15 @@ def blocks_of(mutant: Mutant, source: str, others: Iterable[str]) -> set[str]:
     }
 
 
-def _imports(source: str, name: str) -> bool:
+def constants_of(mutant: Mutant, source: str) -> set[str]:
+    """Return the constants that a mutant changes: none if it is in a function."""
+    tree = ast.parse(source)
+    return (
+        set() if mutant.place in dict(_functions(tree)) else _constants_made_of(mutant.place, tree)
+    )
+
+
+def imports(source: str, name: str) -> bool:
     """Return whether a module imports a name, or uses it as that of a module; it may be another."""
     imported = rf"\bimport ([^\n(]*|\([^)]*)\b{name}\b"
     return re.search(rf"{imported}|\.{name}\b", source) is not None

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.mutation import __main__ as tester
 from tests.mutation.__main__ import REPOSITORY, SCOPE
-from tests.mutation.blocks import blocks_of, instrumented
+from tests.mutation.blocks import blocks_of, constants_of, instrumented
 from tests.mutation.likelihood import Kills
 from tests.mutation.operators import Mutant, mutants_of
 from tests.mutation.report import Outcome
@@ -78,6 +79,22 @@ def test_the_constant_of_another_module_is_another_one() -> None:
     others = ["TWICE = 4", '"""Do it TWICE."""']
     found = blocks_of(mutant("`3` → `(3 + 1)`"), SOURCE, others)
     assert found == {"f#0", "A.m#0", "A.m.inner#0"}
+
+
+def test_the_constants_that_a_mutant_changes_are_known() -> None:
+    assert constants_of(mutant("`3` → `(3 + 1)`"), SOURCE) == {"LIMIT", "TWICE"}
+    assert constants_of(mutant("`raise ValueError` → `pass`"), SOURCE) == set()
+
+
+def test_a_test_that_uses_the_constant_itself_is_run_though_it_enters_no_block_with_it() -> None:
+    module = "service/storage/admin/pages.py"
+    mutants = mutants_of(module, (REPOSITORY / module).read_bytes())
+    changed = next(each for each in mutants if each.place == "LIST_NEWEST")
+    uses_it, does_not = "tests/admin/test_pages.py::test_a", "tests/admin/test_users.py::test_b"
+    enters = "tests/admin/test_scopes.py::test_c"
+    seconds = dict.fromkeys((uses_it, does_not, enters), 1.0)
+    tests = tester.Tests({"seconds": seconds, "entered": {f"{module}:list_newest#0": [enters]}})
+    assert set(tests.of(changed, {})) == {uses_it, enters}
 
 
 def test_each_block_that_is_entered_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
