@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+from service.auth.audit import Event
 from tests.databases import execute, fetch_value
 from tests.factors.conftest import Owner
 from tests.flows.conftest import ALICE, Mailboxes, command
@@ -13,6 +16,12 @@ SUBJECT = "Log-in stopped at the second factor"
 def clean_up(service: Service) -> None:
     result = command("cleanup", DATABASE_URL=service.database_url)
     assert result.returncode == 0, result.stderr
+
+
+def change_all(service: Service, members: dict[str, str]) -> None:
+    """Change what is known of all log-ins."""
+    change = "UPDATE challenge SET data = data || $1 WHERE purpose = 'second_factor'"
+    execute(service.database_url, change, json.dumps(members))
 
 
 def let_time_pass(service: Service) -> None:
@@ -82,11 +91,7 @@ def test_a_log_in_from_elsewhere_is_told_of_although_the_user_logged_in_meanwhil
 ) -> None:
     mailed_alice.challenge()
     mailed_alice.log_in()
-    execute(
-        service.database_url,
-        """UPDATE challenge SET data = data || '{"address": "203.0.113.7"}'
-           WHERE purpose = 'second_factor'""",
-    )
+    change_all(service, {"address": "203.0.113.7"})
     let_time_pass(service)
     clean_up(service)
     assert "203.0.113.7" in mailboxes.newest(ALICE, SUBJECT).part("plain")
@@ -109,17 +114,35 @@ def test_a_log_in_that_a_later_version_began_keeps_no_other_user_from_being_told
     service: Service, mailed_alice: Owner, mailboxes: Mailboxes
 ) -> None:
     mailed_alice.challenge()
-    execute(
-        service.database_url,
-        """UPDATE challenge SET data = data || '{"method": "of_later"}', expires_at = now()
-           WHERE purpose = 'second_factor'""",
-    )
+    change_all(service, {"transport": "of a later version"})
     mailed_alice.challenge()
     let_time_pass(service)
     clean_up(service)
     assert told(service, mailboxes) == 1
     remaining = "SELECT count(*) FROM challenge WHERE purpose = 'second_factor'"
     assert fetch_value(service.database_url, remaining) == 0
+
+
+def test_nobody_is_told_of_a_log_in_that_began_without_the_password(
+    service: Service, mailed_alice: Owner, mailboxes: Mailboxes
+) -> None:
+    mailed_alice.challenge()
+    change_all(service, {"method": "oidc:example"})
+    let_time_pass(service)
+    clean_up(service)
+    assert told(service, mailboxes) == 0
+
+
+def test_a_log_in_that_no_factor_has_completed_is_in_the_audit_trail(
+    service: Service, mailed_alice: Owner
+) -> None:
+    mailed_alice.challenge()
+    let_time_pass(service)
+    result = command("cleanup", DATABASE_URL=service.database_url, OSTIARY_LOG_FORMAT="json")
+    (line,) = (each for each in result.stderr.splitlines() if Event.SECOND_FACTOR_ABANDONED in each)
+    recorded = json.loads(line)
+    user_id = fetch_value(service.database_url, 'SELECT id FROM "user"')
+    assert (recorded["user_id"], recorded["address"]) == (str(user_id), "127.0.0.1")
 
 
 def test_old_wrong_codes_and_nonces_are_deleted(service: Service, alice: Owner) -> None:

@@ -282,6 +282,20 @@ def test_a_rotation_before_the_first_token_makes_a_key_that_signs_at_once(
     assert kid_of(issued(client, alice)) == new
 
 
+def test_a_rotation_revokes_a_key_that_waits_to_sign_and_was_forgotten(
+    service: Service, client: httpx.Client
+) -> None:
+    published(client)
+    signing_key(service, "rotate")
+    _, forgotten = stored_keys(service.database_url)
+    execute(service.database_url, "DELETE FROM sealed_secret WHERE id = $1", forgotten["secret_id"])
+
+    signing_key(service, "rotate")
+
+    states = {each["id"]: each["revoked_at"] for each in stored_keys(service.database_url)}
+    assert [key_id for key_id, revoked_at in states.items() if revoked_at] == [forgotten["id"]]
+
+
 def test_the_keys_are_listed_with_their_states(service: Service, client: httpx.Client) -> None:
     def states() -> list[str]:
         listed = json.loads(signing_key(service, "list", "--json"))
@@ -339,4 +353,5 @@ def test_a_rotation_is_in_the_audit_trail(service: Service, client: httpx.Client
     (line,) = (each for each in done.stderr.splitlines() if "signing_key_rotated" in each)
     event = json.loads(line)
     assert (event["by"], event["revoked"]) == ("operator", 0)
-    assert event["key_id"] == str(stored_keys(service.database_url)[-1]["id"])
+    new = stored_keys(service.database_url)[-1]
+    assert (event["key_id"], event["signs_from"]) == (str(new["id"]), new["signs_from"].isoformat())
