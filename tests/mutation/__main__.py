@@ -385,15 +385,29 @@ def try_mutant(mutant: Mutant, order: Mapping[str, float]) -> str:
         path.write_bytes(mutant.apply(source))
         # Compiled code is known by its source's size and time: no two mutants have the same.
         os.utime(path, (next(_times), next(_times)))
-        for some in in_turns(order):
-            files = list(dict.fromkeys(file_of(test) for test in some))
-            failed, _ = run_tests(_tree, files, some, lambda t: 90 + 5 * order.get(t, 0))
-            if failed:
-                return failed[0]
-        return ""
+        return next(filter(None, (killer_among(some, order) for some in in_turns(order))), "")
     finally:
         path.write_bytes(source)
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def killer_among(tests: Sequence[str], seconds: Mapping[str, float]) -> str:
+    """Return the first test that fails, and fails again by itself; an empty string if none does.
+
+    Among many tests in one process, one fails by chance now and then. What is no test, such as a
+    module that cannot be imported, is returned as it is.
+    """
+
+    def failures_of(some: Sequence[str]) -> list[str]:
+        files = list(dict.fromkeys(file_of(test) for test in some))
+        return run_tests(_tree, files, some, lambda test: 90 + 5 * seconds.get(test, 0))[0]
+
+    left = list(tests)
+    while left and (failed := failures_of(left)):
+        if failed[0] not in left or failures_of(failed[:1]):
+            return failed[0]
+        left = left[left.index(failed[0]) + 1 :]
+    return ""
 
 
 def main() -> None:
