@@ -59,7 +59,7 @@ test-clients: $(VENV)/development.installed $(CLIENTS)/installed tests/clients/n
 generate-all: $(VENV)/development.installed $(CLIENTS)/installed  ## Generate clients for further languages; needs Java 17
 	$(BIN)/python -m tests.clients.generate_all
 
-mutate: $(VENV)/development.installed  ## Run the mutation tests of the security-relevant code: two hours
+mutate: $(VENV)/development.installed  ## Run the mutation tests of the security-relevant code: three hours
 	$(BIN)/python -m tests.mutation
 
 bench: $(VENV)/development.installed  ## Run the benchmarks: 15 minutes; needs Debian's package wrk

@@ -15,8 +15,9 @@ HEAD = """# Mutation testing
 statement, a lock, a guard or a `raise`, and runs the tests that are about it (statement deletion
 and condition deletion: Deng, Offutt and Li, ICST 2013). A mutant that no test kills has survived: a
 test is missing, or the removal makes no difference. The score is the share of killed mutants; a
-mutant that keeps the tests from ending counts as killed. `python -m tests.mutation --all` also
-replaces operators, constants and names, which takes twice as long.
+mutant that keeps the tests from ending counts as killed, and a test that fails has to fail again by
+itself. `python -m tests.mutation --all` also replaces operators, constants and names, which takes
+twice as long.
 """
 
 # Why some survivors need no test: a table for each, by module, place and mutation, as lines move.
