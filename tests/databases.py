@@ -325,15 +325,19 @@ def uncommitted(url: str, statement: str) -> AbstractContextManager[None]:
 
 
 def result_during(url: str, change: str, call: Callable[[], T]) -> T:
-    """Return the result of a call that waits for a change, which is then committed."""
-    changing = ExitStack()
-    changing.enter_context(uncommitted(url, change))
+    """Return the result of a call that waits for a change, which is then committed.
+
+    Fails if nothing waits for a lock in time; the change is rolled back then.
+    """
+    transaction = ExitStack()
+    transaction.enter_context(uncommitted(url, change))
 
     def commit() -> None:
-        with changing:
+        with transaction:
             wait_for_lock_waiters(url)
 
-    # The call is not the one in the thread: a process that is forked there cannot end well.
+    # The call stays in this thread, as it may fork: a process forked in a thread of a pool fails at
+    # its exit, where that thread would join itself.
     with ThreadPoolExecutor(1) as pool:
         committed = pool.submit(commit)
         result = call()

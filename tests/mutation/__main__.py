@@ -77,19 +77,20 @@ class Tests:
         """Return the tests that can kill a mutant, most likely first.
 
         Besides those about its module, these are some others that enter its block, with one set of
-        parameters each. A test file that imports its constant can use it without such a block.
+        parameters each. All tests of a file that imports the changed constant are kept: they may
+        use it without entering such a block.
         """
         files = tests_of(mutant.module)
         relevant = [test for test in self.seconds if file_of(test) in files]
         source = (REPOSITORY / mutant.module).read_text()
         blocks = blocks_of(mutant, source, _others(mutant.module))
         names = constants_of(mutant, source)
-        users = {file for file in files if any(imports(text_of(file), name) for name in names)}
+        importing = {file for file in files if any(imports(text_of(file), name) for name in names)}
         entering: set[str] = set()
         for block in blocks:
             entering |= self._entering(f"{mutant.module}:{block}")
         if blocks and "-" not in entering:
-            relevant = [test for test in relevant if test in entering or file_of(test) in users]
+            relevant = [test for test in relevant if test in entering or file_of(test) in importing]
             relevant += self._some_of(entering - set(relevant))
         rank = {file: number for number, file in enumerate(files)}
 
@@ -394,8 +395,9 @@ def try_mutant(mutant: Mutant, order: Mapping[str, float]) -> str:
 def killer_among(tests: Sequence[str], seconds: Mapping[str, float]) -> str:
     """Return the first test that fails, and fails again by itself; an empty string if none does.
 
-    Among many tests in one process, one fails by chance now and then. What is no test, such as a
-    module that cannot be imported, is returned as it is.
+    Among many tests in one process, one fails by chance now and then. A failure that needs the
+    tests before it is not counted either, but shown. What is no test, such as a module that cannot
+    be imported, is returned at once.
     """
 
     def failures_of(some: Sequence[str]) -> list[str]:
@@ -406,6 +408,7 @@ def killer_among(tests: Sequence[str], seconds: Mapping[str, float]) -> str:
     while left and (failed := failures_of(left)):
         if failed[0] not in left or failures_of(failed[:1]):
             return failed[0]
+        sys.stderr.write(f"Fails only after other tests, or by chance: {failed[0]}\n")
         left = left[left.index(failed[0]) + 1 :]
     return ""
 

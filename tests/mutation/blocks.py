@@ -36,15 +36,17 @@ def blocks_of(mutant: Mutant, source: str, others: Iterable[str]) -> set[str]:
 
 
 def constants_of(mutant: Mutant, source: str) -> set[str]:
-    """Return the constants that a mutant changes: none if it is in a function."""
+    """Return the names of the module that a mutant changes: none if it is in a function."""
     tree = ast.parse(source)
-    return (
-        set() if mutant.place in dict(_functions(tree)) else _constants_made_of(mutant.place, tree)
-    )
+    is_named = mutant.place and mutant.place not in dict(_functions(tree))
+    return _constants_made_of(mutant.place, tree) if is_named else set()
 
 
 def imports(source: str, name: str) -> bool:
-    """Return whether a module imports a name, or uses it as that of a module; it may be another."""
+    """Return whether a source imports a name, or reads an attribute of that name.
+
+    The name may be that of another module: that costs time only.
+    """
     imported = rf"\bimport ([^\n(]*|\([^)]*)\b{name}\b"
     return re.search(rf"{imported}|\.{name}\b", source) is not None
 

@@ -38,6 +38,13 @@ def test_a_test_that_failed_by_chance_is_none_and_the_others_are_run(
     assert found == ("", [TESTS, ["t.py::second"], ["t.py::third"]])
 
 
+def test_a_test_that_fails_after_one_that_failed_by_chance_is_the_killer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, _ = killer(monkeypatch, ["t.py::second"], [], ["t.py::third"], ["t.py::third"])
+    assert found == "t.py::third"
+
+
 def test_a_mutant_that_no_test_notices_survives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert killer(monkeypatch, []) == ("", [TESTS])
 

@@ -194,6 +194,19 @@ async def test_a_pair_is_charged_only_if_all_its_networks_allow_the_attempt(
         assert charged(consumption) == [*own, *OF_USER.values()]
 
 
+async def test_a_pair_of_a_user_is_charged_only_if_all_its_networks_allow_the_attempt(
+    database: Database,
+) -> None:
+    wider = bucket(b"wider pair of user", interval=1, tolerance=0)
+    of_unknown = replace(wider, id=sha256(wider.id + b"unknown").digest())
+    buckets = login_buckets()
+    buckets = replace(buckets, networks_and_user=[*buckets.networks_and_user, wider])
+    async with database.connect() as connection:
+        await consume_one(connection, of_unknown)
+        consumption = await log_in(connection, buckets)
+        assert charged(consumption) == [b"address", b"log-ins", b"pair", b"name", b"user"]
+
+
 async def test_an_attempt_does_not_wait_for_the_row_of_an_exhausted_name(
     database: Database, database_url: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,7 +10,12 @@ import pytest
 
 from service.model.sessions import Method
 from service.storage.database import Database
-from service.storage.sessions import add_factor_method, list_sessions, lock_session
+from service.storage.sessions import (
+    add_factor_method,
+    list_sessions,
+    lock_session,
+    was_proven_within,
+)
 from tests.databases import execute, fetch_value
 
 ADD_SESSIONS = """
@@ -52,3 +58,30 @@ async def test_only_a_session_that_is_live_is_locked_or_gets_a_factor(
     async with database.transaction() as connection:
         assert (await lock_session(connection, session_id) is not None) is is_live
         assert await add_factor_method(connection, session_id, Method.TOTP) is is_live
+
+
+async def test_what_refers_to_the_user_of_a_session_that_is_locked_can_be_added(
+    database: Database, database_url: str
+) -> None:
+    """A foreign key locks the user, too: those who wait for it could wait in a circle."""
+    execute(database_url, ADD_SESSIONS, UUID(int=1))
+    session_id = fetch_value(database_url, "SELECT id FROM session LIMIT 1")
+    async with database.transaction() as connection:
+        await lock_session(connection, session_id)
+        await asyncio.to_thread(
+            execute,
+            database_url,
+            f"""SET lock_timeout = 1;
+            INSERT INTO totp_failure (user_id, failed_at) VALUES ('{UUID(int=1)}', now())""",
+        )
+
+
+@pytest.mark.parametrize(("hours", "was_proven"), [(1, True), (0, None)])
+async def test_only_of_a_session_that_is_live_is_known_whether_it_was_proven_lately(
+    database: Database, database_url: str, hours: int, was_proven: bool | None
+) -> None:
+    execute(database_url, ADD_SESSIONS, UUID(int=1))
+    execute(database_url, "UPDATE session SET idle_expires_at = now() + $1", timedelta(hours=hours))
+    session_id = fetch_value(database_url, "SELECT id FROM session LIMIT 1")
+    async with database.connect() as connection:
+        assert await was_proven_within(connection, session_id, 60) is was_proven
