@@ -97,6 +97,17 @@ def test_a_log_in_from_elsewhere_is_told_of_although_the_user_logged_in_meanwhil
     assert "203.0.113.7" in mailboxes.newest(ALICE, SUBJECT).part("plain")
 
 
+def test_log_ins_from_two_addresses_are_told_of_each(
+    service: Service, mailed_alice: Owner, mailboxes: Mailboxes
+) -> None:
+    mailed_alice.challenge()
+    change_pending_log_ins(service, {"address": "203.0.113.7"})
+    mailed_alice.challenge()
+    let_time_pass(service)
+    clean_up(service)
+    assert told(service, mailboxes) == 2
+
+
 def test_many_attempts_from_one_address_are_one_mail_a_day(
     service: Service, mailed_alice: Owner, mailboxes: Mailboxes
 ) -> None:
