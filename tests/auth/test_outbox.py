@@ -61,6 +61,25 @@ async def test_the_sender_is_woken_when_a_mail_is_committed_and_not_before(
         await woken
 
 
+async def test_the_sender_is_woken_once_for_what_was_written(database: Database) -> None:
+    box = outbox(database)
+    async with database.transaction() as connection:
+        await box.put(connection, NOTICE)
+    async with asyncio.timeout(30):
+        await box.wait(60)
+    again = asyncio.create_task(box.wait(60))
+    async with database.transaction() as connection:
+        await connection.execute(text("SELECT 1"))
+    assert not again.done()
+    again.cancel()
+
+
+async def test_the_sender_goes_on_after_its_time_though_nothing_was_written(
+    database: Database,
+) -> None:
+    await outbox(database).wait(0)
+
+
 async def test_without_mail_nothing_is_written(database: Database, database_url: str) -> None:
     async with database.transaction() as connection:
         await outbox(database, is_available=False).put(connection, NOTICE)
