@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -189,19 +188,21 @@ def in_order(statement: Any, **values: str | int) -> list[str | int]:
     return [given[name] for name in names]
 
 
+def rows_of(url: str, sql: str, settings: str, *values: Any) -> list[asyncpg.Record]:
+    """Return the rows of a statement, as PostgreSQL finds them under these settings."""
+
+    async def read(connection: Connection) -> list[asyncpg.Record]:
+        async with connection.transaction():
+            await connection.execute(settings)
+            return await connection.fetch(sql, *values)
+
+    return on_connection(url, read)
+
+
 def plan_of(url: str, statement: Any, *values: Any) -> str:
     sql, _ = compiled(statement)
-
-    async def explain() -> str:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute("SET plan_cache_mode = force_generic_plan")
-            rows = await connection.fetch(f"EXPLAIN {sql}", *values)
-        finally:
-            await connection.close()
-        return "\n".join(row[0] for row in rows)
-
-    return asyncio.run(explain())
+    generic = "SET LOCAL plan_cache_mode = force_generic_plan"
+    return "\n".join(row[0] for row in rows_of(url, f"EXPLAIN {sql}", generic, *values))
 
 
 def test_a_page_is_a_range_of_an_index(service: Service) -> None:
@@ -225,25 +226,13 @@ def test_a_page_is_a_range_of_an_index(service: Service) -> None:
     assert "Seq Scan" not in named
 
 
-def rows_of(url: str, statement: Any, settings: str, *values: Any) -> list[asyncpg.Record]:
-    """Return the rows of a statement, as PostgreSQL finds them under these settings."""
-    sql, _ = compiled(statement)
-
-    async def read(connection: Connection) -> list[asyncpg.Record]:
-        async with connection.transaction():
-            await connection.execute(settings)
-            return await connection.fetch(sql, *values)
-
-    return on_connection(url, read)
-
-
 def test_the_order_of_users_of_one_moment_is_that_of_their_ids_without_an_index(
     service: Service,
 ) -> None:
     """PostgreSQL may prefer to sort: pages that follow each other have to agree."""
     add_users(service, *[f"user{number}" for number in range(100)])
     no_index = "SET LOCAL enable_indexscan = off; SET LOCAL enable_bitmapscan = off"
-    found = rows_of(service.database_url, LIST_NEWEST, no_index, 500)
+    found = rows_of(service.database_url, compiled(LIST_NEWEST)[0], no_index, 500)
     ids = [row["user_id"] for row in found]
     assert ids == sorted(ids, reverse=True)
 
@@ -253,9 +242,10 @@ def test_users_are_in_the_order_of_their_names_however_they_are_found(service: S
     add_users(service, *[f"user{number:02}" for number in reversed(range(100))])
     sought = NamePrefix(provider=Provider.USERNAME, prefix="user")
     statement = by_name(sought, is_continued=False)
+    sql, _ = compiled(statement)
     values = in_order(statement, max_rows=50, prefix="user", prefix_end="uses")
     no_loop = "SET LOCAL enable_nestloop = off"
-    found = rows_of(service.database_url, statement, no_loop, *values)
+    found = rows_of(service.database_url, sql, no_loop, *values)
     assert [row["found_name"] for row in found] == [f"user{number:02}" for number in range(50)]
 
 

@@ -134,7 +134,7 @@ def test_a_log_in_that_a_later_version_began_keeps_no_other_from_being_told(
     assert fetch_value(service.database_url, remaining) == 0
 
 
-def test_nobody_is_told_of_a_log_in_that_began_without_the_password(
+def test_no_notice_is_sent_of_an_abandoned_log_in_without_a_password(
     service: Service, mailed_alice: Owner, mailboxes: Mailboxes
 ) -> None:
     mailed_alice.challenge()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,6 +20,16 @@ def add_user(database_url: str) -> UUID:
 @pytest.fixture
 def alice(database_url: str) -> UUID:
     return add_user(database_url)
+
+
+async def add_reference(database_url: str, user_id: UUID) -> None:
+    """Add a row that refers to a user. Fails if that has to wait for a lock."""
+    await asyncio.to_thread(
+        execute,
+        database_url,
+        f"""SET lock_timeout = 1;
+        INSERT INTO totp_failure (user_id, failed_at) VALUES ('{user_id}', now())""",
+    )
 
 
 async def forbid_indexes(connection: AsyncConnection) -> None:

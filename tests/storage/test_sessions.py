@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,6 +16,7 @@ from service.storage.sessions import (
     was_proven_within,
 )
 from tests.databases import execute, fetch_value
+from tests.storage.conftest import add_reference
 
 ADD_SESSIONS = """
 WITH u AS (INSERT INTO "user" (id) VALUES ($1) RETURNING id)
@@ -25,6 +25,14 @@ INSERT INTO session (id, secret_hash, user_id, active_expires_at, idle_expires_a
 SELECT gen_random_uuid(), '', u.id, now(), now() + interval '1 hour', now()
 FROM u, generate_series(1, 5)
 """
+
+
+def add_sessions(database_url: str, hours: int = 1) -> UUID:
+    """Add sessions of one user that expire in so many hours, and return the id of one of them."""
+    execute(database_url, ADD_SESSIONS, UUID(int=1))
+    execute(database_url, "UPDATE session SET idle_expires_at = now() + $1", timedelta(hours=hours))
+    session_id: UUID = fetch_value(database_url, "SELECT id FROM session LIMIT 1")
+    return session_id
 
 
 async def test_no_more_sessions_are_read_than_were_asked_for(
@@ -52,9 +60,7 @@ async def test_a_page_begins_after_the_last_session_of_the_page_before(
 async def test_only_a_session_that_is_live_is_locked_or_gets_a_factor(
     database: Database, database_url: str, hours: int, is_live: bool
 ) -> None:
-    execute(database_url, ADD_SESSIONS, UUID(int=1))
-    execute(database_url, "UPDATE session SET idle_expires_at = now() + $1", timedelta(hours=hours))
-    session_id = fetch_value(database_url, "SELECT id FROM session LIMIT 1")
+    session_id = add_sessions(database_url, hours)
     async with database.transaction() as connection:
         assert (await lock_session(connection, session_id) is not None) is is_live
         assert await add_factor_method(connection, session_id, Method.TOTP) is is_live
@@ -64,24 +70,16 @@ async def test_what_refers_to_the_user_of_a_session_that_is_locked_can_be_added(
     database: Database, database_url: str
 ) -> None:
     """A foreign key locks the user, too: those who wait for it could wait in a circle."""
-    execute(database_url, ADD_SESSIONS, UUID(int=1))
-    session_id = fetch_value(database_url, "SELECT id FROM session LIMIT 1")
+    session_id = add_sessions(database_url)
     async with database.transaction() as connection:
         await lock_session(connection, session_id)
-        await asyncio.to_thread(
-            execute,
-            database_url,
-            f"""SET lock_timeout = 1;
-            INSERT INTO totp_failure (user_id, failed_at) VALUES ('{UUID(int=1)}', now())""",
-        )
+        await add_reference(database_url, UUID(int=1))
 
 
 @pytest.mark.parametrize(("hours", "was_proven"), [(1, True), (0, None)])
 async def test_only_of_a_session_that_is_live_is_known_whether_it_was_proven_lately(
     database: Database, database_url: str, hours: int, was_proven: bool | None
 ) -> None:
-    execute(database_url, ADD_SESSIONS, UUID(int=1))
-    execute(database_url, "UPDATE session SET idle_expires_at = now() + $1", timedelta(hours=hours))
-    session_id = fetch_value(database_url, "SELECT id FROM session LIMIT 1")
+    session_id = add_sessions(database_url, hours)
     async with database.connect() as connection:
         assert await was_proven_within(connection, session_id, 60) is was_proven

@@ -142,7 +142,7 @@ async def test_of_several_keys_the_one_that_signs_since_last_signs(
 async def test_a_change_affects_the_keys_that_it_is_about(
     database_url: str, database: Database
 ) -> None:
-    """Each key is told by the hour from which it signs; the others stay as they were."""
+    """The hour from which a key signs identifies it. All other keys stay unchanged."""
     signing, next_one, former, revoked = -2, 2, -4, -3
     for hour, until, revoked_at in (
         (signing, None, None),

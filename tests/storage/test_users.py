@@ -25,7 +25,7 @@ from service.storage.users import (
     lock_user,
 )
 from tests.databases import execute, fetch_value, held, wait_for_lock_waiters
-from tests.storage.conftest import forbid_indexes
+from tests.storage.conftest import add_reference, forbid_indexes
 
 ALICE = User(
     id=UUID(int=1),
@@ -102,12 +102,7 @@ async def test_what_refers_to_a_user_who_is_locked_can_be_added(
     execute(database_url, ADD_KEYS, ALICE.id)
     async with database.transaction() as connection:
         await lock(connection, ALICE.id)
-        await asyncio.to_thread(
-            execute,
-            database_url,
-            f"""SET lock_timeout = 1;
-            INSERT INTO totp_failure (user_id, failed_at) VALUES ('{ALICE.id}', now())""",
-        )
+        await add_reference(database_url, ALICE.id)
 
 
 by_id_and_of_a_key = pytest.mark.parametrize(

@@ -61,7 +61,7 @@ async def test_a_name_without_password_and_an_address_that_is_not_verified_are_n
 async def test_a_password_counts_with_a_user_name_or_an_address_only(
     database: Database, database_url: str, alice: UUID
 ) -> None:
-    """Nobody logs in by a key of another provider, such as Lucia knew."""
+    """A key of another provider, such as one imported from Lucia, cannot be used to log in."""
     add_key(database_url, alice, "elsewhere:alice", has_password=True)
     assert await found(database, alice) == NONE
 
